@@ -1,0 +1,29 @@
+"""The one base error: whatever a user can cause ends as a single line that names the fix."""
+
+from __future__ import annotations
+
+
+class CharreplError(Exception):
+    """What was wrong, what was expected and what to do, in one line.
+
+    `code` is the machine-readable kind, as carried by the wire's `error` message.
+    """
+
+    def __init__(self, message: str, *, code: str = "failed") -> None:
+        super().__init__(" ".join(message.split()))
+        self.code = code
+
+
+class DaemonUnavailableError(CharreplError):
+    """No daemon answers, and none could be started."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="unavailable")
+
+
+def reason(error: BaseException) -> str:
+    """The short human cause of an error: `No space left on device` rather than `[Errno 28] ...`."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]

@@ -1,0 +1,1 @@
+"""Training: text, vocabulary, model, checkpoints and the loop that builds them."""
