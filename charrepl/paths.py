@@ -106,10 +106,10 @@ def private_dir(path: Path) -> Path:
             f"{path} is a symlink: remove it, or set CHARREPL_RUNTIME_DIR to a real directory"
         )
     if not stat.S_ISDIR(found.st_mode):
-        raise CharreplError(f"{path} is not a directory: remove it, or set CHARREPL_RUNTIME_DIR elsewhere")
+        raise CharreplError(f"{path} is not a directory: remove it, or name another place")
     if found.st_uid != os.geteuid():
         raise CharreplError(
-            f"{path} belongs to user {found.st_uid}, not to you: set CHARREPL_RUNTIME_DIR to a directory of your own"
+            f"{path} belongs to user {found.st_uid}, not to you: name a directory of your own instead"
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise CharreplError(f"{path} is open to other users: run chmod 700 {path}")

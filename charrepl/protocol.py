@@ -193,8 +193,8 @@ Request = Hello | Complete | Sample | Score | Status | Models | Reload | Shutdow
 Reply = Welcome | Ghost | Superseded | Chunk | Scores | Report | ModelList | Done | Error
 
 _encoder = msgspec.json.Encoder()
-_request_decoder = msgspec.json.Decoder(Request)
-_reply_decoder = msgspec.json.Decoder(Reply)
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_reply_decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
 def encode(message: Message) -> bytes:
