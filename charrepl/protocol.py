@@ -192,6 +192,12 @@ class Error(Message, tag="error", frozen=True, kw_only=True):
 Request = Hello | Complete | Sample | Score | Status | Models | Reload | Shutdown
 Reply = Welcome | Ghost | Superseded | Chunk | Scores | Report | ModelList | Done | Error
 
+
+def is_final(reply: Reply) -> bool:
+    """Whether a reply is the last one to its request."""
+    return reply.final if isinstance(reply, Ghost | Chunk) else True
+
+
 _encoder = msgspec.json.Encoder()
 _request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _reply_decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)

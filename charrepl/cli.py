@@ -1,0 +1,175 @@
+"""charrepl: type, and a model finishes your line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from charrepl import __version__
+from charrepl.command import exit_codes
+from charrepl.errors import CharreplError, reason
+
+model_option = click.option("--model", metavar="NAME|DIR", default="", help="A model, by name or directory.")
+endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
+_BITS = 1 / 0.6931471805599453  # per nat
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@model_option
+@endpoint_option
+@click.option("--vi", is_flag=True, help="Edit with vi keys.")
+@debug_option
+@click.version_option(__version__, prog_name="charrepl")
+@click.pass_context
+@exit_codes
+def main(context: click.Context, model: str, endpoint: str | None, vi: bool, debug: bool) -> None:
+    """Type, and a model finishes your line in grey. Tab takes it.
+
+    Without a command, opens the prompt; where input or output is not a terminal, completes standard
+    input instead.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        context.invoke(complete, text=None, model=model, endpoint=endpoint, debug=debug)
+        return
+    from charrepl import repl  # nothing else needs prompt_toolkit
+
+    # Left early: closing a terminal application is done by now, and unloading modules takes time.
+    context.exit(repl.run(model=model, endpoint=endpoint, vi=vi))
+
+
+def _read_input(file: Path | None) -> str:
+    """The text of a file or of standard input; what is not UTF-8 becomes U+FFFD."""
+    try:
+        data = file.read_bytes() if file else sys.stdin.buffer.read()
+    except OSError as error:
+        raise CharreplError(f"cannot read {file or 'standard input'}: {reason(error)}") from None
+    return data.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+@main.command()
+@click.argument("text", required=False)
+@click.option("--chars", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="How many.")
+@click.option(
+    "--temperature", type=click.FloatRange(0, 10), default=0.8, show_default=True, help="0 is greedy."
+)
+@click.option("--top-k", type=click.IntRange(0, 65_536), default=0, help="Choose among the K likeliest.")
+@click.option(
+    "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Choose within this mass."
+)
+@click.option("--greedy", is_flag=True, help="Always take the likeliest, as --temperature 0.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed gives the same text.")
+@model_option
+@endpoint_option
+@json_option
+@debug_option
+@exit_codes
+def complete(
+    text: str | None,
+    chars: int = 200,
+    temperature: float = 0.8,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    greedy: bool = False,
+    seed: int | None = None,
+    model: str = "",
+    endpoint: str | None = None,
+    as_json: bool = False,
+    debug: bool = False,
+) -> None:
+    """Print what comes after TEXT, or after standard input; only that, not the text itself."""
+    import secrets
+
+    from charrepl.client import Client
+    from charrepl.protocol import Decoding
+
+    prompt = _read_input(None) if text is None else text
+    decoding = Decoding(
+        temperature=0.0 if greedy else temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=secrets.randbits(32) if seed is None else seed,
+    )
+    with Client(model=model, endpoint=endpoint) as client:
+        pieces = client.sample(prompt, max_chars=chars, decoding=decoding)
+        if as_json:
+            _print_json({"text": "".join(pieces), "seed": decoding.seed})
+            return
+        for piece in pieces:
+            _write(piece)
+        _write("\n")
+
+
+def _write(text: str) -> None:
+    if sys.stdout.isatty():
+        from charrepl.render import visible  # a model may write escape sequences, if its text had some
+
+        text = "\n".join(visible(line) for line in text.split("\n"))
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+@main.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@model_option
+@endpoint_option
+@json_option
+@debug_option
+@exit_codes
+def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, debug: bool) -> None:
+    """Print how well the model predicts FILE, or standard input, in bits per character."""
+    from math import fsum
+
+    from charrepl.client import Client
+
+    text = _read_input(file)
+    if not text:
+        raise CharreplError("there is nothing to score: give a text of one character or more")
+    with Client(model=model, endpoint=endpoint) as client:
+        nats = -fsum(client.score(text)) / len(text)
+    if as_json:
+        _print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
+        return
+    click.echo(f"{nats * _BITS:.4f} bits per character ({nats:.4f} nats), {len(text):,} characters")
+
+
+@main.command("models")
+@json_option
+@debug_option
+@exit_codes
+def list_models(as_json: bool, debug: bool) -> None:
+    """List the models that --model knows by name; * marks the one used without it."""
+    from charrepl import models
+
+    default = models.default()
+    found = []
+    for directory in models.installed():
+        try:
+            found.append(models.info(directory))
+        except CharreplError as error:
+            click.echo(f"Error: {error}", err=True)
+    if as_json:
+        import msgspec
+
+        _print_json({"default": default.name, "models": msgspec.to_builtins(found)})
+        return
+    for model in found:
+        mark = "*" if model.path == str(default) else " "
+        loss = f"held-out loss {model.held_out_loss:.4f}" if model.held_out_loss else "not measured"
+        click.echo(
+            f"{mark} {model.name:20} {model.layers} x {model.hidden_size}, "
+            f"{model.characters} characters, {loss}"
+        )

@@ -1,0 +1,76 @@
+"""Finding a running daemon, and starting one where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+
+from charrepl.errors import DaemonUnavailableError
+
+_IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
+_START_TIMEOUT_S = 180.0
+
+
+def is_listening(endpoint: str) -> bool:
+    """Whether something accepts connections at an ipc endpoint; any other endpoint counts as there.
+
+    A plain connect answers at once, where ZeroMQ would wait for a daemon to appear.
+    """
+    if not endpoint.startswith("ipc://"):
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(endpoint.removeprefix("ipc://"))
+        except OSError:
+            return False
+    return True
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "charrepl_daemon", "start", "--idle-minutes", str(_IDLE_MINUTES)]
+
+
+def _failure(error_output: bytes) -> DaemonUnavailableError:
+    lines = error_output.decode(errors="replace").strip().splitlines()
+    said = lines[-1].removeprefix("Error: ") if lines else "it said nothing: see charrepl-daemon logs"
+    return DaemonUnavailableError(f"the daemon did not start: {said}")
+
+
+def start() -> None:
+    """Starts a daemon and waits until it is ready; one that runs already is fine.
+
+    Raises DaemonUnavailableError, with the daemon's own reason, if it does not get ready.
+    """
+    try:
+        done = subprocess.run(
+            _command(), stdin=subprocess.DEVNULL, capture_output=True, timeout=_START_TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise DaemonUnavailableError(_timed_out()) from None
+    if done.returncode:
+        raise _failure(done.stderr)
+
+
+async def start_async() -> None:
+    """As `start`, without holding up the event loop."""
+    process = await asyncio.create_subprocess_exec(
+        *_command(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # a Ctrl-C meant for the prompt must not reach it
+    )
+    try:
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            _, error_output = await process.communicate()
+    except TimeoutError:
+        raise DaemonUnavailableError(_timed_out()) from None
+    if process.returncode:
+        raise _failure(error_output)
+
+
+def _timed_out() -> str:
+    return f"the daemon was not ready after {_START_TIMEOUT_S:.0f} s: see charrepl-daemon logs"

@@ -1,0 +1,132 @@
+"""Finding models: by name among the user's own and the bundled one, or by directory."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charrepl import paths
+from charrepl.errors import CharreplError
+
+if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messages come after
+    from charrepl.protocol import ModelInfo
+
+BUNDLED = "shakespeare"
+_NAME = re.compile(r"^\w[\w.-]{0,99}$")
+
+
+def check_name(name: str) -> str:
+    """`name`, if a model can be called that. Raises CharreplError if not."""
+    if not _NAME.match(name):
+        raise CharreplError(
+            f"{name!r} cannot be a model's name: use letters, digits, '.', '_' and '-', a letter first",
+            code="bad_name",
+        )
+    return name
+
+
+def bundled_dir() -> Path:
+    """The model that comes with charrepl."""
+    return Path(__file__).parent / "bundled" / BUNDLED
+
+
+def is_path(model: str) -> bool:
+    """Whether a model is named by its directory rather than by name."""
+    return "/" in model
+
+
+def absolute(model: str) -> str:
+    """`model` as the daemon, whose working directory is another, understands it."""
+    return str(Path(model).absolute()) if is_path(model) else model
+
+
+def _usable(directory: Path) -> bool:
+    return (directory / "config.toml").is_file() and any((directory / "checkpoints").glob("best-*[0-9]"))
+
+
+def find(model: str = "") -> Path:
+    """The directory of a model, given its name, its directory, or nothing for the default.
+
+    Raises CharreplError if there is no such model.
+    """
+    if not model:
+        return default()
+    if is_path(model):
+        directory = Path(model).absolute()
+        if not directory.is_dir():
+            raise CharreplError(f"there is no model directory {directory}", code="no_model")
+        return directory
+    own = paths.models_dir() / check_name(model)
+    if own.is_dir():
+        return own
+    if model == BUNDLED:
+        return bundled_dir()
+    names = ", ".join(path.name for path in installed())
+    raise CharreplError(
+        f"there is no model named {model!r}: choose one of {names}, or give its directory with a '/'",
+        code="no_model",
+    )
+
+
+def default() -> Path:
+    """The last model trained, else the bundled one."""
+    trained = [path for path in installed() if path != bundled_dir()]
+    return max(trained, key=_trained_at, default=bundled_dir())
+
+
+def _trained_at(directory: Path) -> float:
+    # Training rewrites run.json when it stops, done or interrupted.
+    try:
+        return (directory / "run.json").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def installed() -> list[Path]:
+    """Every model that can be named, by name; a user's own hides the bundled one of the same name."""
+    try:
+        own = [path for path in paths.models_dir().iterdir() if _NAME.match(path.name) and _usable(path)]
+    except OSError:
+        own = []
+    found = {path.name: path for path in own}
+    found.setdefault(BUNDLED, bundled_dir())
+    return [found[name] for name in sorted(found)]
+
+
+def info(directory: Path, *, loaded: bool = False) -> ModelInfo:
+    """What a person picks a model by. Raises CharreplError if its files cannot be read."""
+    import json
+
+    from charrepl.protocol import ModelInfo
+
+    try:
+        settings = tomllib.loads((directory / "config.toml").read_text(encoding="utf-8"))["model"]
+        vocabulary = json.loads((directory / "vocab.json").read_bytes())
+        characters = len(vocabulary["characters"])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise CharreplError(
+            f"{directory} is not a charrepl model ({error}): train it again", code="bad_model"
+        ) from None
+    return ModelInfo(
+        name=directory.name,
+        path=str(directory),
+        layers=settings["layers"],
+        hidden_size=settings["hidden_size"],
+        characters=characters,
+        held_out_loss=_held_out(directory / "metrics.jsonl"),
+        loaded=loaded,
+    )
+
+
+def _held_out(path: Path) -> float | None:
+    """The last held-out loss in a model's metrics, if it was ever measured."""
+    import json
+
+    try:
+        found = [json.loads(line).get("held_out_loss") for line in path.read_bytes().splitlines()]
+    except (OSError, ValueError, AttributeError):
+        return None
+    measured = [loss for loss in found if isinstance(loss, float)]
+    return measured[-1] if measured else None

@@ -1,0 +1,163 @@
+"""charrepl-daemon: start it, stop it, see how it is."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from charrepl import __version__, paths
+from charrepl.command import exit_codes
+from charrepl.errors import CharreplError
+
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="charrepl-daemon")
+def main() -> None:
+    """Keep the model warm, so that every key is answered at once.
+
+    charrepl starts a daemon by itself where there is none; one started here stays until stopped.
+    """
+
+
+def _serving(command: Any) -> Any:
+    """The options of what is started, shared by `start` and `restart`."""
+    for option in (
+        click.option("--model", metavar="NAME|DIR", default="", help="The model to have ready."),
+        click.option("--idle-minutes", type=click.FloatRange(0, min_open=True),
+                     help="Leave after so long unused."),
+        click.option("--cache-mb", type=click.IntRange(4, 65_536), default=256, show_default=True,
+                     help="Memory for carries, a model."),
+        click.option("--max-models", type=click.IntRange(1, 64), default=4, show_default=True,
+                     help="Models kept in memory."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _arguments(model: str, idle_minutes: float | None, cache_mb: int, max_models: int) -> list[str]:
+    from charrepl import models
+
+    idle = [] if idle_minutes is None else ["--idle-minutes", str(idle_minutes)]
+    return [
+        *(["--model", models.absolute(model)] if model else []),
+        *idle,
+        "--cache-mb",
+        str(cache_mb),
+        "--max-models",
+        str(max_models),
+    ]
+
+
+@main.command()
+@_serving
+@click.option("--foreground", is_flag=True, help="Stay in this terminal, and log to it.")
+@click.option("--ready-fd", type=int, hidden=True)
+@debug_option
+@exit_codes
+def start(
+    model: str,
+    idle_minutes: float | None,
+    cache_mb: int,
+    max_models: int,
+    foreground: bool,
+    ready_fd: int | None,
+    debug: bool,
+) -> None:
+    """Start the daemon, and wait until it is ready."""
+    from charrepl_daemon import process
+
+    if foreground:
+        process.serve(
+            model=model,
+            idle_minutes=idle_minutes,
+            cache_mb=cache_mb,
+            max_models=max_models,
+            ready_fd=ready_fd,
+        )
+        return
+    state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models))
+    click.echo("Ready" if state == "started" else "Already running", nl=False)
+    click.echo(f", pid {daemon.pid}.")
+
+
+@main.command()
+@debug_option
+@exit_codes
+def stop(debug: bool) -> None:
+    """Stop the daemon, after the requests in flight."""
+    from charrepl_daemon import process
+
+    daemon = process.stop()
+    click.echo(f"Stopped, pid {daemon.pid}." if daemon else "No daemon was running.")
+
+
+@main.command()
+@_serving
+@debug_option
+@exit_codes
+def restart(model: str, idle_minutes: float | None, cache_mb: int, max_models: int, debug: bool) -> None:
+    """Stop the daemon, if it runs, and start a new one."""
+    from charrepl_daemon import process
+
+    process.stop()
+    _, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models))
+    click.echo(f"Ready, pid {daemon.pid}.")
+
+
+@main.command()
+@json_option
+@debug_option
+@exit_codes
+def status(as_json: bool, debug: bool) -> None:
+    """Show how the daemon is. Exits with 1 if none is running."""
+    import msgspec
+
+    from charrepl_daemon import process
+
+    found = process.status()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    click.echo(f"pid {found['pid']}, charrepl {found['version']}, {found['device']}")
+    click.echo(f"up {found['uptime_s']:.0f} s, {found['requests']} requests, {found['waiting']} waiting")
+    for name, title in (("first_piece_ms", "first piece of a ghost"), ("full_ghost_ms", "whole ghost")):
+        if found[name]:
+            times = ", ".join(f"{key} {value} ms" for key, value in found[name].items())
+            click.echo(f"{title}: {times}")
+    for model in found["models"]:
+        click.echo(
+            f"model {model['name']} ({model['digest']}): {model['sessions']} sessions, "
+            f"{model['carries']} of {model['carry_slots']} carries"
+        )
+
+
+@main.command()
+@click.argument("model", default="")
+@debug_option
+@exit_codes
+def reload(model: str, debug: bool) -> None:
+    """Load MODEL anew from disk; the old one serves until the new one is ready."""
+    from charrepl import models, protocol
+    from charrepl.client import Client
+
+    with Client(autostart=False) as client:
+        client.ask(protocol.Reload(seq=0, model=models.absolute(model)))
+    click.echo("Reloaded.")
+
+
+@main.command()
+@click.option("-n", "--lines", type=click.IntRange(1), default=50, show_default=True, help="How many lines.")
+@debug_option
+@exit_codes
+def logs(lines: int, debug: bool) -> None:
+    """Print the end of the daemon's log. It never holds what was typed."""
+    try:
+        text = paths.log_file().read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise CharreplError(f"there is no log yet at {paths.log_file()}: start the daemon first") from None
+    sys.stdout.write("".join(text.splitlines(keepends=True)[-lines:]))

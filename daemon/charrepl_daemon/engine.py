@@ -1,0 +1,372 @@
+"""One model on the device: its weights, its store of carries, and the programs that use them.
+
+Used by one thread, save for `compile`, which any thread may call.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from charrepl_train import checkpoint
+from charrepl_train import model as model_module
+from numpy.typing import NDArray
+
+from charrepl.errors import CharreplError, reason
+from charrepl.protocol import Decoding, Stop
+from charrepl.window import window_start
+from charrepl_daemon import programs
+from charrepl_daemon.programs import MAX_FED, PIECE, SCORED, Decoded, Rows
+from charrepl_daemon.sessions import RESERVED_SLOTS, SCRATCH_SLOT, ZERO_SLOT, CarryCache, Node, Plan
+
+log = logging.getLogger(__name__)
+
+BATCHES = (1, 8)  # rows a program takes; more writers at once are served in turn
+_NEVER = -np.inf
+_MAX_SESSIONS = 10_000
+_SENTENCE_ENDS = ".!?。！？…\n"
+
+
+class Writing:
+    """A ghost or a passage being written: what it continues, how, and how far it has come."""
+
+    def __init__(
+        self,
+        *,
+        session: Hashable,
+        tokens: Sequence[int],
+        position: int,
+        max_chars: int,
+        decoding: Decoding,
+        ends: NDArray[np.bool_],
+        least: float = _NEVER,
+        rank: int = -1,
+        own_slot: int = ZERO_SLOT,
+    ) -> None:
+        self.session = session
+        self.tokens = list(tokens)  # of the window: the implicit newline, the text, what was written
+        self.position = position  # in the whole text, of the next character
+        self.left = max_chars
+        self.decoding = decoding
+        self.ends = ends
+        self.least = least
+        self.rank = rank
+        self.own_slot = own_slot  # holds its carry where it is not cached by text
+        self.text = ""
+        self.log_probs: list[float] = []
+        self.joint = 0.0
+        self.seen = False
+        self.done = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was written yet."""
+        return bool(self.text)
+
+
+class Engine:
+    """A model that is ready to write.
+
+    `cache_bytes` bounds the carries it keeps. Raises CharreplError if the model in `directory` is
+    missing, damaged, or does not compute.
+    """
+
+    def __init__(self, directory: Path, *, cache_bytes: int) -> None:
+        began = time.monotonic()
+        loaded = checkpoint.load_model(directory)
+        self.directory = directory
+        self.digest = loaded.digest
+        self.vocabulary = loaded.vocabulary
+        config = loaded.config.model
+        definition, _ = model_module.abstract(config, len(loaded.vocabulary))
+        self._params = jax.device_put(loaded.params)
+        self._shape = (config.layers, 2, config.hidden_size)
+        carry_bytes = 4 * int(np.prod(self._shape))
+        slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * 64)
+        self._cache = CarryCache(slots)
+        self._slots = slots
+        self._ends: dict[Stop, NDArray[np.bool_]] = {
+            "none": np.zeros(len(self.vocabulary), bool),
+            "line": self.vocabulary.mask("\n"),
+            "sentence": self.vocabulary.mask(_SENTENCE_ENDS),
+        }
+        self._serve = jax.jit(
+            programs.serve_program(definition, self._shape, jnp.asarray(self.vocabulary.visible())),
+            donate_argnums=1,
+        )
+        self._score_jit = jax.jit(programs.score_program(definition))
+        self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
+        self._compiling = threading.Lock()
+        self._passages = 0
+        self._make_store()
+        self.compile(1)
+        piece = jnp.zeros(SCORED, jnp.int32)
+        self._score = self._score_jit.lower(self._params, self._zero_carry(), piece, jnp.int32(0)).compile()
+        self._canary()
+        log.info("loaded %s (%s) in %.2f s", directory.name, self.digest, time.monotonic() - began)
+
+    # Loading
+
+    def _make_store(self) -> None:
+        self._store = jnp.zeros((self._slots, int(np.prod(self._shape))))
+
+    def _zero_carry(self) -> jax.Array:
+        return jnp.zeros((1, *self._shape))
+
+    def compile(self, batch: int) -> None:
+        """Makes the program for `batch` rows ready. Harmless to repeat."""
+        with self._compiling:
+            if batch not in self._compiled:
+                store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
+                lowered = self._serve.lower(self._params, store, self._rows(batch))
+                self._compiled[batch] = lowered.compile()
+
+    @property
+    def widest(self) -> int:
+        """The most rows that one step can take now."""
+        return max(self._compiled)
+
+    def _canary(self) -> None:
+        """Raises CharreplError unless the model writes, with real probabilities."""
+        writing = self.passage("\n", 0, max_chars=PIECE, stop="none", decoding=Decoding())
+        while not writing.done:
+            self.step([writing])
+        self.release(writing)
+        if not np.isfinite(writing.log_probs).all():
+            raise CharreplError(
+                f"the weights in {self.directory} are not numbers: train or copy the model again",
+                code="bad_model",
+            )
+
+    # What a request becomes
+
+    def ghosts(
+        self,
+        session: Hashable,
+        text: str,
+        offset: int,
+        *,
+        max_chars: int,
+        stop: Stop,
+        alternatives: int,
+        min_confidence: float,
+        decoding: Decoding,
+    ) -> list[Writing]:
+        """The ghosts to write after `text`, of which `offset` characters are left out before it.
+
+        Raises CharreplError if the part left out reaches into the window.
+        """
+        tokens, position = self._window(text, offset)
+        self._cache.drop_idle_sessions(_MAX_SESSIONS)
+
+        def writing(rank: int, own_slot: int) -> Writing:
+            return Writing(
+                session=session,
+                tokens=tokens,
+                position=position,
+                max_chars=max_chars,
+                decoding=decoding,
+                ends=self._ends[stop],
+                least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else _NEVER,
+                rank=rank,
+                own_slot=own_slot,
+            )
+
+        if alternatives == 1:
+            return [writing(-1, ZERO_SLOT)]
+        # Alternatives part at their first character, and need the carry before it all at once.
+        self._advance(self._cache.plan(session, tokens), tokens)
+        count = min(alternatives, len(self.vocabulary) - 1)
+        own = self._cache.take_free(count - 1)
+        return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
+
+    def passage(self, text: str, offset: int, *, max_chars: int, stop: Stop, decoding: Decoding) -> Writing:
+        """The passage to write after `text`; `release` it in the end."""
+        tokens, position = self._window(text, offset)
+        self._passages += 1
+        return Writing(
+            session=("passage", self._passages),
+            tokens=tokens,
+            position=position,
+            max_chars=max_chars,
+            decoding=decoding,
+            ends=self._ends[stop],
+            own_slot=self._cache.take_free(1)[0],
+        )
+
+    def _window(self, text: str, offset: int) -> tuple[list[int], int]:
+        length = offset + len(text)
+        start = window_start(length)
+        if offset > start:
+            raise CharreplError(
+                f"offset {offset} leaves out characters from {start} on that the model reads: send them",
+                code="bad_offset",
+            )
+        ids = self.vocabulary.encode(text[start - offset :])
+        return [self.vocabulary.newline, *ids.tolist()], length
+
+    def release(self, writing: Writing) -> None:
+        """Gives back what a writing holds; call it once, when it is done or given up."""
+        writing.done = True
+        if writing.own_slot:
+            self._cache.give_back([writing.own_slot])
+            writing.own_slot = ZERO_SLOT
+        if isinstance(writing.session, tuple) and writing.session[0] == "passage":
+            self._cache.forget(writing.session)
+
+    # Computing
+
+    def step(self, writings: Sequence[Writing]) -> None:
+        """Writes the next piece of each; at most `widest` at once, of different sessions.
+
+        What can still be written afterwards has `done` unset. Raises CharreplError if the device
+        failed; every carry is then computed anew when it is needed.
+        """
+        batch = next(b for b in sorted(self._compiled) if b >= len(writings))
+        rows = self._rows(batch)
+        nodes: list[Node | None] = []
+        for i, w in enumerate(writings):
+            nodes.append(self._start(rows, i, w))
+            rows.budget[i] = min(PIECE, w.left)
+            rows.position[i] = w.position
+            rows.seed[i] = w.decoding.seed
+            rows.temperature[i] = w.decoding.temperature
+            rows.top_k[i] = w.decoding.top_k
+            rows.top_p[i] = w.decoding.top_p
+            rows.rank[i] = -1 if w.begun else w.rank
+            rows.least[i] = w.least
+            rows.joint[i] = w.joint
+            rows.seen[i] = w.seen
+            rows.ends[i] = w.ends
+        out = self._call(rows)
+        for i, (w, node) in enumerate(zip(writings, nodes, strict=True)):
+            count = int(out.count[i])
+            tokens = out.tokens[i, :count].tolist()
+            if node is not None:
+                self._cache.extend(w.session, node, tokens, rows.keep[i].tolist())
+            w.tokens += tokens
+            w.text += self.vocabulary.decode(out.tokens[i, :count])
+            w.log_probs += out.log_probs[i, :count].tolist()
+            w.position += count
+            w.left -= count
+            w.joint = float(out.joint[i])
+            w.seen = bool(out.seen[i])
+            w.done = bool(out.done[i]) or w.left <= 0
+
+    def _start(self, rows: Rows, i: int, w: Writing) -> Node | None:
+        """Fills in where row `i` starts from; its node, if its carries are cached by text."""
+        if w.own_slot and w.begun:
+            rows.read[i] = w.own_slot
+            rows.keep[i] = w.own_slot
+            return None
+        plan = self._cache.plan(w.session, w.tokens)
+        plan = self._advance(plan, w.tokens, leave=MAX_FED)
+        fed = w.tokens[plan.known :]
+        rows.read[i] = plan.read
+        rows.count[i] = len(fed)
+        rows.tokens[i, : len(fed)] = fed
+        rows.write[i, : len(fed)] = plan.writes
+        if w.own_slot:
+            rows.keep[i] = w.own_slot
+            return None
+        rows.keep[i] = self._cache.take_free(PIECE, keep=plan.read)
+        return plan.node
+
+    def _advance(self, plan: Plan, tokens: list[int], *, leave: int = 0) -> Plan:
+        """Feeds all but the last `leave` of the tokens that a plan wants fed; what is left of it."""
+        while len(plan.writes) > leave:
+            count = min(MAX_FED, len(plan.writes))
+            rows = self._rows(1)
+            rows.read[0] = plan.read
+            rows.count[0] = count
+            rows.tokens[0, :count] = tokens[plan.known : plan.known + count]
+            rows.write[0, :count] = plan.writes[:count]
+            self._call(rows)
+            plan = Plan(plan.writes[count - 1], plan.known + count, plan.writes[count:], plan.node)
+        return plan
+
+    def _rows(self, batch: int) -> Rows:
+        def full(value: float, kind: Any, *shape: int) -> NDArray[Any]:
+            return np.full((batch, *shape), value, kind)
+
+        return Rows(
+            tokens=full(0, np.int32, MAX_FED),
+            count=full(0, np.int32),
+            read=full(ZERO_SLOT, np.int32),
+            write=full(SCRATCH_SLOT, np.int32, MAX_FED),
+            keep=full(SCRATCH_SLOT, np.int32, PIECE),
+            budget=full(0, np.int32),
+            position=full(0, np.int32),
+            seed=full(0, np.uint32),
+            temperature=full(0, np.float32),
+            top_k=full(0, np.int32),
+            top_p=full(1, np.float32),
+            rank=full(-1, np.int32),
+            least=full(_NEVER, np.float32),
+            joint=full(0, np.float32),
+            seen=full(False, np.bool_),
+            ends=full(False, np.bool_, len(self.vocabulary)),
+        )
+
+    def _call(self, rows: Rows) -> Decoded:
+        try:
+            self._store, out = self._compiled[len(rows.count)](self._params, self._store, rows)
+            return Decoded(*jax.device_get(out))
+        except Exception as error:  # out of memory, a lost device: whatever the runtime raises
+            # The store was donated, so it is gone with the call: start over with an empty one.
+            self._cache.clear()
+            self._make_store()
+            log.exception("the device failed")
+            raise CharreplError(
+                f"the device failed ({reason(error)}): type on, or run charrepl-daemon restart",
+                code="device",
+            ) from error
+
+    def score(self, text: str, carry: bytes, digest: str) -> tuple[bytes, list[float]]:
+        """The carry after `text` and the log-probability of each of its characters, in nats.
+
+        At most `SCORED` characters; an empty `carry` is the zero carry after an implicit newline.
+        Raises CharreplError if `carry` is not one of this model's.
+        """
+        ids = self.vocabulary.encode(text)
+        if carry and (digest != self.digest or len(carry) != 4 * int(np.prod(self._shape))):
+            raise CharreplError(
+                "the model changed while the text was read: start again", code="model_changed"
+            )
+        state = (
+            jnp.asarray(np.frombuffer(carry, np.float32).reshape(1, *self._shape))
+            if carry
+            else self._opened()
+        )
+        padded = np.zeros(SCORED, np.int32)
+        padded[: len(ids)] = ids
+        state, log_probs = self._score(self._params, state, padded, np.int32(len(ids)))
+        return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
+
+    def _opened(self) -> jax.Array:
+        """The carry after the implicit newline that every text starts with."""
+        newline = np.zeros(SCORED, np.int32)
+        newline[0] = self.vocabulary.newline
+        return self._score(self._params, self._zero_carry(), newline, np.int32(1))[0]
+
+    def stats(self) -> dict[str, Any]:
+        """What `status` tells about this model."""
+        cache = self._cache
+        return {
+            "name": self.directory.name,
+            "path": str(self.directory),
+            "digest": self.digest,
+            "sessions": cache.sessions,
+            "carries": cache.used,
+            "carry_slots": self._slots - RESERVED_SLOTS,
+            "characters_from_cache": cache.hits,
+            "characters_read": cache.misses,
+            "evictions": cache.evictions,
+        }

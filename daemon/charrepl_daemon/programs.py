@@ -1,0 +1,176 @@
+"""What runs on the device: one jitted program that reads typed characters and decodes the ghost.
+
+Every row is a writer. The program loops as often as the rows need it to, so that one compiled
+program serves any number of typed characters and no work is spent on padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from charrepl_train import model as model_module
+from charrepl_train.model import Definition, Params
+from charrepl_train.vocab import UNKNOWN
+
+from charrepl_daemon.sessions import SCRATCH_SLOT
+
+MAX_FED = 1024  # tokens a call reads at most
+PIECE = 8  # characters a call decodes at most: what a newer keystroke may have to wait for
+SCORED = 256  # characters a scoring call reads
+MAX_ALTERNATIVES = 8
+
+
+class Rows(NamedTuple):
+    """What each row wants; B rows. All traced: no setting ever compiles a new program."""
+
+    tokens: Any  # int32 [B, MAX_FED]: typed characters to feed
+    count: Any  # int32 [B]: how many of them
+    read: Any  # int32 [B]: the slot to start from
+    write: Any  # int32 [B, MAX_FED]: a slot for the carry after each
+    keep: Any  # int32 [B, PIECE]: a slot for the carry after each decoded character
+    budget: Any  # int32 [B]: characters to decode, at most PIECE
+    position: Any  # int32 [B]: of the next character in the text, folded into the random key
+    seed: Any  # uint32 [B]
+    temperature: Any  # f32 [B]: 0 is greedy
+    top_k: Any  # int32 [B]: 0 keeps all
+    top_p: Any  # f32 [B]
+    rank: Any  # int32 [B]: take the rank-th likeliest as the first character of an alternative, or -1
+    least: Any  # f32 [B]: the joint log-probability below which the ghost is cut
+    joint: Any  # f32 [B]: of the ghost so far
+    seen: Any  # bool [B]: whether the ghost has a visible character yet
+    ends: Any  # bool [B, V]: characters that end the ghost once it has one
+
+
+class Decoded(NamedTuple):
+    """What each row got."""
+
+    tokens: Any  # int32 [B, PIECE]
+    log_probs: Any  # f32 [B, PIECE], nats, of the model itself (temperature 1)
+    count: Any  # int32 [B]: how many of them
+    done: Any  # bool [B]: ended by a stop or cut
+    joint: Any  # f32 [B]
+    seen: Any  # bool [B]
+
+
+Serve = Callable[[Params, jax.Array, Rows], tuple[jax.Array, Decoded]]
+
+
+def choose(logits: jax.Array, rows: Rows, first: jax.Array, position: jax.Array) -> jax.Array:
+    """int32 [B]: each row's next character, by its own settings.
+
+    logits: f32 [B, V]. Top-p keeps the smallest set of likeliest characters that holds that much
+    of the probability, after top-k and temperature, as Holtzman et al. (2020) define it.
+    """
+    logits = logits.at[:, UNKNOWN].set(-jnp.inf)
+    greedy = jnp.argmax(logits, axis=-1)
+    ranked = jax.lax.top_k(logits, min(MAX_ALTERNATIVES, logits.shape[-1]))[1]
+    forced = jnp.take_along_axis(ranked, jnp.maximum(rows.rank, 0)[:, None], axis=1)[:, 0]
+    greedy = jnp.where(first & (rows.rank >= 0), forced, greedy)
+
+    def draw() -> jax.Array:
+        scaled = logits / jnp.maximum(rows.temperature, 1e-6)[:, None]
+        order = jnp.argsort(-scaled, axis=-1)
+        ordered = jnp.take_along_axis(scaled, order, axis=-1)
+        place = jnp.arange(ordered.shape[-1])
+        ordered = jnp.where((rows.top_k[:, None] > 0) & (place >= rows.top_k[:, None]), -jnp.inf, ordered)
+        probs = jax.nn.softmax(ordered)
+        before = jnp.cumsum(probs, axis=-1) - probs
+        ordered = jnp.where((before >= rows.top_p[:, None]) & (place > 0), -jnp.inf, ordered)
+
+        def one(seed: jax.Array, position: jax.Array, row: jax.Array) -> jax.Array:
+            # The position in the text, not a count of draws: going back and on again redraws the same.
+            return jax.random.categorical(jax.random.fold_in(jax.random.key(seed), position), row)
+
+        drawn = jax.vmap(one)(rows.seed, position, ordered)
+        return jnp.take_along_axis(order, drawn[:, None], axis=1)[:, 0]
+
+    sampling = rows.temperature > 0
+    drawn = jax.lax.cond(jnp.any(sampling), draw, lambda: greedy)
+    return jnp.where(sampling, drawn, greedy).astype(jnp.int32)
+
+
+def serve_program(definition: Definition, shape: tuple[int, int, int], visible: Any) -> Serve:
+    """The program: (weights, store [slots, layers x 2 x hidden], rows) to the store and the ghosts.
+
+    shape: a carry's (layers, 2, hidden). The store is donated, and written in place.
+    """
+
+    def serve(params: Params, store: jax.Array, rows: Rows) -> tuple[jax.Array, Decoded]:
+        model = model_module.bind(definition, params)
+        batch = rows.count.shape[0]
+
+        def put(store: jax.Array, slots: jax.Array, carry: jax.Array) -> jax.Array:
+            return store.at[slots].set(carry.reshape(batch, -1), mode="promise_in_bounds")
+
+        def feed(i: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            carry, store = state
+            active = i < rows.count
+            carry = jnp.where(active[:, None, None, None], model.step(carry, rows.tokens[:, i]), carry)
+            return carry, put(store, jnp.where(active, rows.write[:, i], SCRATCH_SLOT), carry)
+
+        carry = store[rows.read].reshape(batch, *shape)
+        carry, store = jax.lax.fori_loop(0, rows.count.max(), feed, (carry, store))
+        nothing = Decoded(
+            tokens=jnp.zeros((batch, PIECE), jnp.int32),
+            log_probs=jnp.zeros((batch, PIECE)),
+            count=jnp.zeros(batch, jnp.int32),
+            done=jnp.zeros(batch, bool),
+            joint=rows.joint,
+            seen=rows.seen,
+        )
+
+        def wants(state: tuple[Any, ...]) -> jax.Array:
+            i, out, _, _ = state
+            return jnp.any(~out.done & (i < rows.budget))
+
+        def decode(state: tuple[Any, ...]) -> tuple[Any, ...]:
+            i, out, carry, store = state
+            logits = model.logits(carry)
+            token = choose(logits, rows, i == 0, rows.position + i)
+            log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), token[:, None], axis=1)[:, 0]
+            joint = out.joint + log_prob
+            active = ~out.done & (i < rows.budget)
+            cut = active & (joint < rows.least)
+            active &= ~cut
+            ends = jnp.take_along_axis(rows.ends, token[:, None], axis=1)[:, 0]
+            seen = out.seen | (active & visible[token])
+            out = Decoded(
+                tokens=out.tokens.at[:, i].set(jnp.where(active, token, out.tokens[:, i])),
+                log_probs=out.log_probs.at[:, i].set(jnp.where(active, log_prob, 0)),
+                count=out.count + active,
+                done=out.done | cut | (active & ends & seen),
+                joint=jnp.where(active, joint, out.joint),
+                seen=seen,
+            )
+            carry = jnp.where(active[:, None, None, None], model.step(carry, token), carry)
+            store = put(store, jnp.where(active, rows.keep[:, i], SCRATCH_SLOT), carry)
+            return i + 1, out, carry, store
+
+        _, out, _, store = jax.lax.while_loop(wants, decode, (jnp.int32(0), nothing, carry, store))
+        return store, out
+
+    return serve
+
+
+def score_program(definition: Definition) -> Callable[..., tuple[jax.Array, jax.Array]]:
+    """The program: (weights, carry, tokens int32 [SCORED], count) to carry and log-probabilities.
+
+    carry: f32 [1, layers, 2, hidden]; log-probabilities: f32 [SCORED], nats.
+    """
+
+    def score(
+        params: Params, carry: jax.Array, tokens: jax.Array, count: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        model = model_module.bind(definition, params)
+
+        def read(i: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            carry, log_probs = state
+            log_prob = jax.nn.log_softmax(model.logits(carry))[0, tokens[i]]
+            return model.step(carry, tokens[i][None]), log_probs.at[i].set(log_prob)
+
+        return jax.lax.fori_loop(0, count, read, (carry, jnp.zeros(SCORED)))
+
+    return score

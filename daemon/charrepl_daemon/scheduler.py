@@ -1,0 +1,340 @@
+"""Who writes next: one thread that owns the device, and the jobs that wait for it.
+
+A `complete` is superseded by a newer one of its session; several writers share a step; passages
+and scores take turns in what time the ghosts leave.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Any
+
+from charrepl import protocol
+from charrepl.errors import CharreplError, reason
+from charrepl_daemon.engine import Engine, Writing
+from charrepl_daemon.library import Library
+from charrepl_daemon.programs import SCORED
+
+log = logging.getLogger(__name__)
+
+Work = protocol.Complete | protocol.Sample | protocol.Score
+Send = Callable[[protocol.Reply], None]
+
+_MOST_JOBS = 1024
+_MOST_A_STEP = 8
+_KEPT_LATENCIES = 4096
+
+
+class Job:
+    """A request on its way. `send` may be called from any thread, in order."""
+
+    def __init__(self, request: Work, *, directory: Path, session: Hashable, send: Send) -> None:
+        self.request = request
+        self.directory = directory
+        self.session = session
+        self.send = send
+        self.received = time.perf_counter()
+        self.cancelled = False
+        self.engine: Engine | None = None
+        self.writings: list[Writing] = []
+        self.sent = [0]  # characters of each writing that were sent
+        self.scored = 0
+        self.carry = b""
+        self.log_probs: list[float] = []
+        self.first_piece = False
+
+    @property
+    def is_ghost(self) -> bool:
+        """Whether somebody is waiting for it with a finger on a key."""
+        return isinstance(self.request, protocol.Complete)
+
+
+class Scheduler:
+    """The jobs and the thread that works through them."""
+
+    def __init__(self, *, most_models: int, cache_bytes: int) -> None:
+        self.library = Library(most=most_models, cache_bytes=cache_bytes, loaded=self._on_loaded)
+        self._changed = threading.Condition()
+        self._new: deque[Job] = deque()
+        self._ghosts: dict[Hashable, Job] = {}  # the newest of each session, wherever it stands
+        self._active: deque[Job] = deque()
+        self._waiting: dict[Path, list[Job]] = {}  # for a model to be loaded
+        self._reloads: dict[Path, list[Callable[[CharreplError | None], None]]] = {}
+        self._loads: deque[tuple[Path, Engine | CharreplError]] = deque()
+        self._stopping = False
+        self._jobs = 0
+        self.requests = 0
+        self.superseded = 0
+        self.failed = 0
+        self.first_piece_ms: deque[float] = deque(maxlen=_KEPT_LATENCIES)
+        self.full_ghost_ms: deque[float] = deque(maxlen=_KEPT_LATENCIES)
+        self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    # Called by the event loop
+
+    def submit(self, job: Job) -> None:
+        """Takes a job; a ghost supersedes the one before it of its session.
+
+        Raises CharreplError with code `busy` if too many are waiting.
+        """
+        with self._changed:
+            older = self._ghosts.get(job.session) if job.is_ghost else None
+            if older is not None:
+                self._cancel(older)
+            elif self._jobs >= _MOST_JOBS:
+                raise CharreplError(f"{self._jobs} requests are waiting: try again in a moment", code="busy")
+            if job.is_ghost:
+                self._ghosts[job.session] = job
+            self._new.append(job)
+            self._jobs += 1
+            self.requests += 1
+            self._changed.notify()
+        if older is not None:
+            request = older.request
+            assert isinstance(request, protocol.Complete)
+            older.send(protocol.Superseded(seq=request.seq, session=request.session))
+
+    def abandon(self, job: Job) -> None:
+        """Gives up a job whose client is gone."""
+        with self._changed:
+            self._cancel(job)
+            self._changed.notify()
+
+    def _cancel(self, job: Job) -> None:
+        if not job.cancelled:
+            job.cancelled = True
+            self.superseded += 1
+
+    def reload(self, directory: Path, done: Callable[[CharreplError | None], None]) -> None:
+        """Loads a model, anew if it is there, and calls `done` on a loading thread.
+
+        An engine that is there serves until then, and goes on if the new one cannot.
+        """
+        with self._changed:
+            self._reloads.setdefault(directory, []).append(done)
+        self.library.load(directory)
+
+    def stop(self, *, drain_s: float) -> None:
+        """Stops the thread once its jobs are done, or after that long. Blocks."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._jobs, timeout=drain_s)
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(timeout=drain_s)
+
+    def waiting(self) -> int:
+        """Jobs that are not finished."""
+        return self._jobs
+
+    # The thread
+
+    def _on_loaded(self, directory: Path, result: Engine | CharreplError) -> None:
+        with self._changed:
+            self._loads.append((directory, result))
+            waiting = self._reloads.pop(directory, [])
+            self._changed.notify()
+        for done in waiting:
+            done(result if isinstance(result, CharreplError) else None)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._new or self._loads or self._active or self._stopping)
+                if self._stopping:
+                    return
+                new = list(self._new)
+                self._new.clear()
+                loads = list(self._loads)
+                self._loads.clear()
+            for directory, result in loads:
+                for job in self._waiting.pop(directory, []):
+                    self._begin(job, result)
+            for job in new:
+                engine = self.library.get(job.directory)
+                if engine is None:
+                    self._waiting.setdefault(job.directory, []).append(job)
+                else:
+                    self._begin(job, engine)
+            self._step()
+
+    def _begin(self, job: Job, engine: Engine | CharreplError) -> None:
+        request = job.request
+        if job.cancelled:
+            self._finish(job)
+            return
+        try:
+            if isinstance(engine, CharreplError):
+                raise engine
+            job.engine = engine
+            if isinstance(request, protocol.Complete):
+                job.writings = engine.ghosts(
+                    job.session,
+                    request.text,
+                    request.offset,
+                    max_chars=request.max_chars,
+                    stop=request.stop,
+                    alternatives=request.alternatives,
+                    min_confidence=request.min_confidence,
+                    decoding=request.decoding,
+                )
+            elif isinstance(request, protocol.Sample):
+                passage = engine.passage(
+                    request.text,
+                    request.offset,
+                    max_chars=request.max_chars,
+                    stop=request.stop,
+                    decoding=request.decoding,
+                )
+                job.writings = [passage]
+            else:
+                job.carry = request.carry
+        except Exception as error:
+            self._fail(job, error)
+            return
+        job.sent = [0] * len(job.writings)
+        self._active.append(job)
+
+    def _step(self) -> None:
+        """One call on the device: the next piece for as many writers as fit, or a piece of a score."""
+        for job in [job for job in self._active if job.cancelled]:
+            self._active.remove(job)
+            self._finish(job)
+        if not self._active:
+            return
+        ghosts = [job for job in self._active if job.is_ghost]
+        job = ghosts[0] if ghosts else self._active[0]
+        if isinstance(job.request, protocol.Score):
+            jobs = [job]
+            self._guard(jobs, lambda: self._score(job))
+        else:
+            engine = job.engine
+            assert engine is not None
+            together = [
+                other for other in (ghosts or self._active) if other.engine is engine and other.writings
+            ]
+            rows = [(j, w) for j in together for w in j.writings if not w.done]
+            rows = rows[: min(engine.widest, _MOST_A_STEP)]
+            jobs = list(dict.fromkeys(j for j, _ in rows))
+            self._guard(jobs, lambda: self._write(engine, jobs, [w for _, w in rows]))
+        for job in jobs:  # to the back, so that the others get their turn
+            if job in self._active:
+                self._active.remove(job)
+                self._active.append(job)
+
+    def _guard(self, jobs: list[Job], work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # one bad request or a failing device must not end the thread
+            for job in jobs:
+                if job in self._active:
+                    self._active.remove(job)
+                    self._fail(job, error)
+
+    def _write(self, engine: Engine, jobs: list[Job], writings: list[Writing]) -> None:
+        engine.step(writings)
+        now = time.perf_counter()
+        for job in jobs:
+            if not job.first_piece and job.is_ghost:
+                job.first_piece = True
+                self.first_piece_ms.append(1000 * (now - job.received))
+            final = all(w.done for w in job.writings)
+            self._send_pieces(job, final=final)
+            if final:
+                self._active.remove(job)
+                if job.is_ghost:
+                    self.full_ghost_ms.append(1000 * (now - job.received))
+                self._finish(job)
+
+    def _send_pieces(self, job: Job, *, final: bool) -> None:
+        if job.cancelled:
+            return
+        request = job.request
+        if isinstance(request, protocol.Sample):
+            text = job.writings[0].text[job.sent[0] :]
+            job.sent[0] += len(text)
+            if text or final:
+                job.send(protocol.Chunk(seq=request.seq, text=text, final=final))
+            return
+        assert isinstance(request, protocol.Complete)
+        news = [i for i, w in enumerate(job.writings) if len(w.text) > job.sent[i]]
+        if final and not news:
+            news = [len(job.writings) - 1]  # the final reply must come, if it brings nothing new
+        for i in news:
+            w = job.writings[i]
+            job.sent[i] = len(w.text)
+            ghost = protocol.Ghost(
+                seq=request.seq,
+                session=request.session,
+                text=w.text,
+                log_probs=list(w.log_probs),
+                final=final and i == news[-1],
+                alternative=i,
+            )
+            job.send(ghost)
+
+    def _score(self, job: Job) -> None:
+        request, engine = job.request, job.engine
+        assert isinstance(request, protocol.Score) and engine is not None
+        digest = engine.digest if job.scored else request.digest
+        piece = request.text[job.scored : job.scored + SCORED]
+        job.carry, log_probs = engine.score(piece, job.carry, digest)
+        job.scored += len(piece)
+        job.log_probs += log_probs
+        if job.scored >= len(request.text):
+            self._active.remove(job)
+            job.send(
+                protocol.Scores(
+                    seq=request.seq, log_probs=job.log_probs, carry=job.carry, digest=engine.digest
+                )
+            )
+            self._finish(job)
+
+    def _fail(self, job: Job, error: Exception) -> None:
+        if not isinstance(error, CharreplError):
+            log.error("a request failed", exc_info=error)
+            error = CharreplError(
+                f"the daemon failed: {reason(error)}; see charrepl-daemon logs", code="internal"
+            )
+        self.failed += 1
+        if not job.cancelled:
+            job.send(protocol.Error(seq=job.request.seq, code=error.code, message=str(error)))
+        self._finish(job)
+
+    def _finish(self, job: Job) -> None:
+        if job.engine is not None:
+            for writing in job.writings:
+                job.engine.release(writing)
+        with self._changed:
+            if self._ghosts.get(job.session) is job:
+                del self._ghosts[job.session]
+            self._jobs -= 1
+            self._changed.notify_all()
+
+    def stats(self) -> dict[str, Any]:
+        """What `status` tells about requests; latencies in ms over the last few thousand ghosts."""
+        return {
+            "requests": self.requests,
+            "waiting": self._jobs,
+            "superseded": self.superseded,
+            "failed": self.failed,
+            "first_piece_ms": _percentiles(self.first_piece_ms),
+            "full_ghost_ms": _percentiles(self.full_ghost_ms),
+            "models": [engine.stats() for engine in self.library.engines()],
+        }
+
+
+def _percentiles(values: deque[float]) -> dict[str, float]:
+    ordered = sorted(itertools.islice(values, len(values)))
+    if not ordered:
+        return {}
+    return {f"p{p}": round(ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 2) for p in (50, 90, 99)}

@@ -1,0 +1,240 @@
+"""The sockets: one asyncio thread that reads requests and sends replies, and never computes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+import zmq.asyncio
+
+from charrepl import __version__, models, protocol
+from charrepl.errors import CharreplError
+from charrepl_daemon.scheduler import Job, Scheduler, Work
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 2.0  # what a shutdown leaves to requests in flight
+_HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
+_PRUNED_AT = 4096  # connections remembered before those without requests are let go
+
+
+class Server:
+    """Serves one endpoint until it is told to stop, or nobody has asked for anything in a while."""
+
+    def __init__(
+        self, endpoint: str, scheduler: Scheduler, *, default: Path, device: str, idle_s: float | None
+    ) -> None:
+        self._endpoint = endpoint
+        self._scheduler = scheduler
+        self._default = default
+        self._device = device
+        self._idle_s = idle_s
+        self._context = zmq.asyncio.Context()
+        self._began = self._last_request = time.monotonic()
+        self._stop: asyncio.Event | None = None
+        self._jobs: dict[bytes, set[Job]] = {}  # of each connection
+        self._malformed = 0
+        self._unreachable = 0
+
+    def bind(self) -> None:
+        """Takes the endpoint. Raises CharreplError if it cannot.
+
+        The caller holds the daemon's lock: ZeroMQ silently steals an ipc address that is in use.
+        """
+        socket = self._context.socket(zmq.ROUTER)
+        socket.linger = 200
+        # Without this a reply to a client that has left vanishes, and its job computes on.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        socket.setsockopt(zmq.MAXMSGSIZE, _HARD_FRAME_LIMIT)
+        socket.setsockopt(zmq.SNDHWM, 1000)
+        socket.setsockopt(zmq.RCVHWM, 1000)
+        try:
+            socket.bind(self._endpoint)
+        except zmq.ZMQError as error:
+            raise CharreplError(f"cannot listen on {self._endpoint}: {error.strerror}") from None
+        self._socket = socket
+        self._sender: zmq.Socket[bytes] = zmq.Socket.shadow(
+            socket
+        )  # sends at once or not at all: nothing to await
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serves; calls `ready` when the default model answers. Raises CharreplError if it cannot."""
+        loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        loading: asyncio.Future[None] = loop.create_future()
+
+        def loaded(error: CharreplError | None) -> None:
+            def settle() -> None:
+                if not loading.done():
+                    loading.set_exception(error) if error else loading.set_result(None)
+
+            loop.call_soon_threadsafe(settle)
+
+        self._scheduler.reload(self._default, loaded)
+        receiving = asyncio.create_task(self._receive())
+        watching = asyncio.create_task(self._watch_idle())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            first: set[asyncio.Future[Any]] = {loading, stopping}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+                ready()
+            await stopping
+            await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
+            await asyncio.sleep(0)  # the last replies were handed over by call_soon_threadsafe
+        finally:
+            for task in (receiving, watching, stopping):
+                task.cancel()
+            await asyncio.gather(receiving, watching, stopping, return_exceptions=True)
+            self._socket.close()
+            self._context.term()
+
+    def stop(self) -> None:
+        """Ends `run` after the requests in flight."""
+        if self._stop is not None:
+            self._stop.set()
+
+    async def _watch_idle(self) -> None:
+        if self._idle_s is None:
+            return
+        while True:
+            idle = time.monotonic() - self._last_request
+            if idle >= self._idle_s and not self._scheduler.waiting():
+                log.info("nobody asked for anything in %.0f s: leaving", idle)
+                self.stop()
+                return
+            await asyncio.sleep(max(0.05, self._idle_s - idle))
+
+    async def _receive(self) -> None:
+        while True:
+            identity, *frames = await self._socket.recv_multipart()
+            frame = frames[-1] if frames else b""
+            try:
+                self._handle(identity, protocol.decode_request(frame))
+            except CharreplError as error:
+                self._malformed += error.code in ("bad_request", "too_large")
+                self._send(
+                    identity,
+                    protocol.Error(seq=protocol.seq_of(frame), code=error.code, message=str(error)),
+                )
+            except Exception:  # a bug in one answer must not end the others
+                log.exception("a request could not be handled")
+                message = "the daemon failed on this request: see charrepl-daemon logs"
+                self._send(
+                    identity, protocol.Error(seq=protocol.seq_of(frame), code="internal", message=message)
+                )
+
+    def _handle(self, identity: bytes, request: protocol.Request) -> None:
+        seq = request.seq
+        # Looking does not count as using: a monitor must not keep an idle daemon alive.
+        if not isinstance(request, protocol.Status):
+            self._last_request = time.monotonic()
+        match request:
+            case protocol.Hello():
+                self._send(identity, self._welcome(request))
+            case protocol.Complete() | protocol.Sample() | protocol.Score():
+                self._submit(identity, request)
+            case protocol.Status():
+                self._send(identity, protocol.Report(seq=seq, status=self.status()))
+            case protocol.Models():
+                self._send(identity, self._model_list(seq))
+            case protocol.Reload():
+                self._reload(identity, request)
+            case protocol.Shutdown():
+                log.info("asked to shut down")
+                self._send(identity, protocol.Done(seq=seq))
+                self.stop()
+
+    def _welcome(self, request: protocol.Hello) -> protocol.Reply:
+        if request.protocol != protocol.PROTOCOL:
+            raise CharreplError(
+                f"this daemon (charrepl {__version__}) speaks protocol {protocol.PROTOCOL}, not "
+                f"{request.protocol}: run charrepl-daemon restart after an upgrade",
+                code="protocol",
+            )
+        engines = self._scheduler.library.engines()
+        return protocol.Welcome(
+            seq=request.seq,
+            protocol=protocol.PROTOCOL,
+            version=__version__,
+            pid=os.getpid(),
+            models=[engine.directory.name for engine in engines],
+            device=self._device,
+            ready=bool(engines),
+        )
+
+    def _submit(self, identity: bytes, request: Work) -> None:
+        session = (identity, request.session) if isinstance(request, protocol.Complete) else identity
+        loop = asyncio.get_running_loop()
+
+        def send(reply: protocol.Reply) -> None:
+            loop.call_soon_threadsafe(self._reply, identity, job, reply)
+
+        job = Job(request, directory=models.find(request.model), session=session, send=send)
+        self._scheduler.submit(job)
+        self._jobs.setdefault(identity, set()).add(job)
+        if len(self._jobs) > _PRUNED_AT:
+            self._jobs = {key: jobs for key, jobs in self._jobs.items() if jobs}
+
+    def _reply(self, identity: bytes, job: Job, reply: protocol.Reply) -> None:
+        jobs = self._jobs.get(identity, set())
+        if job not in jobs:
+            return  # its final reply was sent: this one was on its way from the other thread
+        if protocol.is_final(reply):
+            jobs.discard(job)
+        if not self._send(identity, reply):
+            for other in self._jobs.pop(identity, set()) | {job}:
+                self._scheduler.abandon(other)
+
+    def _send(self, identity: bytes, reply: protocol.Reply) -> bool:
+        """Whether the reply was taken; False means that the client is gone or does not read."""
+        try:
+            self._sender.send_multipart([identity, protocol.encode(reply)], zmq.NOBLOCK)
+            return True
+        except zmq.ZMQError:
+            self._unreachable += 1
+            return False
+
+    def _model_list(self, seq: int) -> protocol.ModelList:
+        found = []
+        for directory in models.installed():
+            try:
+                loaded = self._scheduler.library.is_loaded(directory)
+                found.append(models.info(directory, loaded=loaded))
+            except CharreplError as error:
+                log.warning("%s", error)
+        return protocol.ModelList(seq=seq, models=found, default=models.default().name)
+
+    def _reload(self, identity: bytes, request: protocol.Reload) -> None:
+        directory = models.find(request.model)
+        loop = asyncio.get_running_loop()
+
+        def done(error: CharreplError | None) -> None:
+            reply: protocol.Reply = protocol.Done(seq=request.seq)
+            if error is not None:
+                reply = protocol.Error(seq=request.seq, code=error.code, message=str(error))
+            loop.call_soon_threadsafe(self._send, identity, reply)
+
+        self._scheduler.reload(directory, done)
+
+    def status(self) -> dict[str, Any]:
+        """What `charrepl-daemon status` prints."""
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "protocol": protocol.PROTOCOL,
+            "endpoint": self._endpoint,
+            "device": self._device,
+            "ready": bool(self._scheduler.library.engines()),
+            "uptime_s": round(time.monotonic() - self._began, 1),
+            "malformed": self._malformed,
+            "unreachable": self._unreachable,
+            **self._scheduler.stats(),
+        }

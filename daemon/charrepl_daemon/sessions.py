@@ -1,0 +1,242 @@
+"""Carries by text: for each writer a tree of prefixes, some with the slot that holds their carry.
+
+Text is the truth and this is a cache: any slot may be evicted at any time, and a lookup then finds
+a shorter prefix, which costs time and nothing else. Plain Python, no device: slots are numbers.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple
+
+ZERO_SLOT = 0  # the carry before any text; never written
+SCRATCH_SLOT = 1  # takes the writes that nobody keeps
+RESERVED_SLOTS = 2
+RECENT = 64  # characters before the cursor that keep a carry each, so that going back is a lookup
+SPARSE = 32  # further back, one carry in so many: what a jump recomputes at most
+
+
+class Node:
+    """A prefix: the tokens on the way from the root. `slot` is 0 where its carry is not kept."""
+
+    __slots__ = ("children", "depth", "parent", "session", "slot", "token")
+
+    def __init__(self, session: Session, parent: Node | None = None, token: int = -1) -> None:
+        self.session = session
+        self.parent = parent
+        self.token = token
+        self.depth: int = parent.depth + 1 if parent else 0
+        self.children: dict[int, Node] = {}
+        self.slot = ZERO_SLOT
+
+    @property
+    def on_path(self) -> bool:
+        """Whether the text last asked for runs through here."""
+        path = self.session.path
+        return self.depth <= len(path) and path[self.depth - 1] is self
+
+
+class Plan(NamedTuple):
+    """How to get to a text's carry: start from slot `read`, feed `tokens[known:]`, write slots."""
+
+    read: int
+    known: int  # tokens that need not be fed
+    writes: list[int]  # a slot for each fed token, SCRATCH_SLOT where the carry is not kept
+    node: Node  # of the whole text; its slot is the last of `writes`, or `read`
+
+
+class Session:
+    """One writer's text in one window: its tree, and the path of the text last asked for."""
+
+    __slots__ = ("ghost", "path", "root", "tokens")
+
+    def __init__(self) -> None:
+        self.root = Node(self)
+        self.tokens: list[int] = []
+        self.path: list[Node] = []  # path[i] is the node after tokens[: i + 1]
+        self.ghost: list[Node] = []  # what was decoded after it, kept for typing through
+
+
+class CarryCache:
+    """Which slot holds the carry of which text; the least recently used make way.
+
+    Slots are `RESERVED_SLOTS` to `slots - 1`. A session is any hashable key; sessions never see
+    each other's carries.
+    """
+
+    def __init__(self, slots: int) -> None:
+        least = RESERVED_SLOTS + 4 * RECENT
+        if slots < least:
+            raise ValueError(f"{slots} slots: at least {least} are needed")
+        self._free = list(range(slots - 1, RESERVED_SLOTS - 1, -1))
+        self._used: OrderedDict[int, Node] = OrderedDict()  # by last use, oldest first
+        self._pinned: set[int] = set()
+        self._sessions: OrderedDict[Hashable, Session] = OrderedDict()
+        self.hits = 0  # tokens whose carry was found
+        self.misses = 0  # tokens that had to be fed
+        self.evictions = 0
+
+    @property
+    def used(self) -> int:
+        """Slots that hold a carry."""
+        return len(self._used) + len(self._pinned)
+
+    @property
+    def sessions(self) -> int:
+        """Sessions with any carry."""
+        return len(self._sessions)
+
+    def plan(self, key: Hashable, tokens: Sequence[int]) -> Plan:
+        """The cheapest way to the carry after `tokens`, from the longest prefix still held.
+
+        The slots to write are taken at once; the caller feeds the tokens, or calls `forget`.
+        """
+        session = self._sessions.get(key)
+        if session is None:
+            session = self._sessions[key] = Session()
+        self._sessions.move_to_end(key)
+        path = self._walk(session, tokens)
+        known = len(path)
+        while known and not path[known - 1].slot:
+            known -= 1
+        read = path[known - 1].slot if known else ZERO_SLOT
+        if known:
+            self._used.move_to_end(read)
+        self._drop_ghost(session)
+        self._thin(path)
+        # Further back than RECENT only one in SPARSE is kept, from the start.
+        keep_all = len(tokens) - RECENT
+        writes = []
+        held = {read}  # must survive the evictions that make room for what follows it
+        for node in path[known:]:
+            wanted = node.depth > keep_all or node.depth % SPARSE == 0
+            slot = self._take(node, held) if wanted else SCRATCH_SLOT
+            held.add(slot)
+            writes.append(slot)
+        self.hits += known
+        self.misses += len(tokens) - known
+        return Plan(read, known, writes, path[-1] if path else session.root)
+
+    def _walk(self, session: Session, tokens: Sequence[int]) -> list[Node]:
+        """The nodes along `tokens`, made where missing."""
+        # Most requests differ from the last one at the end only: walk from where they part.
+        same = 0
+        for a, b in zip(session.tokens, tokens, strict=False):
+            if a != b:
+                break
+            same += 1
+        path = session.path[:same]
+        node = path[-1] if path else session.root
+        for token in tokens[same:]:
+            after = node.children.get(token)
+            if after is None:
+                after = node.children[token] = Node(session, node, token)
+            path.append(after)
+            node = after
+        left = session.path[-1] if len(session.path) > same else None
+        session.tokens, session.path = list(tokens), path
+        if left is not None:
+            self._prune(left)
+        return path
+
+    def _drop_ghost(self, session: Session) -> None:
+        """Frees what was decoded for the text before, save what was typed since."""
+        for node in reversed(session.ghost):
+            if node.slot and not node.on_path:
+                self._release(node)
+        session.ghost = []
+
+    def _thin(self, path: list[Node]) -> None:
+        for node in path[: max(0, len(path) - RECENT)]:
+            if node.slot and node.depth % SPARSE:
+                self._release(node)
+
+    def extend(self, key: Hashable, node: Node, tokens: Sequence[int], slots: Sequence[int]) -> Node:
+        """Records that `slots` hold the carries of `node`'s text and each of `tokens` after it.
+
+        The slots come from `take_free`; those that are not needed go back. Returns the last node.
+        """
+        session = node.session
+        if self._sessions.get(key) is not session:  # forgotten while it was decoding
+            self.give_back(slots)
+            return node
+        for token, slot in zip(tokens, slots, strict=False):
+            after = node.children.get(token)
+            if after is None:
+                after = node.children[token] = Node(session, node, token)
+            if not after.slot:
+                self._pinned.remove(slot)
+                after.slot = slot
+                self._used[slot] = after
+                session.ghost.append(after)
+            node = after
+        self.give_back(slots)
+        return node
+
+    def take_free(self, count: int, *, keep: int = ZERO_SLOT) -> list[int]:
+        """Slots for carries that belong to no text yet; evicts others, save `keep`, for them."""
+        slots = []
+        for _ in range(count):
+            slot = self._vacate({keep})
+            self._pinned.add(slot)
+            slots.append(slot)
+        return slots
+
+    def give_back(self, slots: Sequence[int]) -> None:
+        """Returns slots of `take_free` that no text came to own."""
+        for slot in slots:
+            if slot in self._pinned:
+                self._pinned.remove(slot)
+                self._free.append(slot)
+
+    def forget(self, key: Hashable) -> None:
+        """Drops all of a session's carries."""
+        session = self._sessions.pop(key, None)
+        stack = list(session.root.children.values()) if session else []
+        while stack:
+            node = stack.pop()
+            stack.extend(node.children.values())
+            if node.slot:
+                self._free_slot(node)
+
+    def clear(self) -> None:
+        """Drops every carry, as when the store itself was lost."""
+        for key in list(self._sessions):
+            self.forget(key)
+
+    def drop_idle_sessions(self, most: int) -> None:
+        """Forgets the least recently used sessions beyond `most`."""
+        while len(self._sessions) > most:
+            self.forget(next(iter(self._sessions)))
+
+    def _take(self, node: Node, held: set[int]) -> int:
+        if node.slot:
+            self._used.move_to_end(node.slot)
+            return node.slot
+        slot = self._vacate(held)
+        node.slot = slot
+        self._used[slot] = node
+        return slot
+
+    def _vacate(self, held: set[int]) -> int:
+        if not self._free:
+            oldest = next(slot for slot in self._used if slot not in held)
+            self.evictions += 1
+            self._release(self._used[oldest])
+        return self._free.pop()
+
+    def _free_slot(self, node: Node) -> None:
+        del self._used[node.slot]
+        self._free.append(node.slot)
+        node.slot = ZERO_SLOT
+
+    def _release(self, node: Node) -> None:
+        self._free_slot(node)
+        self._prune(node)
+
+    def _prune(self, node: Node) -> None:
+        """Removes a branch end that holds nothing, up to where it would still be used."""
+        while node.parent is not None and not (node.slot or node.children or node.on_path):
+            node.parent.children.pop(node.token, None)
+            node = node.parent

@@ -1,0 +1,188 @@
+"""A model on disk; the only file that knows Orbax.
+
+    NAME/config.toml     every setting
+    NAME/vocab.json      the characters, in order of id
+    NAME/run.json        what it is trained on and for how long, for `--resume`
+    NAME/metrics.jsonl   what was measured, a line an evaluation
+    NAME/checkpoints/best-00001200    the weights that did best on the dev slice
+    NAME/checkpoints/latest-00001400  everything that training needs to go on
+
+A checkpoint is written beside the one before it and takes its place only when complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import shutil
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from charrepl.errors import CharreplError, reason
+from charrepl_train import config as config_module
+from charrepl_train import model as model_module
+from charrepl_train.config import Config
+from charrepl_train.model import Params
+from charrepl_train.vocab import Vocabulary
+
+Kind = Literal["best", "latest"]
+_NAME = re.compile(r"^(best|latest)-(\d+)$")
+
+
+def _find(directory: Path, kind: Kind) -> list[tuple[int, Path]]:
+    """The complete checkpoints of a kind, as (step, path), oldest first."""
+    try:
+        entries = list((directory / "checkpoints").iterdir())
+    except OSError:
+        return []
+    found = [(int(m[2]), path) for path in entries if (m := _NAME.match(path.name)) and m[1] == kind]
+    return sorted(found)
+
+
+def exists(directory: Path, kind: Kind) -> bool:
+    """Whether a checkpoint of that kind was ever completed."""
+    return bool(_find(directory, kind))
+
+
+def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
+    """Writes a checkpoint and then removes the one before it.
+
+    Raises CharreplError if it cannot be written; the one before it then stays.
+    """
+    path = directory / "checkpoints" / f"{kind}-{step:08d}"
+    try:
+        with _quiet():
+            ocp.save(path.absolute(), tree, overwrite=path.exists())
+    except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
+        for leftover in path.parent.glob(f"{path.name}*tmp*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        raise CharreplError(
+            f"could not save {path}: {_cause(error)}; the checkpoint before it is untouched: "
+            "free some space and run again with --resume"
+        ) from error
+    for other_step, other in _find(directory, kind):
+        if other_step != step:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
+    """The step and the tree of the newest checkpoint of a kind, shaped as `like`.
+
+    Raises CharreplError if there is none, it is damaged, or its shapes are not those of `like`.
+    """
+    found = _find(directory, kind)
+    if not found:
+        raise CharreplError(
+            f"{directory} has no {kind} checkpoint: train it first with charrepl-train",
+            code="bad_model",
+        )
+    step, path = found[-1]
+    try:
+        with _quiet():
+            _check_shapes(ocp.metadata(path.absolute()).metadata, like)
+            tree = ocp.load(path.absolute(), like)
+    except _MismatchError as error:
+        raise CharreplError(
+            f"{path} does not fit its config.toml and vocab.json ({error}): "
+            "restore the files it was trained with",
+            code="bad_model",
+        ) from None
+    except Exception as error:  # whatever a damaged file provokes in Orbax and tensorstore
+        raise CharreplError(
+            f"{path} is damaged or not a charrepl checkpoint ({_cause(error)}): "
+            "copy or train the model again",
+            code="bad_model",
+        ) from error
+    return step, tree
+
+
+class _MismatchError(Exception):
+    pass
+
+
+def _check_shapes(found: Any, like: Any) -> None:
+    # Orbax would pad or cut an array whose shape differs from the one asked for.
+    def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        # Tuples and dicts name their entries differently once saved; only the names are compared.
+        return {re.sub(r"[^\w]+", ".", jax.tree_util.keystr(path)): leaf.shape for path, leaf in leaves}
+
+    have, want = shapes(found), shapes(like)
+    for name in sorted(have.keys() | want.keys()):
+        if have.get(name) != want.get(name):
+            raise _MismatchError(f"{name.strip('.')} is {have.get(name)}, expected {want.get(name)}")
+
+
+def _cause(error: BaseException) -> str:
+    """The part of a long library message that a person can use."""
+    text = str(error)
+    for known in ("No space left on device", "File too large", "Permission denied", "Read-only file system"):
+        if known in text:
+            return known
+    return reason(error)[:160]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences Orbax's advice on shardings and formats, which no user of ours can act on."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+class LoadedModel:
+    """A model read for serving: its settings, characters and weights as f32 numpy arrays."""
+
+    def __init__(
+        self, config: Config, vocabulary: Vocabulary, params: Params, step: int, digest: str
+    ) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+        self.params = params
+        self.step = step
+        self.digest = digest
+
+
+def load_model(directory: Path) -> LoadedModel:
+    """The model in a directory, by its best checkpoint.
+
+    Raises CharreplError if a part of it is missing, damaged, or does not fit the others.
+    """
+    if not directory.is_dir():
+        raise CharreplError(
+            f"there is no model at {directory}: charrepl models lists those there are", code="no_model"
+        )
+    config = config_module.load(directory / "config.toml")
+    vocabulary = Vocabulary.load(directory / "vocab.json")
+    _, shapes = model_module.abstract(config.model, len(vocabulary))
+    # Asked for as f32, whatever they were saved as: a model may be kept in bf16.
+    like = jax.tree.map(lambda x: np.empty(x.shape, np.float32), shapes)
+    step, params = load(directory, "best", like)
+    return LoadedModel(config, vocabulary, params, step, digest(directory))
+
+
+def digest(directory: Path) -> str:
+    """A name for exactly these weights and characters: any change of a file changes it."""
+    found = _find(directory, "best")
+    files = [directory / "vocab.json", directory / "config.toml"]
+    files += sorted(found[-1][1].rglob("*")) if found else []
+    total = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            total.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
+            total.update(file.read_bytes())
+    return total.hexdigest()[:16]

@@ -1,0 +1,264 @@
+"""charrepl-train: text in, a model that finishes your lines out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from charrepl import __version__, models, paths
+from charrepl.command import exit_codes
+from charrepl.errors import CharreplError
+from charrepl_train import config as config_module
+from charrepl_train.config import Config
+
+if TYPE_CHECKING:  # jax takes a second to import: --help must not
+    from rich.console import Console
+
+    from charrepl_train.loop import Run, Trainer
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("corpus", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--name", help="What to call the model.  [default: the first corpus's name]")
+@click.option(
+    "--preset",
+    type=click.Choice(["auto", *config_module.PRESETS]),
+    help="Named settings.  [default: auto, by the device]",
+)
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="Settings of your own, in TOML."
+)
+@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="How often to read the text.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="How long to train instead.")
+@click.option("--resume", is_flag=True, help="Go on with a model that was interrupted, or train it further.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the model to this directory instead.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Makes a run repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__, prog_name="charrepl-train")
+@exit_codes
+def main(
+    corpus: tuple[Path, ...],
+    name: str | None,
+    preset: str | None,
+    config_file: Path | None,
+    epochs: float | None,
+    minutes: float | None,
+    resume: bool,
+    out: Path | None,
+    seed: int | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Train a model on CORPUS, one or more UTF-8 text files, and keep it under a name.
+
+    Ctrl-C saves; the same command with --resume goes on.
+    """
+    if epochs is not None and minutes is not None:
+        raise click.UsageError("choose --epochs or --minutes, not both")
+    directory = out.absolute() if out else paths.models_dir() / models.check_name(name or corpus[0].stem)
+    _check_taken(directory, resume=resume)
+    from charrepl_train import data  # numpy: only once the command line is known to be right
+
+    text = data.read_corpus(corpus)
+    from charrepl_train import device
+
+    device.prepare()
+    overrides = {"epochs": epochs, "seed": seed}
+    training = {key: value for key, value in overrides.items() if value is not None}
+    if resume:
+        trainer = _resumed(directory, corpus, text, preset, config_file, training)
+    else:
+        config = _settings(preset, config_file, training, on_gpu=device.has_gpu())
+        trainer = _new(directory, config, corpus, text)
+    _train(trainer, minutes=minutes, device=device.describe(), as_json=as_json)
+
+
+def _check_taken(directory: Path, *, resume: bool) -> None:
+    taken = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
+    if taken and not resume:
+        raise CharreplError(
+            f"a model is already in {directory}: pass --resume to train it further, or --name to keep both"
+        )
+    if resume and not (directory / "run.json").is_file():
+        raise CharreplError(f"there is nothing to resume in {directory}: leave --resume out, or check --name")
+
+
+def _settings(
+    preset: str | None, config_file: Path | None, training: dict[str, float], *, on_gpu: bool
+) -> Config:
+    if preset in (None, "auto"):
+        preset = "gpu" if on_gpu else "laptop"
+    assert preset is not None
+    config = config_module.preset(preset)
+    if config_file is not None:
+        config = config_module.load(config_file, base=config)
+    return config_module.replace(config, training=training)
+
+
+def _new(directory: Path, config: Config, corpus: tuple[Path, ...], text: str) -> Trainer:
+    from charrepl_train import data
+    from charrepl_train.loop import Run, Trainer
+    from charrepl_train.vocab import Vocabulary
+
+    vocabulary = Vocabulary.of(
+        data.split(text, config.training).train, max_characters=config.training.max_characters
+    )
+    run = Run(corpus=[path.name for path in corpus], corpus_digest=data.digest(text), total_steps=0)
+    trainer = Trainer(directory, config, run, vocabulary, text)
+    run.total_steps = _steps(trainer)
+    trainer.write_settings()
+    return trainer
+
+
+def _resumed(
+    directory: Path,
+    corpus: tuple[Path, ...],
+    text: str,
+    preset: str | None,
+    config_file: Path | None,
+    training: dict[str, float],
+) -> Trainer:
+    from charrepl_train import data
+    from charrepl_train.loop import Run, Trainer
+    from charrepl_train.vocab import Vocabulary
+
+    kept = config_module.load(directory / "config.toml")
+    try:
+        run = msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CharreplError(
+            f"{directory}/run.json is damaged ({error}): train anew under another name"
+        ) from None
+    if run.corpus_digest != data.digest(text):
+        raise CharreplError(
+            f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "
+            "resume with the same files, unchanged and in the same order, or choose another --name"
+        )
+    wanted = kept
+    if preset not in (None, "auto"):
+        wanted = config_module.preset(preset)
+    if config_file is not None:
+        wanted = config_module.load(config_file, base=wanted)
+    changed = _changed(kept, wanted)
+    if changed:
+        raise CharreplError(
+            f"{directory.name} was trained with another {changed}: resume without --preset and --config, "
+            "or choose another --name"
+        )
+    vocabulary = Vocabulary.load(directory / "vocab.json")
+    expected = Vocabulary.of(
+        data.split(text, kept.training).train, max_characters=kept.training.max_characters
+    )
+    if vocabulary != expected:
+        raise CharreplError(
+            f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"
+        )
+    config = config_module.replace(kept, training=training)
+    trainer = Trainer(directory, config, run, vocabulary, text)
+    trainer.resume()
+    if "epochs" in training:
+        run.total_steps = _steps(trainer)
+        trainer.write_settings()
+    return trainer
+
+
+def _changed(kept: Config, wanted: Config) -> str:
+    """The first setting that differs, or nothing."""
+    for table in kept.__struct_fields__:
+        a, b = getattr(kept, table), getattr(wanted, table)
+        for name in a.__struct_fields__:
+            if getattr(a, name) != getattr(b, name) and name not in ("epochs", "seed"):
+                return f"{name} ({getattr(a, name)}, not {getattr(b, name)})"
+    return ""
+
+
+def _steps(trainer: Trainer) -> int:
+    return max(1, round(trainer.config.training.epochs * trainer.batches.steps_per_epoch))
+
+
+def _train(trainer: Trainer, *, minutes: float | None, device: str, as_json: bool) -> None:
+    from rich.console import Console
+
+    from charrepl_train.report import Reporter, duration
+
+    console = Console(stderr=True)
+    model = trainer.config.model
+    console.print(
+        f"Training {trainer.directory.name} on {device}: {model.layers} x {model.hidden_size}, "
+        f"{trainer.parameters:,} parameters, {len(trainer.split.train):,} characters "
+        f"of {len(trainer.vocabulary) - 1} kinds. Ctrl-C saves.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    stopped = _StopSignal()
+    with Reporter(console) as reporter, stopped:
+        for metrics in trainer.train(minutes=minutes, interrupted=stopped, tick=reporter.tick):
+            reporter.metrics(metrics)
+    where = f"--out {trainer.directory}" if trainer.directory.parent != paths.models_dir() else ""
+    name = where or f"--name {trainer.directory.name}"
+    if stopped():
+        raise click.exceptions.Exit(_interrupted(console, name, trainer.run))
+    results = trainer.finish()
+    _summary(console, trainer, results, duration(trainer.run.elapsed_s), as_json=as_json)
+
+
+def _interrupted(console: Console, name: str, run: Run) -> int:
+    files = " ".join(run.corpus)
+    console.print(
+        f"Saved. Go on with: charrepl-train {files} {name} --resume", highlight=False, soft_wrap=True
+    )
+    return 130
+
+
+def _summary(
+    console: Console, trainer: Trainer, results: dict[str, float], took: str, *, as_json: bool
+) -> None:
+    best = float(trainer.state["best"])
+    if as_json:
+        report = {
+            "model": str(trainer.directory),
+            "steps": int(trainer.state["step"]),
+            "seconds": trainer.run.elapsed_s,
+            "dev_loss": best if best < float("inf") else None,
+            **results,
+        }
+        click.echo(msgspec.json.encode(report))
+    if "held_out_loss" in results:
+        nats = results["held_out_loss"]
+        console.print(
+            f"Held-out loss {nats:.4f} nats per character ({nats / 0.6931471805599453:.3f} bits), after {took}.",
+            highlight=False,
+        )
+    in_models = trainer.directory.parent == paths.models_dir()
+    command = "charrepl" if in_models else f"charrepl --model {trainer.directory}"
+    console.print(f"Type with it: {command}", highlight=False, soft_wrap=True)
+
+
+class _StopSignal:
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop; a second Ctrl-C stops at once."""
+
+    def __init__(self) -> None:
+        self._wanted = False
+
+    def __call__(self) -> bool:
+        return self._wanted
+
+    def __enter__(self) -> None:
+        self._before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        if self._wanted and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._wanted = True
+        print("\nSaving...", file=sys.stderr)

@@ -1,0 +1,53 @@
+"""What JAX runs on, and the settings every one of our processes gives it."""
+
+from __future__ import annotations
+
+import os
+
+from charrepl import paths
+from charrepl.errors import CharreplError
+
+
+def prepare() -> None:
+    """Sets what must be set before jax is imported; call it first.
+
+    Raises CharreplError if the directory of compiled programs is open to others: they are run as
+    they are found.
+    """
+    # The GPU's memory is shared with whatever else the user runs: take it as needed.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import jax
+
+    cache = paths.private_dir(paths.compilation_cache_dir())
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    # The default leaves out programs that compile in under a second: here, most of them.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def describe() -> str:
+    """What JAX runs on, for a person: `2 CPU cores`, `NVIDIA H100 80GB HBM3`.
+
+    Raises CharreplError if JAX finds no device it can use.
+    """
+    import jax
+
+    try:
+        devices = jax.devices()
+    except RuntimeError as error:
+        raise CharreplError(
+            f"JAX found no device: {error}; set JAX_PLATFORMS=cpu to use the processor"
+        ) from None
+    if devices[0].platform == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return f"CPU, {cores} core{'s' if cores != 1 else ''}"
+    kind = devices[0].device_kind
+    return kind if len(devices) == 1 else f"{len(devices)} x {kind}"
+
+
+def has_gpu() -> bool:
+    """Whether JAX computes on something faster than the processor."""
+    import jax
+
+    return jax.default_backend() != "cpu"

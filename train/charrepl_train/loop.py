@@ -1,0 +1,365 @@
+"""The training loop: steps, evaluations, checkpoints; pure of terminal and command line."""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import msgspec
+import optax
+
+from charrepl.errors import CharreplError
+from charrepl_train import checkpoint, data, evaluate, sample
+from charrepl_train import config as config_module
+from charrepl_train import model as model_module
+from charrepl_train.config import Config, TrainingConfig
+from charrepl_train.model import Definition, Params
+from charrepl_train.vocab import Vocabulary
+
+State = dict[str, Any]  # params, optimiser, carry, step, best: what `latest` holds
+
+_UNDECIDED = 2**30  # steps, while the rate is still warming up and does not depend on their number
+_TIMED_STEPS = 5  # how many steps decide what fits into --minutes
+_RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
+
+
+class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a run is about, kept in `run.json` so that it can be resumed exactly."""
+
+    corpus: list[str]  # file names, for the reader
+    corpus_digest: str
+    total_steps: int  # 0 until `--minutes` has been turned into steps
+    elapsed_s: float = 0.0
+    finished: bool = False
+
+
+class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of `metrics.jsonl`."""
+
+    step: int
+    epoch: float
+    loss: float  # nats per character, mean since the line before
+    accuracy: float  # of the last batch
+    learning_rate: float
+    elapsed_s: float
+    characters_per_s: float
+    dev_loss: float | None = None
+    sample: str | None = None
+
+
+class Tick(NamedTuple):
+    """Where a run is, between two lines of metrics."""
+
+    step: int
+    total: int
+    loss: float
+    characters_per_s: float
+    left_s: float
+
+
+def learning_rate(
+    step: jax.Array, total: jax.Array, steps_per_epoch: int, config: TrainingConfig
+) -> jax.Array:
+    """The rate of a step: warm-up and cosine, or stepwise decay."""
+    if config.schedule == "steps":
+        decays = jnp.floor(step / (config.decay_epochs * steps_per_epoch))
+        return config.learning_rate * config.decay**decays
+    warmup = jnp.ceil(config.warmup * total)
+    progress = jnp.clip((step - warmup) / jnp.maximum(total - warmup, 1), 0, 1)
+    cosine = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
+    return config.learning_rate * jnp.where(step < warmup, (step + 1) / (warmup + 1), cosine)
+
+
+def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay, before the learning rate (the rate multiplies both)."""
+    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
+    return optax.chain(
+        *clip,
+        optax.scale_by_adam(b2=config.beta2),
+        optax.add_decayed_weights(config.weight_decay),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+def update(
+    definition: Definition,
+    config: TrainingConfig,
+    steps_per_epoch: int,
+    state: State,
+    inputs: jax.Array,
+    targets: jax.Array,
+    total: jax.Array,
+    reset: jax.Array,
+) -> tuple[State, dict[str, jax.Array]]:
+    """The state after one step on a batch, int32 [batch, time], and its loss, accuracy and rate.
+
+    `reset` zeroes the carry first. The state is donated: the one passed in is gone.
+    """
+    step = state["step"]
+    carry = jnp.where(reset, 0.0, state["carry"])
+    key = jax.random.fold_in(jax.random.key(config.seed), step) if config.dropout else None
+
+    def loss_of(params: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        model = model_module.bind(definition, params)
+        after, logits = model(carry, inputs, dropout=config.dropout, key=key)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+        return losses.mean(), (after, (logits.argmax(-1) == targets).mean())
+
+    (loss, (carry, accuracy)), gradient = jax.value_and_grad(loss_of, has_aux=True)(state["params"])
+    rate = learning_rate(step, total, steps_per_epoch, config)
+    changes, opt_state = optimiser(config).update(gradient, state["optimiser"], state["params"])
+    params = jax.tree.map(lambda p, change: p - rate * change, state["params"], changes)
+    after = {
+        "params": params,
+        "optimiser": opt_state,
+        "carry": carry,
+        "step": step + 1,
+        "best": state["best"],
+    }
+    return after, {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
+
+
+class Trainer:
+    """One run, in a model's directory: made anew or resumed, stepped by `train`."""
+
+    def __init__(self, directory: Path, config: Config, run: Run, vocabulary: Vocabulary, text: str) -> None:
+        training = config.training
+        self.directory = directory
+        self.config = config
+        self.run = run
+        self.vocabulary = vocabulary
+        self.split = data.split(text, training)
+        self.batches = data.Batches(vocabulary.encode(self.split.train), training)
+        dtype = jnp.bfloat16 if training.precision == "bf16" else jnp.float32
+        definition, params = model_module.build(
+            config.model, len(vocabulary), seed=training.seed, forget_bias=training.forget_bias, dtype=dtype
+        )
+        self.definition = definition
+        shape = (config.model.layers, config.model.hidden_size)
+        self._evaluator = evaluate.Evaluator(definition, *shape)
+        self.state: State = {
+            "params": params,
+            "optimiser": optimiser(training).init(params),
+            "carry": jnp.zeros((self.batches.batch_size, shape[0], 2, shape[1])),
+            "step": jnp.int32(0),
+            "best": jnp.float32(jnp.inf),
+        }
+        self._dev_ids = vocabulary.encode(self.split.dev)
+        self._saved_step = -1
+        self._began = 0.0
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model learns."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state["params"]))
+
+    def write_settings(self) -> None:
+        """Writes config.toml, vocab.json and run.json."""
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            (self.directory / "config.toml").write_text(config_module.dump(self.config), encoding="utf-8")
+            self.vocabulary.save(self.directory / "vocab.json")
+            self._write_run()
+        except OSError as error:
+            raise CharreplError(f"cannot write to {self.directory}: {error.strerror}") from None
+
+    def _write_run(self) -> None:
+        # Replaced whole: a crash between two writes must not leave half a file.
+        temporary = self.directory / "run.json.new"
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n")
+        temporary.replace(self.directory / "run.json")
+
+    def resume(self) -> int:
+        """Goes on from the latest checkpoint, if there is one; returns the step."""
+        if not checkpoint.exists(self.directory, "latest"):
+            return 0
+        step, state = checkpoint.load(self.directory, "latest", self.state)
+        self.state = jax.tree.map(jnp.asarray, state)
+        self._saved_step = step
+        self._trim_metrics(step)
+        return step
+
+    def _trim_metrics(self, step: int) -> None:
+        # Lines after the checkpoint belong to steps that are about to be taken again.
+        path = self.directory / "metrics.jsonl"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [line for line in lines if msgspec.json.decode(line).get("step", 0) <= step]
+            path.write_text("".join(kept), encoding="utf-8")
+
+    def save(self) -> None:
+        """Writes the latest checkpoint, unless it is of this very step."""
+        step = int(self.state["step"])
+        if step != self._saved_step:
+            checkpoint.save(self.directory, "latest", step, self.state)
+            if not len(self._dev_ids):  # nothing to choose by: the newest is the best
+                checkpoint.save(self.directory, "best", step, self.state["params"])
+            self._saved_step = step
+        self._write_run()
+
+    def train(
+        self,
+        *,
+        minutes: float | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+        tick: Callable[[Tick], None] = lambda tick: None,
+    ) -> Iterator[Metrics]:
+        """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
+
+        With `minutes`, a few timed steps decide how many fit, and that number is kept. `tick` is
+        called about twice a second. Raises CharreplError if the loss is no longer a number or a
+        checkpoint cannot be written.
+        """
+        self._begin()
+        timing = minutes is not None
+        total = _UNDECIDED if timing else self.run.total_steps
+        step = int(self.state["step"])
+        losses: list[float] = []
+        mark, mark_step = self._began, step
+        last_tick = first = 0.0
+        ahead: dict[str, jax.Array] | None = None
+        while step < total and not interrupted():
+            measured = self._step(step, total)
+            step += 1
+            # Waiting for the step before keeps the device busy, and dispatch one step ahead at most.
+            if ahead is not None:
+                losses.append(float(ahead["loss"]))
+            ahead = measured
+            now = time.monotonic()
+            if timing and len(losses) == 1:
+                first = now  # the first step was compiled: the clock starts after it
+            if timing and len(losses) == 1 + _TIMED_STEPS:
+                assert minutes is not None
+                left = minutes * 60 * (1 - _RESERVED) - (now - self._began)
+                total = step + max(1, int(left * _TIMED_STEPS / (now - first)))
+                self.run.total_steps, timing = total, False
+                self._write_run()
+            if now - last_tick > 0.5 and losses:
+                each = (now - mark) / (step - mark_step)
+                tick(Tick(step, total, losses[-1], self._characters(1 / each), (total - step) * each))
+                last_tick = now
+            if timing or not self._due(step, total):
+                continue
+            losses.append(float(measured["loss"]))
+            ahead = None
+            metrics = self._measure(step, total, losses, measured, mark, mark_step)
+            yield metrics
+            losses, mark, mark_step = [], time.monotonic(), step
+        self._end()
+        self.save()
+
+    def _begin(self) -> None:
+        self._began = time.monotonic() - self.run.elapsed_s
+
+    def _end(self) -> None:
+        self.run.elapsed_s = round(time.monotonic() - self._began, 2)
+
+    def _characters(self, steps: float) -> float:
+        return steps * self.batches.batch_size * self.config.training.sequence_length
+
+    def _step(self, step: int, total: int) -> dict[str, jax.Array]:
+        inputs, targets = self.batches(step)
+        self.state, measured = update(
+            self.definition,
+            self.config.training,
+            self.batches.steps_per_epoch,
+            self.state,
+            jnp.asarray(inputs),
+            jnp.asarray(targets),
+            jnp.int32(total),
+            jnp.bool_(self.batches.starts_epoch(step)),
+        )
+        return measured
+
+    def _measure(
+        self,
+        step: int,
+        total: int,
+        losses: list[float],
+        measured: dict[str, jax.Array],
+        mark: float,
+        mark_step: int,
+    ) -> Metrics:
+        loss = math.fsum(losses) / len(losses)
+        if not math.isfinite(loss):
+            raise CharreplError(
+                f"the loss became {loss} before step {step}: train again with a lower learning_rate; "
+                f"what was saved before is kept in {self.directory}"
+            )
+        now = time.monotonic()
+        metrics = Metrics(
+            step=step,
+            epoch=round(step / self.batches.steps_per_epoch, 4),
+            loss=loss,
+            accuracy=float(measured["accuracy"]),
+            learning_rate=float(measured["learning_rate"]),
+            elapsed_s=round(now - self._began, 2),
+            characters_per_s=round(self._characters(step - mark_step) / (now - mark), 1),
+        )
+        if self._evaluates(step, total):
+            self._evaluate(metrics, step)
+        self._log(metrics)
+        return metrics
+
+    def _due(self, step: int, total: int) -> bool:
+        """Whether something is reported after this step."""
+        if step == total or self._evaluates(step, total):
+            return True
+        if self.config.training.evaluations:
+            return False
+        return step % self.batches.steps_per_epoch == 0
+
+    def _evaluates(self, step: int, total: int) -> bool:
+        training = self.config.training
+        if step == total:
+            return True
+        if training.sample_epochs:
+            return step % max(1, round(training.sample_epochs * self.batches.steps_per_epoch)) == 0
+        # Reading costs about a third of learning: a short run is evaluated less often, so that
+        # evaluations take at most a tenth of its time.
+        most = int(0.3 * self._characters(total) / max(len(self._dev_ids), 1))
+        return step % max(1, total // max(1, min(training.evaluations, most))) == 0
+
+    def _evaluate(self, metrics: Metrics, step: int) -> None:
+        params = self.state["params"]
+        if len(self._dev_ids):
+            streams = min(evaluate.DEV_STREAMS, len(self._dev_ids) - 1)
+            metrics.dev_loss = self._evaluator.streams(params, self._dev_ids, streams)
+            if metrics.dev_loss < float(self.state["best"]):
+                self.state["best"] = jnp.float32(metrics.dev_loss)
+                checkpoint.save(self.directory, "best", step, params)
+        if self.config.training.sample_characters:
+            metrics.sample = sample.generate(
+                self.definition,
+                params,
+                self.vocabulary,
+                characters=self.config.training.sample_characters,
+                temperature=0.0 if self.config.training.sample_epochs else 0.8,
+                seed=step,
+            )
+        self.save()
+
+    def _log(self, record: msgspec.Struct | dict[str, Any]) -> None:
+        with (self.directory / "metrics.jsonl").open("ab") as file:
+            file.write(msgspec.json.encode(record) + b"\n")
+
+    def finish(self) -> dict[str, float]:
+        """Measures the best weights on the held-out text, once, and marks the run finished."""
+        results: dict[str, float] = {}
+        if len(self.split.held_out) >= 2:
+            _, params = checkpoint.load(self.directory, "best", self.state["params"])
+            ids = self.vocabulary.encode(self.split.held_out)
+            results["held_out_loss"] = self._evaluator.stateful(params, ids)
+            in_windows = self._evaluator.windows(params, ids)
+            if in_windows is not None:
+                results["held_out_loss_windows_256"] = in_windows
+            self._log({"step": int(self.state["step"]), **results})
+        self.run.finished = True
+        self._write_run()
+        return results
