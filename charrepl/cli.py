@@ -109,9 +109,9 @@ def complete(
 
 def _write(text: str) -> None:
     if sys.stdout.isatty():
-        from charrepl.render import visible  # a model may write escape sequences, if its text had some
+        from charrepl.safe import printable  # a model may write escape sequences, if its text had some
 
-        text = "\n".join(visible(line) for line in text.split("\n"))
+        text = printable(text)
     sys.stdout.write(text)
     sys.stdout.flush()
 

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import zmq
 import zmq.asyncio
@@ -59,9 +59,6 @@ class Server:
         except zmq.ZMQError as error:
             raise CharreplError(f"cannot listen on {self._endpoint}: {error.strerror}") from None
         self._socket = socket
-        self._sender: zmq.Socket[bytes] = zmq.Socket.shadow(
-            socket
-        )  # sends at once or not at all: nothing to await
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serves; calls `ready` when the default model answers. Raises CharreplError if it cannot."""
@@ -196,7 +193,10 @@ class Server:
     def _send(self, identity: bytes, reply: protocol.Reply) -> bool:
         """Whether the reply was taken; False means that the client is gone or does not read."""
         try:
-            self._sender.send_multipart([identity, protocol.encode(reply)], zmq.NOBLOCK)
+            # Not awaited: under NOBLOCK its future is done at once. A plain socket's send would do,
+            # but it swallows the event that wakes the loop for what came in meanwhile.
+            sent = self._socket.send_multipart([identity, protocol.encode(reply)], zmq.NOBLOCK)
+            cast("asyncio.Future[Any]", sent).result()
             return True
         except zmq.ZMQError:
             self._unreachable += 1

@@ -13,6 +13,7 @@ A checkpoint is written beside the one before it and takes its place only when c
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import logging
 import re
@@ -116,6 +117,8 @@ def _check_shapes(found: Any, like: Any) -> None:
         return {re.sub(r"[^\w]+", ".", jax.tree_util.keystr(path)): leaf.shape for path, leaf in leaves}
 
     have, want = shapes(found), shapes(like)
+    if not have:
+        raise ValueError("it lists no arrays")
     for name in sorted(have.keys() | want.keys()):
         if have.get(name) != want.get(name):
             raise _MismatchError(f"{name.strip('.')} is {have.get(name)}, expected {want.get(name)}")
@@ -132,16 +135,21 @@ def _cause(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences Orbax's advice on shardings and formats, which no user of ours can act on."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Silences Orbax's advice, which no user of ours can act on, and its tracebacks of what it raises."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except Exception:
+        gc.collect()  # asyncio reports what failed beside the first failure once it is collected
+        raise
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class LoadedModel:

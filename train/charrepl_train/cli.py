@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import shlex
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from charrepl import __version__, models, paths
+from charrepl import __version__, launch, models, paths
 from charrepl.command import exit_codes
 from charrepl.errors import CharreplError
 from charrepl_train import config as config_module
@@ -20,7 +23,13 @@ from charrepl_train.config import Config
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from rich.console import Console
 
-    from charrepl_train.loop import Run, Trainer
+    from charrepl_train.loop import Trainer
+
+
+def _positive(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value <= 1_000_000:  # a range of click's lets nan through
+        raise click.BadParameter(f"{value} is not above 0 and at most 1,000,000.")
+    return value
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,8 +43,8 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Settings of your own, in TOML."
 )
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="How often to read the text.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="How long to train instead.")
+@click.option("--epochs", type=float, callback=_positive, help="How often to read the text.")
+@click.option("--minutes", type=float, callback=_positive, help="How long to train instead.")
 @click.option("--resume", is_flag=True, help="Go on with a model that was interrupted, or train it further.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the model to this directory instead.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Makes a run repeatable.")
@@ -73,11 +82,11 @@ def main(
     overrides = {"epochs": epochs, "seed": seed}
     training = {key: value for key, value in overrides.items() if value is not None}
     if resume:
-        trainer = _resumed(directory, corpus, text, preset, config_file, training)
+        trainer = _resumed(directory, text, preset, config_file, training, minutes)
     else:
         config = _settings(preset, config_file, training, on_gpu=device.has_gpu())
-        trainer = _new(directory, config, corpus, text)
-    _train(trainer, minutes=minutes, device=device.describe(), as_json=as_json)
+        trainer = _new(directory, config, corpus, text, minutes)
+    _train(trainer, corpus, device=device.describe(), as_json=as_json)
 
 
 def _check_taken(directory: Path, *, resume: bool) -> None:
@@ -102,7 +111,9 @@ def _settings(
     return config_module.replace(config, training=training)
 
 
-def _new(directory: Path, config: Config, corpus: tuple[Path, ...], text: str) -> Trainer:
+def _new(
+    directory: Path, config: Config, corpus: tuple[Path, ...], text: str, minutes: float | None
+) -> Trainer:
     from charrepl_train import data
     from charrepl_train.loop import Run, Trainer
     from charrepl_train.vocab import Vocabulary
@@ -110,20 +121,21 @@ def _new(directory: Path, config: Config, corpus: tuple[Path, ...], text: str) -
     vocabulary = Vocabulary.of(
         data.split(text, config.training).train, max_characters=config.training.max_characters
     )
-    run = Run(corpus=[path.name for path in corpus], corpus_digest=data.digest(text), total_steps=0)
+    names = [path.name for path in corpus]
+    run = Run(corpus=names, corpus_digest=data.digest(text), total_steps=0, minutes=minutes)
     trainer = Trainer(directory, config, run, vocabulary, text)
-    run.total_steps = _steps(trainer)
+    run.total_steps = 0 if minutes is not None else _steps(trainer)
     trainer.write_settings()
     return trainer
 
 
 def _resumed(
     directory: Path,
-    corpus: tuple[Path, ...],
     text: str,
     preset: str | None,
     config_file: Path | None,
     training: dict[str, float],
+    minutes: float | None,
 ) -> Trainer:
     from charrepl_train import data
     from charrepl_train.loop import Run, Trainer
@@ -132,7 +144,7 @@ def _resumed(
     kept = config_module.load(directory / "config.toml")
     try:
         run = msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CharreplError(
             f"{directory}/run.json is damaged ({error}): train anew under another name"
         ) from None
@@ -147,10 +159,12 @@ def _resumed(
     if config_file is not None:
         wanted = config_module.load(config_file, base=wanted)
     changed = _changed(kept, wanted)
+    if training.get("seed", kept.training.seed) != kept.training.seed:
+        changed = f"seed ({kept.training.seed}, not {training['seed']})"
     if changed:
         raise CharreplError(
-            f"{directory.name} was trained with another {changed}: resume without --preset and --config, "
-            "or choose another --name"
+            f"{directory.name} was trained with another {changed}: resume without --preset, --config and "
+            "--seed, or choose another --name"
         )
     vocabulary = Vocabulary.load(directory / "vocab.json")
     expected = Vocabulary.of(
@@ -163,9 +177,12 @@ def _resumed(
     config = config_module.replace(kept, training=training)
     trainer = Trainer(directory, config, run, vocabulary, text)
     trainer.resume()
+    # The same command goes on with the same steps; another length plans them anew.
     if "epochs" in training:
-        run.total_steps = _steps(trainer)
+        run.minutes, run.total_steps = None, _steps(trainer)
         trainer.write_settings()
+    elif minutes not in (None, run.minutes):
+        run.minutes, run.total_steps = minutes, 0
     return trainer
 
 
@@ -183,38 +200,32 @@ def _steps(trainer: Trainer) -> int:
     return max(1, round(trainer.config.training.epochs * trainer.batches.steps_per_epoch))
 
 
-def _train(trainer: Trainer, *, minutes: float | None, device: str, as_json: bool) -> None:
+def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: bool) -> None:
     from rich.console import Console
 
     from charrepl_train.report import Reporter, duration
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     model = trainer.config.model
     console.print(
         f"Training {trainer.directory.name} on {device}: {model.layers} x {model.hidden_size}, "
         f"{trainer.parameters:,} parameters, {len(trainer.split.train):,} characters "
         f"of {len(trainer.vocabulary) - 1} kinds. Ctrl-C saves.",
-        highlight=False,
         soft_wrap=True,
     )
     stopped = _StopSignal()
     with Reporter(console) as reporter, stopped:
-        for metrics in trainer.train(minutes=minutes, interrupted=stopped, tick=reporter.tick):
+        for metrics in trainer.train(interrupted=stopped, tick=reporter.tick):
             reporter.metrics(metrics)
-    where = f"--out {trainer.directory}" if trainer.directory.parent != paths.models_dir() else ""
-    name = where or f"--name {trainer.directory.name}"
     if stopped():
-        raise click.exceptions.Exit(_interrupted(console, name, trainer.run))
+        own = trainer.directory.parent == paths.models_dir()
+        place = ["--name", trainer.directory.name] if own else ["--out", str(trainer.directory)]
+        again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
+        console.print(f"Saved. Go on with: {again}", soft_wrap=True)
+        raise click.exceptions.Exit(130)
     results = trainer.finish()
+    _tell_daemon(trainer.directory.name if trainer.directory.parent == paths.models_dir() else "")
     _summary(console, trainer, results, duration(trainer.run.elapsed_s), as_json=as_json)
-
-
-def _interrupted(console: Console, name: str, run: Run) -> int:
-    files = " ".join(run.corpus)
-    console.print(
-        f"Saved. Go on with: charrepl-train {files} {name} --resume", highlight=False, soft_wrap=True
-    )
-    return 130
 
 
 def _summary(
@@ -232,13 +243,11 @@ def _summary(
         click.echo(msgspec.json.encode(report))
     if "held_out_loss" in results:
         nats = results["held_out_loss"]
-        console.print(
-            f"Held-out loss {nats:.4f} nats per character ({nats / 0.6931471805599453:.3f} bits), after {took}.",
-            highlight=False,
-        )
+        bits = nats / math.log(2)
+        console.print(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
     in_models = trainer.directory.parent == paths.models_dir()
-    command = "charrepl" if in_models else f"charrepl --model {trainer.directory}"
-    console.print(f"Type with it: {command}", highlight=False, soft_wrap=True)
+    command = "charrepl" if in_models else shlex.join(["charrepl", "--model", str(trainer.directory)])
+    console.print(f"Type with it: {command}", soft_wrap=True)
 
 
 class _StopSignal:

@@ -45,12 +45,12 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 2e-3
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
     beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.99
-    clip_norm: Annotated[float, Meta(ge=0)] = 1.0  # of the gradient; 0 does not clip
+    clip_norm: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0  # of the gradient; 0 does not clip
     schedule: Literal["cosine", "steps"] = "cosine"
     warmup: Fraction = 0.02  # part of all steps, cosine only
     final_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01  # of learning_rate at the end, cosine only
     decay: Annotated[float, Meta(gt=0, le=1)] = 0.97  # of the rate, every decay_epochs, steps only
-    decay_epochs: Annotated[float, Meta(gt=0)] = 5.0
+    decay_epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 5.0
     # Regularisation
     dropout: Fraction = 0.1  # between layers and before the output
     forget_bias: Annotated[float, Meta(ge=-10, le=10)] = 1.0  # at the start
@@ -60,7 +60,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # Watching
     evaluations: Annotated[int, Meta(ge=0, le=10_000)] = 20  # of the dev slice over the whole run
     sample_characters: Annotated[int, Meta(ge=0, le=10_000)] = 200
-    sample_epochs: Annotated[float, Meta(ge=0)] = 0.0  # between greedy samples; 0: one an evaluation
+    sample_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0  # between samples; 0: one an evaluation
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -149,5 +149,5 @@ def _explain(message: str, text: str) -> str:
 
 
 def _line(text: str, name: str) -> int:
-    pattern = re.compile(rf"^\s*\[?\s*[\"']?{re.escape(name)}\b")
+    pattern = re.compile(rf"^\s*\[?\s*(?:\w+\.)?[\"']?{re.escape(name)}\b")
     return next((n for n, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)

@@ -25,7 +25,8 @@ def read_corpus(paths: Sequence[Path]) -> str:
     Raises CharreplError if one is missing, not a readable file, empty, binary or not UTF-8.
     """
     texts = [_read(path) for path in paths]
-    return "".join(text if text.endswith("\n") or text is texts[-1] else text + "\n" for text in texts)
+    ended = [text if text.endswith("\n") else text + "\n" for text in texts[:-1]]
+    return "".join([*ended, texts[-1]])
 
 
 def _read(path: Path) -> str:
@@ -43,7 +44,7 @@ def _read(path: Path) -> str:
     if nul >= 0:
         raise CharreplError(f"{path} has a NUL byte at offset {nul}: it is not text, or not UTF-8")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode().removeprefix("\ufeff")  # utf-8-sig would count an error's offset from there
     except UnicodeDecodeError as error:
         raise CharreplError(
             f"{path} is not UTF-8 at byte {error.start}: convert it, as in "

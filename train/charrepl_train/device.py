@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from charrepl import paths
 from charrepl.errors import CharreplError
@@ -27,18 +28,11 @@ def prepare() -> None:
 
 
 def describe() -> str:
-    """What JAX runs on, for a person: `2 CPU cores`, `NVIDIA H100 80GB HBM3`.
+    """What JAX runs on, for a person: `CPU, 2 cores`, `NVIDIA H100 80GB HBM3`.
 
     Raises CharreplError if JAX finds no device it can use.
     """
-    import jax
-
-    try:
-        devices = jax.devices()
-    except RuntimeError as error:
-        raise CharreplError(
-            f"JAX found no device: {error}; set JAX_PLATFORMS=cpu to use the processor"
-        ) from None
+    devices = _devices()
     if devices[0].platform == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         return f"CPU, {cores} core{'s' if cores != 1 else ''}"
@@ -47,7 +41,16 @@ def describe() -> str:
 
 
 def has_gpu() -> bool:
-    """Whether JAX computes on something faster than the processor."""
+    """Whether JAX computes on something faster than the processor. Raises as `describe`."""
+    return bool(_devices()[0].platform != "cpu")
+
+
+def _devices() -> list[Any]:
     import jax
 
-    return jax.default_backend() != "cpu"
+    try:
+        return list(jax.devices())
+    except RuntimeError as error:
+        raise CharreplError(
+            f"JAX found no device: {error}; set JAX_PLATFORMS=cpu to use the processor"
+        ) from None

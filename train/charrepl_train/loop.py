@@ -34,7 +34,10 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     corpus: list[str]  # file names, for the reader
     corpus_digest: str
-    total_steps: int  # 0 until `--minutes` has been turned into steps
+    total_steps: int  # 0 until `minutes` has been turned into steps
+    minutes: float | None = None
+    loss_sum: float = 0.0  # of the steps since the last line of metrics, as of the latest checkpoint
+    loss_steps: int = 0
     elapsed_s: float = 0.0
     finished: bool = False
 
@@ -177,80 +180,79 @@ class Trainer:
 
     def resume(self) -> int:
         """Goes on from the latest checkpoint, if there is one; returns the step."""
-        if not checkpoint.exists(self.directory, "latest"):
-            return 0
-        step, state = checkpoint.load(self.directory, "latest", self.state)
-        self.state = jax.tree.map(jnp.asarray, state)
-        self._saved_step = step
+        step = 0
+        if checkpoint.exists(self.directory, "latest"):
+            step, state = checkpoint.load(self.directory, "latest", self.state)
+            self.state = jax.tree.map(jnp.asarray, state)
+            self._saved_step = step
+        else:
+            self.run.loss_sum, self.run.loss_steps = 0.0, 0
         self._trim_metrics(step)
         return step
 
     def _trim_metrics(self, step: int) -> None:
-        # Lines after the checkpoint belong to steps that are about to be taken again.
+        # Lines after the checkpoint belong to steps that are about to be taken again, and a crash
+        # or a full disk may have left half a line.
         path = self.directory / "metrics.jsonl"
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if msgspec.json.decode(line).get("step", 0) <= step]
-            path.write_text("".join(kept), encoding="utf-8")
+            kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step_of(line) <= step]
+            path.write_bytes(b"".join(kept))
 
     def save(self) -> None:
         """Writes the latest checkpoint, unless it is of this very step."""
         step = int(self.state["step"])
         if step != self._saved_step:
-            checkpoint.save(self.directory, "latest", step, self.state)
             if not len(self._dev_ids):  # nothing to choose by: the newest is the best
                 checkpoint.save(self.directory, "best", step, self.state["params"])
+            checkpoint.save(self.directory, "latest", step, self.state)
             self._saved_step = step
         self._write_run()
 
     def train(
         self,
         *,
-        minutes: float | None = None,
         interrupted: Callable[[], bool] = lambda: False,
         tick: Callable[[Tick], None] = lambda tick: None,
     ) -> Iterator[Metrics]:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
 
-        With `minutes`, a few timed steps decide how many fit, and that number is kept. `tick` is
-        called about twice a second. Raises CharreplError if the loss is no longer a number or a
+        Where the run has minutes, a few timed steps decide how many fit, and that number is kept.
+        `tick` is called about twice a second. Raises CharreplError if the loss is no longer a number or a
         checkpoint cannot be written.
         """
         self._begin()
-        timing = minutes is not None
-        total = _UNDECIDED if timing else self.run.total_steps
-        step = int(self.state["step"])
-        losses: list[float] = []
-        mark, mark_step = self._began, step
+        timing = not self.run.total_steps
+        total = self.run.total_steps or _UNDECIDED
+        began_at = step = int(self.state["step"])
+        mark, mark_step = time.monotonic(), step
         last_tick = first = 0.0
         ahead: dict[str, jax.Array] | None = None
         while step < total and not interrupted():
             measured = self._step(step, total)
             step += 1
             # Waiting for the step before keeps the device busy, and dispatch one step ahead at most.
-            if ahead is not None:
-                losses.append(float(ahead["loss"]))
+            loss = self._count(ahead, step - 1) if ahead is not None else None
             ahead = measured
             now = time.monotonic()
-            if timing and len(losses) == 1:
+            if timing and step == began_at + 2:
                 first = now  # the first step was compiled: the clock starts after it
-            if timing and len(losses) == 1 + _TIMED_STEPS:
-                assert minutes is not None
-                left = minutes * 60 * (1 - _RESERVED) - (now - self._began)
+            if timing and step == began_at + 2 + _TIMED_STEPS:
+                left = (self.run.minutes or 0) * 60 * (1 - _RESERVED) - (now - self._began)
                 total = step + max(1, int(left * _TIMED_STEPS / (now - first)))
                 self.run.total_steps, timing = total, False
                 self._write_run()
-            if now - last_tick > 0.5 and losses:
+            if now - last_tick > 0.5 and loss is not None:
                 each = (now - mark) / (step - mark_step)
-                tick(Tick(step, total, losses[-1], self._characters(1 / each), (total - step) * each))
+                tick(Tick(step, total, loss, self._characters(1 / each), (total - step) * each))
                 last_tick = now
             if timing or not self._due(step, total):
                 continue
-            losses.append(float(measured["loss"]))
+            self._count(measured, step)
             ahead = None
-            metrics = self._measure(step, total, losses, measured, mark, mark_step)
-            yield metrics
-            losses, mark, mark_step = [], time.monotonic(), step
+            yield self._measure(step, total, measured, mark, mark_step)
+            mark, mark_step = time.monotonic(), step
+        if ahead is not None:
+            self._count(ahead, step)
         self._end()
         self.save()
 
@@ -259,6 +261,18 @@ class Trainer:
 
     def _end(self) -> None:
         self.run.elapsed_s = round(time.monotonic() - self._began, 2)
+
+    def _count(self, measured: dict[str, jax.Array], step: int) -> float:
+        """The loss of a step, once it is computed, added to those since the last line of metrics."""
+        loss = float(measured["loss"])
+        if not math.isfinite(loss):
+            raise CharreplError(
+                f"the loss became {loss} at step {step}: train again with a lower learning_rate; "
+                f"what was saved before is kept in {self.directory}"
+            )
+        self.run.loss_sum += loss
+        self.run.loss_steps += 1
+        return loss
 
     def _characters(self, steps: float) -> float:
         return steps * self.batches.batch_size * self.config.training.sequence_length
@@ -281,17 +295,12 @@ class Trainer:
         self,
         step: int,
         total: int,
-        losses: list[float],
         measured: dict[str, jax.Array],
         mark: float,
         mark_step: int,
     ) -> Metrics:
-        loss = math.fsum(losses) / len(losses)
-        if not math.isfinite(loss):
-            raise CharreplError(
-                f"the loss became {loss} before step {step}: train again with a lower learning_rate; "
-                f"what was saved before is kept in {self.directory}"
-            )
+        loss = self.run.loss_sum / self.run.loss_steps
+        self.run.loss_sum, self.run.loss_steps = 0.0, 0
         now = time.monotonic()
         metrics = Metrics(
             step=step,
@@ -363,3 +372,10 @@ class Trainer:
         self.run.finished = True
         self._write_run()
         return results
+
+
+def _step_of(line: bytes) -> float:
+    try:
+        return float(msgspec.json.decode(line, type=dict[str, Any])["step"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        return math.inf

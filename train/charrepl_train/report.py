@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from types import TracebackType
 from typing import Self
 
@@ -36,6 +37,11 @@ def line(metrics: Metrics) -> str:
     return "  ".join(parts)
 
 
+def _harmless(text: str) -> str:
+    """`text` without what a terminal would obey: a corpus may hold escape sequences."""
+    return "".join("�" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text)
+
+
 class Reporter:
     """Progress on a terminal, or plain lines where the output is not one."""
 
@@ -66,12 +72,12 @@ class Reporter:
 
     def metrics(self, metrics: Metrics) -> None:
         """Prints an evaluation above the bar; the sample too, where there is no bar to hold it."""
-        self._console.print(line(metrics), highlight=False, soft_wrap=True)
+        self._console.print(line(metrics), soft_wrap=True)
         self._dev_loss = metrics.dev_loss if metrics.dev_loss is not None else self._dev_loss
         if metrics.sample is not None:
-            self._sample, self._shown = metrics.sample, 0
+            self._sample, self._shown = _harmless(metrics.sample), 0
             if not self._console.is_terminal:
-                self._console.print(Text(metrics.sample + "\n"), soft_wrap=True)
+                self._console.print(Text(self._sample + "\n"), soft_wrap=True)
 
     def _draw(self, tick: Tick) -> RenderableType:
         # Until --minutes has become a number of steps there is nothing to divide by.

@@ -1,0 +1,41 @@
+# Every target does its own set-up, in .venv; PYTHON chooses the interpreter it is made with.
+PYTHON ?= python3
+BIN = .venv/bin
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test lint bench clean
+
+run: .venv/run
+	$(BIN)/charrepl
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/test
+	$(BIN)/python -m tests.bench.first_paint
+	$(BIN)/python -m tests.bench.ghost_latency
+
+# A .venv made with another interpreter is made anew.
+.venv/made-with-%:
+	rm -rf .venv
+	$(PYTHON) -c 'import sys; sys.exit("charrepl needs Python 3.11 or newer: try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+.venv/run: .venv/made-with-$(VERSION) pyproject.toml constraints.txt
+	$(INSTALL) --editable .
+	touch $@
+
+.venv/test: .venv/made-with-$(VERSION) pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -1,0 +1,163 @@
+"""The ghost: what is shown in grey after the cursor, as a pure function of what happened.
+
+No terminal, socket or clock is known here. A `Ghost` is frozen; each event returns the next one.
+An answer of the model is kept with the text it continues (its anchor), and what is shown is looked
+up from the text before the cursor: so typing through a ghost trims it, backspace restores it, and
+moving away and back finds it again, all without asking. A ghost shown always continues exactly the
+text before the cursor.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+# Enough to go back over the last few words without asking; each answer holds its anchor.
+KEPT_ANSWERS = 24
+# With this many characters left or fewer, a longer ghost is asked for behind the one shown.
+LOW_WATER = 8
+
+_WORD = re.compile(r"\s*\S+\s")
+_LINE = re.compile(r"\s*[^\n]*\n?")
+_COMPLETE_LINE = re.compile(r"\S[^\n]*\n\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model wrote after `anchor`, so far if not `final`."""
+
+    anchor: str
+    completion: str
+    log_probs: tuple[float, ...] = ()  # nats, one for each character of `completion`, or none at all
+    final: bool = False
+    seq: int = 0
+
+    def rest(self, text: str) -> str | None:
+        """What of the completion is left after `text`; None where `text` has left its path."""
+        typed = len(text) - len(self.anchor)
+        if not 0 <= typed <= len(self.completion) or not text.startswith(self.anchor):
+            return None
+        if not text.endswith(self.completion[:typed]):
+            return None
+        return self.completion[typed:]
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """The ghost and what is known of the texts around it."""
+
+    text: str | None = None  # all text before the cursor; None where no ghost belongs
+    rest: str = ""  # the known continuation of `text`, dismissed or not
+    source: Answer | None = None  # where `rest` comes from
+    answers: tuple[Answer, ...] = ()  # newest first
+    seq: int = 0  # of the last request
+    asked: str | None = None  # the text of the last request
+    waiting: bool = False  # whether its final reply is still due
+    dismissed: Answer | None = None  # hides the ghost for as long as the text stays on it
+
+    @property
+    def shown(self) -> str:
+        """The text in grey, empty for none."""
+        return "" if self.dismissed else self.rest
+
+    @property
+    def log_probs(self) -> tuple[float, ...]:
+        """Nats for each character of `shown`, or none if the daemon gave none."""
+        if not self.shown or self.source is None:
+            return ()
+        return self.source.log_probs[-len(self.rest) :]
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a request for `text` should be made now."""
+        if self.text is None or self.dismissed or self.text == self.asked:
+            return False
+        path = [answer for answer in self.answers if answer.rest(self.text) is not None]
+        if any(answer.final and answer.anchor == self.text for answer in path):
+            return False
+        if self.waiting and any(answer.seq == self.seq for answer in path):
+            return False  # the stream is ahead of the typist, or about to be
+        if not self.rest:
+            return True
+        if self.waiting and self.asked is not None and self.text.startswith(self.asked):
+            return False  # a longer ghost was asked for and has not begun to arrive
+        newest = path[0].completion
+        if _COMPLETE_LINE.search(newest):
+            return False  # a ghost ends with its line: asking again would give the same end
+        # Half of a short answer, so that answers that stay short are not asked for at each key.
+        return len(self.rest) <= min(LOW_WATER, len(newest) // 2)
+
+    def moved(self, text: str | None) -> Ghost:
+        """The ghost once `text` is before the cursor; None where no ghost belongs."""
+        if text == self.text:
+            return self
+        return replace(self, text=text)._settled()
+
+    def ask(self) -> Ghost:
+        """The ghost after a request for `text` was sent; earlier requests no longer count."""
+        return replace(self, seq=self.seq + 1, asked=self.text, waiting=True)
+
+    def answered(self, seq: int, completion: str, log_probs: tuple[float, ...], *, final: bool) -> Ghost:
+        """The ghost after a reply; one that is late, or does not extend the one before, adds nothing."""
+        if seq != self.seq or not self.waiting or self.asked is None:
+            return self
+        others = tuple(answer for answer in self.answers if answer.seq != seq)
+        before = next((answer for answer in self.answers if answer.seq == seq), None)
+        if before is not None and not completion.startswith(before.completion):
+            answer = replace(before, final=final)
+        else:
+            usable = log_probs if len(log_probs) == len(completion) else ()
+            answer = Answer(self.asked, completion, usable, final, seq)
+        if final:  # until then, what was known of the same text stands behind the stream
+            others = tuple(other for other in others if other.anchor != answer.anchor)
+        answers = (answer, *others)[:KEPT_ANSWERS]
+        return replace(self, answers=answers, waiting=not final)._settled()
+
+    def failed(self, seq: int) -> Ghost:
+        """The ghost after request `seq` ended without an answer; what is shown stays."""
+        return replace(self, waiting=False) if seq == self.seq else self
+
+    def dismiss(self) -> Ghost:
+        """The ghost hidden until the text is changed to something outside it."""
+        if not self.shown or self.text is None:
+            return self
+        return replace(self, dismissed=Answer(self.text, self.rest))
+
+    def forget(self) -> Ghost:
+        """The ghost with nothing known: for when the model or the decoding changes."""
+        return Ghost(text=self.text, seq=self.seq + 1)
+
+    def _settled(self) -> Ghost:
+        if self.text is None:
+            return replace(self, rest="", source=None)
+        rest, source = "", None
+        for answer in self.answers:
+            found = answer.rest(self.text)
+            # An older answer that agrees and goes further wins: a ghost on screen never shrinks
+            # while a longer one is streaming in behind it.
+            if found and len(found) > len(rest) and found.startswith(rest):
+                rest, source = found, answer
+        hides = self.dismissed is not None and bool(self.dismissed.rest(self.text))
+        return replace(self, rest=rest, source=source, dismissed=self.dismissed if hides else None)
+
+
+def whole(rest: str) -> str:
+    """All of the ghost."""
+    return rest
+
+
+def next_word(rest: str) -> str:
+    """The next word and the separator after it; all that is left where no separator follows."""
+    found = _WORD.match(rest)
+    return found[0] if found else rest
+
+
+def next_line(rest: str) -> str:
+    """Up to and including the newline that ends the next line with something in it."""
+    found = _LINE.match(rest)
+    return found[0] if found else rest
+
+
+def next_char(rest: str) -> str:
+    """The next character."""
+    return rest[:1]

@@ -1,0 +1,69 @@
+"""History: the lines of earlier sessions, in a private file. Never in the way of typing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable
+from pathlib import Path
+
+from prompt_toolkit.history import FileHistory
+
+from charrepl.errors import reason
+
+
+class LineHistory(FileHistory):
+    """Lines kept in the file `place()` gives, opened only after the first paint.
+
+    If it cannot be read or written, says so once through `warn` and remembers in memory. `warn`
+    may be called from another thread.
+    """
+
+    def __init__(self, place: Callable[[], Path], *, warn: Callable[[str], None]) -> None:
+        super().__init__("")
+        self._place = place
+        self._warn = warn
+        self._usable = True
+
+    async def load(self) -> AsyncGenerator[str, None]:
+        """The lines, newest first. The file is read once, in a thread: it may be long."""
+        if not self._loaded:
+            earlier = await asyncio.to_thread(lambda: list(self.load_history_strings()))
+            if not self._loaded:
+                entered = self._loaded_strings  # meanwhile; the file may hold them already
+                self._loaded_strings = earlier if earlier[: len(entered)] == entered else entered + earlier
+                self._loaded = True
+        # From here on without a pause, so that Up finds a line that was just entered.
+        for line in list(self._loaded_strings):
+            yield line
+
+    def load_history_strings(self) -> Iterable[str]:
+        try:
+            self._open()
+            return list(super().load_history_strings())
+        except OSError as error:
+            self._give_up(error)
+            return []
+
+    def store_string(self, string: str) -> None:
+        if not self._usable:
+            return
+        try:
+            self._open()
+            super().store_string(string)
+        except OSError as error:
+            self._give_up(error)
+
+    def _open(self) -> None:
+        if self.filename:
+            return
+        path = self._place()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made here, because the base class would make it readable to others.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        self.filename = path
+
+    def _give_up(self, error: OSError) -> None:
+        if self._usable:
+            self._usable = False
+            self._warn(f"history is not kept: {error.filename or self._place()}: {reason(error)}")

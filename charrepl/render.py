@@ -1,0 +1,167 @@
+"""Drawing: the ghost after the cursor, what goes to the scrollback, and the toolbar.
+
+The ghost is part of what the input control shows, never of what the buffer holds, so nothing can
+commit it by accident. Styles are attributes, not colours, so that they survive NO_COLOR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout.controls import BufferControl, UIContent
+from prompt_toolkit.styles import Style
+from prompt_toolkit.utils import get_cwidth
+
+from charrepl.safe import visible
+
+if TYPE_CHECKING:
+    from charrepl.session import Session
+
+PROMPT = "> "
+INDENT = " " * len(PROMPT)
+# Stands for a newline that accepting the ghost would add and that nothing else would show.
+NEWLINE_MARK = "↵"
+CUT_MARK = "…"
+# More than a screen holds: how much of a long text is laid out on either side of the cursor.
+VIEW_CHARS = 4096
+
+
+def style(environ: Mapping[str, str]) -> Style:
+    """The style for a terminal, judged by the environment alone: asking it would be felt."""
+    # GNU screen draws italics in reverse video. tmux may call itself screen, and does not.
+    italics_reversed = environ.get("TERM", "").startswith("screen") and "TMUX" not in environ
+    return Style.from_dict(
+        {
+            "prompt": "bold",
+            "ghost": "dim" if italics_reversed else "dim italic",
+            "toolbar": "dim",
+            "toolbar.notice": "nodim bold",
+            "control-character": "dim",
+        }
+    )
+
+
+def ghost_lines(rest: str, *, columns: int, rows: int) -> list[str]:
+    """The ghost as lines to draw, cut where it would fill more than `rows` rows of `columns`."""
+    if not rest:
+        return []
+    lines = [visible(line) for line in rest.split("\n")]
+    if not lines[-1]:
+        lines.pop()
+        lines[-1] += NEWLINE_MARK
+    drawn, used, column = [""], 1, 0
+    for number, line in enumerate(lines):
+        if number:
+            if used == rows:
+                return _cut(drawn, column, columns)
+            drawn.append("")
+            used, column = used + 1, len(INDENT)
+        for char in line:
+            width = get_cwidth(char)
+            if column + width > columns:
+                if used == rows:
+                    return _cut(drawn, column, columns)
+                used, column = used + 1, 0
+            drawn[-1] += char
+            column += width
+    return drawn
+
+
+def _cut(drawn: list[str], column: int, columns: int) -> list[str]:
+    """`drawn` with the mark of a cut at its end, which is at `column`."""
+    last = drawn[-1]
+    while last and column + 1 > columns:
+        column -= get_cwidth(last[-1])
+        last = last[:-1]
+    return [*drawn[:-1], last + CUT_MARK]
+
+
+class GhostControl(BufferControl):
+    """An input control that draws a ghost after the text, with lines of its own where it has newlines."""
+
+    _view: Buffer | None = None
+
+    def show(self, ghost: Callable[[], str], *, rows: Callable[[], int]) -> None:
+        """Sets where the ghost comes from and how many rows it may fill."""
+        self._ghost = ghost
+        self._rows = rows
+
+    def create_content(self, width: int, height: int, preview_search: bool = False) -> UIContent:
+        content = self._text_content(width, height, preview_search)
+        lines = ghost_lines(self._ghost(), columns=width, rows=self._rows())
+        if not lines:
+            return content
+        last, own_line = content.line_count - 1, content.get_line
+
+        def get_line(number: int) -> StyleAndTextTuples:
+            if number < last:
+                return own_line(number)
+            # The base class ends each line with a space for the cursor, which the ghost takes over.
+            before = own_line(last)[:-1] if number == last else []
+            return [*before, ("class:ghost", lines[number - last]), ("", " ")]
+
+        return UIContent(
+            get_line=get_line,
+            line_count=content.line_count + len(lines) - 1,
+            cursor_position=content.cursor_position,
+            menu_position=content.menu_position,
+        )
+
+    def _text_content(self, width: int, height: int, preview_search: bool) -> UIContent:
+        """The text without the ghost; of a long one, what is around the cursor."""
+        document = self.buffer.document
+        if len(document.text) <= 2 * VIEW_CHARS:
+            return super().create_content(width, height, preview_search)
+        # Laying out a line takes 2 us a character, three times a key: a pasted book would be felt.
+        cursor = document.cursor_position
+        start = max(0, cursor - VIEW_CHARS)
+        part = Document(document.text[start : cursor + VIEW_CHARS], cursor - start)
+        all_of_it = self.buffer
+        self._view = self._view or Buffer()
+        self._view.document = part
+        self.buffer = self._view
+        try:
+            return super().create_content(width, height, preview_search)
+        finally:
+            self.buffer = all_of_it
+
+
+def line_prefix(line: int, wrapped: int) -> StyleAndTextTuples:
+    """What stands before a line of the input; nothing before a wrapped part, as in the scrollback."""
+    if wrapped:
+        return []
+    return [("class:prompt", PROMPT)] if line == 0 else [("", INDENT)]
+
+
+def committed(line: str) -> StyleAndTextTuples:
+    """A committed line as it goes to the scrollback."""
+    lines = [visible(part) for part in line.removesuffix("\n").split("\n")]
+    return [("class:prompt", PROMPT), ("", f"\n{INDENT}".join(lines) + "\n")]
+
+
+def toolbar(session: Session) -> StyleAndTextTuples:
+    """The line under the input: a notice if there is one, else how things are."""
+    if session.notice:
+        return [("class:toolbar.notice", visible(session.notice))]
+    state = session.connection
+    parts = [session.model or session.default_model]
+    if state is None or state.phase == "connecting":
+        parts.append("connecting")
+    elif state.phase == "ready":
+        parts.append(state.device)
+    else:
+        parts.append(state.detail or ("starting the daemon" if state.phase == "starting" else "no daemon"))
+    if session.temperature:
+        parts.append(f"temperature {session.temperature:g}")
+    if session.waiting_s >= 1:
+        parts.append("the daemon is slow to answer")
+    elif session.latency_ms is not None:
+        parts.append(f"{session.latency_ms:.0f} ms")
+    acceptance = session.tally.acceptance
+    if acceptance is not None:
+        parts.append(f"{acceptance:.0%} accepted")
+    return [("class:toolbar", visible(" · ".join(part for part in parts if part)))]

@@ -1,0 +1,72 @@
+"""How long after its start `charrepl` has drawn its prompt, in a real terminal: `make bench`.
+
+Prints the median and the minimum of ten starts, beside the interpreter's own start and the import
+of prompt_toolkit, which no prompt of that library can do without.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+STARTS = 10
+BARE = [sys.executable, "-c", "pass"]
+TOOLKIT = [sys.executable, "-c", "import prompt_toolkit.application"]
+CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+
+
+def until_prompt(command: list[str]) -> float:
+    """Seconds from the start of a command to the first `> ` on its terminal."""
+    began = time.perf_counter()
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(command[0], command)
+    seen = b""
+    while b"> " not in seen:
+        if not select.select([terminal], [], [], 20)[0]:
+            raise SystemExit(f"no prompt: {seen!r}")
+        seen += os.read(terminal, 65_536)
+    took = time.perf_counter() - began
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return took
+
+
+def until_exit(command: list[str]) -> float:
+    """Seconds a command takes."""
+    began = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Prints a line for each."""
+    with tempfile.TemporaryDirectory(prefix="cr-") as place:
+        os.environ.update(
+            CHARREPL_DATA_DIR=f"{place}/data", CHARREPL_CONFIG_DIR=place, CHARREPL_RUNTIME_DIR=f"{place}/run"
+        )
+        rows: list[tuple[str, Callable[[list[str]], float], list[str]]] = [
+            ("bare interpreter", until_exit, BARE),
+            ("import prompt_toolkit", until_exit, TOOLKIT),
+            ("charrepl, prompt drawn", until_prompt, CHARREPL),
+        ]
+        times: dict[str, list[float]] = {name: [] for name, _, _ in rows}
+        for _ in range(STARTS + 1):  # in turn, so that a slow moment touches all; the first warms up
+            for name, measure, command in rows:
+                times[name].append(1000 * measure(command))
+        for name, values in times.items():
+            kept = values[1:]
+            print(f"{name:24} median {statistics.median(kept):6.1f} ms  minimum {min(kept):6.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

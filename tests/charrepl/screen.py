@@ -1,0 +1,153 @@
+"""A program in a real pseudo-terminal, its screen read by a terminal emulator (pyte)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+import pyte
+
+# Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
+DEADLINE_S = 30.0
+
+
+class Screen:
+    """`command` running in a terminal of `columns` x `rows`."""
+
+    def __init__(
+        self, command: Sequence[str], *, env: Mapping[str, str], columns: int = 80, rows: int = 24
+    ) -> None:
+        self._screen = pyte.HistoryScreen(columns, rows, history=1000, ratio=0.5)
+        self._stream = pyte.ByteStream(self._screen)
+        self.written = b""  # everything the program wrote
+        self.frames: list[list[str]] = []  # the screen after each read
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:  # pragma: no cover (the child)
+            try:
+                os.execvpe(command[0], list(command), dict(env))
+            finally:
+                os._exit(127)
+        self.resize(columns, rows)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.exit_code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self._reap(0)
+        os.close(self._fd)
+
+    exit_code: int | None = None
+
+    def type(self, keys: str) -> None:
+        """Sends keys, as one write."""
+        data = keys.encode()
+        while data:
+            # A terminal takes some kilobytes at a time, while the program may be writing itself.
+            _, writable, _ = select.select([], [self._fd], [], 0.1)
+            if writable:
+                data = data[os.write(self._fd, data[:1024]) :]
+            self._read(0)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Changes the size of the terminal."""
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._screen.resize(rows, columns)
+
+    def wait_for(self, what: str | Callable[[Screen], object]) -> Self:
+        """Returns once `what` is on the screen, or true of it. Raises AssertionError if it never is."""
+        deadline = time.monotonic() + DEADLINE_S
+        holds = (lambda screen: what in screen.text) if isinstance(what, str) else what
+        while not holds(self):
+            assert time.monotonic() < deadline, f"never saw {what!r} in:\n{self.text}"
+            alive = self._read(0.05)
+            if not alive:
+                assert holds(self), f"ended without {what!r}:\n{self.text}"
+        return self
+
+    def wait_for_exit(self) -> int:
+        """The exit code, once the program has ended."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self._read(0.05):
+            assert time.monotonic() < deadline, f"did not end:\n{self.text}"
+        if self.exit_code is None:
+            self._reap(0)
+        assert self.exit_code is not None
+        return self.exit_code
+
+    @property
+    def lines(self) -> list[str]:
+        """The rows on the screen, without trailing space and empty rows at the end."""
+        rows = [row.rstrip() for row in self._screen.display]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def scrollback(self) -> str:
+        """What has scrolled off and what is on the screen."""
+        columns = self._screen.columns
+        above = ["".join(row[x].data for x in range(columns)).rstrip() for row in self._screen.history.top]
+        return "\n".join([*above, *self.lines])
+
+    @property
+    def ghost(self) -> str:
+        """What is drawn as the ghost is, from the cursor on; rows apart by a newline."""
+        rows = []
+        x, y = self.cursor
+        for number in range(self._screen.lines):
+            row = self._screen.buffer[number]
+            grey = [column for column in range(self._screen.columns) if row[column].italics]
+            if grey:
+                # Spaces are not always drawn anew, so that their own attributes tell nothing.
+                start = x if number == y else grey[0]
+                rows.append("".join(row[column].data for column in range(start, grey[-1] + 1)))
+        return "\n".join(rows)
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Column and row, from 0."""
+        return self._screen.cursor.x, self._screen.cursor.y
+
+    @property
+    def before_cursor(self) -> str:
+        """The row of the cursor up to it, without the prompt."""
+        x, y = self.cursor
+        return self._screen.display[y][2:x]
+
+    def _read(self, timeout_s: float) -> bool:
+        """Takes in what the program wrote. False once it has closed the terminal."""
+        if not select.select([self._fd], [], [], timeout_s)[0]:
+            return self.exit_code is None and not self._reap(os.WNOHANG)
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # EIO: the other side is closed
+            data = b""
+        if not data:
+            return False
+        self.written += data
+        self._stream.feed(data)
+        self.frames.append(self.lines)
+        return True
+
+    def _reap(self, options: int) -> bool:
+        pid, status = os.waitpid(self.pid, options)
+        if pid:
+            self.exit_code = os.waitstatus_to_exitcode(status)
+        return bool(pid)

@@ -1,0 +1,119 @@
+"""The commands that ask a daemon, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, model_dir, places):
+    with places(tmp_path_factory.mktemp("home"), model_dir) as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def daemon(home, start_daemon):
+    return start_daemon()
+
+
+def charrepl(*arguments: str, stdin: str | bytes = "") -> subprocess.CompletedProcess[bytes]:
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    return subprocess.run(
+        [*CHARREPL, *arguments], input=data, capture_output=True, timeout=120, check=False
+    )
+
+
+def test_complete_prints_the_continuation_only(daemon):
+    done = charrepl("complete", "every cup is wa", "--chars", "4", "--greedy")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"rm, \n" or done.stdout == b"rm.\n\n"
+
+
+def test_complete_reads_standard_input(daemon):
+    by_pipe = charrepl("complete", "--chars", "9", "--greedy", stdin="every cup is wa")
+    assert by_pipe.stdout == charrepl("complete", "every cup is wa", "--chars", "9", "--greedy").stdout
+
+
+def test_without_a_terminal_charrepl_completes_standard_input(daemon):
+    done = charrepl(stdin="every cup")
+    assert done.returncode == 0
+    assert len(done.stdout.decode()) == 201
+
+
+def test_a_seed_makes_it_repeatable_and_no_seed_does_not(daemon):
+    seeded = [charrepl("complete", "x", "--temperature", "2", "--seed", "3").stdout for _ in range(2)]
+    free = [charrepl("complete", "x", "--temperature", "2").stdout for _ in range(2)]
+    assert seeded[0] == seeded[1]
+    assert free[0] != free[1]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "x" * 1_000_000, "漢字🙂", "a\x00b"])
+def test_any_text_can_be_completed(daemon, text):
+    assert charrepl("complete", "--chars", "3", stdin=text).returncode == 0
+
+
+def test_input_that_is_not_utf8_is_read_as_unknown_characters(daemon):
+    assert charrepl("complete", "--chars", "3", stdin=b"caf\xe9 \xff").returncode == 0
+
+
+def test_score_prints_bits_per_character(daemon, tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_text("every cup is warm")
+    done = charrepl("score", str(file))
+    assert done.returncode == 0
+    assert b"bits per character" in done.stdout
+    score = json.loads(charrepl("score", "--json", stdin="every cup is warm").stdout)
+    assert score["characters"] == 17
+    assert score["bits_per_character"] == pytest.approx(score["nats_per_character"] / 0.693147, rel=1e-5)
+    assert f"{score['bits_per_character']:.4f}".encode() in done.stdout
+
+
+def test_models_lists_them_and_marks_the_default(daemon):
+    listed = charrepl("models").stdout.decode()
+    assert "* kettle" in listed
+    assert json.loads(charrepl("models", "--json").stdout)["default"] == "kettle"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("complete", "x", "--model", "nobody"), 1, "there is no model named 'nobody'"),
+        (("complete", "x", "--model", "./nobody"), 1, "no model directory"),
+        (("complete", "x", "--model", "a b"), 1, "cannot be a model's name"),
+        (("complete", "x", "--chars", "0"), 2, "--chars"),
+        (("complete", "x", "--temperature", "-1"), 2, "--temperature"),
+        (("complete", "x", "--endpoint", "nonsense"), 1, "nonsense"),
+        (("score", "/nonexistent"), 1, "/nonexistent"),
+        (("score",), 1, "nothing to score"),
+        (("dance",), 2, "dance"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(daemon, arguments, code, says):
+    done = charrepl(*arguments)
+    assert (done.returncode, done.stdout) == (code, b"")
+    said = done.stderr.decode()
+    assert says in said
+    assert "Traceback" not in said
+    assert code == 2 or said.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(daemon):
+    assert b"Traceback" in charrepl("complete", "x", "--model", "nobody", "--debug").stderr
+
+
+def test_a_reader_that_leaves_is_no_error(daemon):
+    done = subprocess.run(
+        f"{sys.executable} -c 'from charrepl.cli import main; main()' complete x --chars 3000 | head -c 5",
+        shell=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert len(done.stdout) == 5
+    assert b"Traceback" not in done.stderr

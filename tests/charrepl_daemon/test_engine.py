@@ -1,0 +1,330 @@
+"""The engine on a small real model, against a float64 LSTM and against itself."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charrepl.errors import CharreplError
+from charrepl.protocol import Decoding
+from charrepl.window import window_start
+from charrepl_daemon.engine import Engine
+from charrepl_train import checkpoint
+
+MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
+
+
+class Reference:
+    """The model in float64 numpy, one character at a time, as a textbook writes it."""
+
+    def __init__(self, directory: Path) -> None:
+        loaded = checkpoint.load_model(directory)
+        self.vocabulary = loaded.vocabulary
+        self.params = _as_float64(loaded.params)
+
+    def start(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        size = len(self.params["layers"]["0"]["w_hh"])
+        return [(np.zeros(size), np.zeros(size)) for _ in self.params["layers"]]
+
+    def step(self, carry, token):
+        x, after = np.zeros(len(self.vocabulary)), []
+        x[token] = 1
+        for name in sorted(self.params["layers"], key=int):
+            layer, (h, c) = self.params["layers"][name], carry[int(name)]
+            i, f, o, g = np.split(x @ layer["w_ih"] + h @ layer["w_hh"] + layer["b"], 4)
+            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
+            x = _sigmoid(o) * np.tanh(c)
+            after.append((x, c))
+        return after
+
+    def log_probs(self, carry):
+        logits = carry[-1][0] @ self.params["output"]["w"] + self.params["output"]["b"]
+        return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+
+    def read(self, text: str):
+        """The carry after an implicit newline and `text`, read in its window."""
+        carry = self.start()
+        for token in self.vocabulary.encode("\n" + text[window_start(len(text)) :]):
+            carry = self.step(carry, token)
+        return carry
+
+
+def _as_float64(tree):
+    if isinstance(tree, dict):
+        return {name: _as_float64(value) for name, value in tree.items()}
+    return np.asarray(tree, np.float64)
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.fixture(scope="module")
+def reference(model_dir: Path) -> Reference:
+    return Reference(model_dir)
+
+
+@pytest.fixture(scope="module")
+def engine(model_dir: Path) -> Engine:
+    return Engine(model_dir, cache_bytes=4 << 20)
+
+
+def write(
+    engine,
+    text,
+    *,
+    session="s",
+    max_chars=48,
+    stop="line",
+    n=1,
+    least=0.0,
+    decoding=None,
+    from_=0,
+    alone=False,
+):
+    """The finished writings after `text`."""
+    writings = engine.ghosts(
+        session,
+        text[from_:],
+        from_,
+        max_chars=max_chars,
+        stop=stop,
+        alternatives=n,
+        min_confidence=least,
+        decoding=decoding or Decoding(),
+    )
+    while left := [w for w in writings if not w.done]:
+        engine.step(left[: 1 if alone else engine.widest])
+    for writing in writings:
+        engine.release(writing)
+    return writings
+
+
+def greedy_difference(reference, text, written):
+    """Walks a greedy ghost; the margin where the reference would have chosen otherwise, or None."""
+    carry = reference.read(text)
+    for char, log_prob in zip(written.text, written.log_probs, strict=True):
+        expected = reference.log_probs(carry)
+        expected[0] = -np.inf
+        token = int(reference.vocabulary.encode(char)[0])
+        assert abs(expected[token] - log_prob) < MARGIN
+        if token != expected.argmax():
+            return expected.max() - expected[token]
+        carry = reference.step(carry, token)
+    return None
+
+
+@pytest.mark.parametrize("text", ["", "MASTER:\n", "every cup is w", "COOK:\nunseen Ünicode\n", "x" * 3000])
+def test_it_writes_what_a_float64_lstm_writes(engine, reference, text):
+    (written,) = write(engine, text, max_chars=500, stop="none")
+    assert len(written.text) == 500
+    margin = greedy_difference(reference, text, written)
+    assert margin is None or margin < MARGIN
+
+
+def test_any_order_of_edits_gives_the_ghost_of_a_fresh_engine(engine, reference, model_dir):
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng, text, small = random.Random(seed), "", Engine(model_dir, cache_bytes=0)  # and one that evicts
+    for _ in range(60):
+        kind, place = rng.random(), rng.randrange(len(text) + 1)
+        if kind < 0.5:
+            text += rng.choice(["the ", "cup ", "warm, ", "\n", "COOK:\n", "é"])
+        elif kind < 0.7:
+            text = text[: max(0, len(text) - rng.randrange(1, 9))]
+        elif kind < 0.8:
+            text = text[:place] + "road" + text[place:]
+        elif kind < 0.9:
+            text += "the night is wet " * rng.randrange(1, 80)
+        else:
+            text = text[:place]
+        for each, session in ((engine, "edits"), (small, rng.choice("ab"))):
+            (written,) = write(each, text, session=session, max_chars=16)
+            margin = greedy_difference(reference, text, written)
+            assert margin is None or margin < MARGIN
+
+
+def test_the_same_text_in_windows_cut_differently_gives_the_same_ghost(engine):
+    text = "The kettle sings, and every cup is warm. " * 80
+    whole, cut = (write(engine, text, session=s, from_=f)[0] for s, f in (("w", 0), ("c", 1024)))
+    assert (whole.text, whole.log_probs) == (cut.text, cut.log_probs)
+
+
+def test_an_offset_inside_the_window_is_refused(engine):
+    with pytest.raises(CharreplError, match="leaves out characters from 1024 on"):
+        write(engine, "x" * 3000, from_=2048)
+
+
+def test_a_row_in_a_batch_writes_what_it_writes_alone(engine, reference):
+    engine.compile(8)
+    prompts = ["MASTER:\n", "the road is ", "COOK", "and every", "x"]
+    writings = [
+        engine.ghosts(
+            f"row {i}",
+            p,
+            0,
+            max_chars=24,
+            stop="none",
+            alternatives=1,
+            min_confidence=0.0,
+            decoding=Decoding(),
+        )[0]
+        for i, p in enumerate(prompts)
+    ]
+    while left := [w for w in writings if not w.done]:
+        engine.step(left)
+    for prompt, writing in zip(prompts, writings, strict=True):
+        margin = greedy_difference(reference, prompt, writing)
+        assert margin is None or margin < MARGIN
+
+
+def test_a_ghost_ends_with_the_newline_after_something_visible(engine):
+    (written,) = write(engine, "the one you hold in your hand.", max_chars=200)
+    assert written.text.strip()
+    assert written.text.endswith("\n")
+    assert "\n" not in written.text.strip()
+
+
+def test_a_ghost_is_cut_where_its_joint_probability_falls_below_the_threshold(engine):
+    text = "and zz"
+    (full,) = write(engine, text, session="f", max_chars=40, stop="none")
+    (cut,) = write(engine, text, session="c", max_chars=40, stop="none", least=0.3)
+    joint = np.exp(np.cumsum(full.log_probs))
+    assert cut.text == full.text[: int((joint >= 0.3).cumprod().sum())]
+    assert len(cut.text) < len(full.text)
+
+
+def test_a_sentence_ends_at_its_full_stop(engine):
+    (written,) = write(engine, "the road is long and", max_chars=300, stop="sentence")
+    assert written.text[-1] in ".!?\n"
+    assert not set(written.text[:-1].strip()) & set(".!?\n")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_alternatives_differ_in_their_first_character_and_ignore_the_threshold(engine, reference, alone):
+    engine.compile(8)
+    writings = write(engine, "every cup", n=4, least=0.99, max_chars=12, stop="none", alone=alone)
+    carry = reference.read("every cup")
+    likeliest = np.argsort(-reference.log_probs(carry)[1:])[:4] + 1
+    assert [w.text[0] for w in writings] == list(reference.vocabulary.decode(likeliest))
+    assert all(len(w.text) == 12 for w in writings)
+
+
+def test_the_unknown_character_is_never_written(engine):
+    text = "∀" * 50
+    for seed in range(5):
+        (written,) = write(engine, text, stop="none", decoding=Decoding(temperature=10, seed=seed))
+        assert "�" not in written.text
+
+
+def test_sampling_with_one_candidate_is_greedy(engine):
+    (greedy,) = write(engine, "COOK:\n")
+    for decoding in (Decoding(temperature=5, top_k=1), Decoding(temperature=5, top_p=1e-9)):
+        (sampled,) = write(engine, "COOK:\n", decoding=decoding)
+        assert sampled.text == greedy.text
+
+
+def test_a_seed_gives_the_same_text_whatever_was_cached(engine, model_dir):
+    decoding = Decoding(temperature=1.5, seed=7)
+    (first,) = write(engine, "the ", session="x", stop="none", decoding=decoding)
+    write(engine, "the other ", session="x")
+    (again,) = write(engine, "the ", session="x", stop="none", decoding=decoding)
+    (fresh,) = write(Engine(model_dir, cache_bytes=0), "the ", stop="none", decoding=decoding)
+    (other,) = write(engine, "the ", stop="none", decoding=Decoding(temperature=1.5, seed=8))
+    assert first.text == again.text == fresh.text != other.text
+
+
+def test_sampled_characters_follow_the_distribution(engine, reference):
+    expected = np.exp(reference.log_probs(reference.read("and")))
+    expected[0] = 0
+    expected /= expected.sum()
+    draws = 600
+    counts = np.zeros(len(expected))
+    for seed in range(draws):
+        (written,) = write(
+            engine, "and", max_chars=1, stop="none", decoding=Decoding(temperature=1, seed=seed)
+        )
+        counts[reference.vocabulary.encode(written.text)[0]] += 1
+    # Seeds are fixed, so this is no gamble; 4 sigma of the likeliest character's count.
+    top = expected.argmax()
+    assert abs(counts[top] - draws * expected[top]) < 4 * np.sqrt(draws * expected[top])
+    assert np.abs(counts / draws - expected).sum() < 0.2
+
+
+def test_top_k_leaves_only_the_likeliest(engine, reference):
+    likeliest = set(np.argsort(-reference.log_probs(reference.read("and"))[1:])[:3] + 1)
+    drawn = set()
+    for seed in range(60):
+        (written,) = write(
+            engine, "and", max_chars=1, stop="none", decoding=Decoding(temperature=9, top_k=3, seed=seed)
+        )
+        drawn.add(int(reference.vocabulary.encode(written.text)[0]))
+    assert drawn == likeliest
+
+
+def test_a_passage_goes_on_past_the_window(engine, reference):
+    writing = engine.passage("MASTER:\n", 0, max_chars=3000, stop="none", decoding=Decoding())
+    while not writing.done:
+        engine.step([writing])
+    engine.release(writing)
+    margin = greedy_difference(reference, "MASTER:\n", writing)
+    assert len(writing.text) == 3000
+    assert margin is None or margin < MARGIN
+
+
+def test_scores_are_those_of_a_float64_lstm_and_the_same_in_pieces(engine, reference):
+    text = "COOK:\nThe road is löng."
+    carry, whole = engine.score(text, b"", "")
+    state, expected = reference.read(""), []
+    for token in reference.vocabulary.encode(text):
+        expected.append(reference.log_probs(state)[token])
+        state = reference.step(state, token)
+    np.testing.assert_allclose(whole, expected, atol=MARGIN)
+    half, first = engine.score(text[:9], b"", "")
+    end, second = engine.score(text[9:], half, engine.digest)
+    np.testing.assert_allclose(first + second, whole, atol=1e-6)
+    assert end == carry
+
+
+@pytest.mark.parametrize(("carry", "digest"), [(b"x" * 10, None), (None, "another")])
+def test_a_carry_of_another_model_is_refused(engine, carry, digest):
+    good, _ = engine.score("a", b"", "")
+    with pytest.raises(CharreplError, match="start again"):
+        engine.score("b", carry or good, digest or engine.digest)
+
+
+def test_after_the_device_fails_the_next_ghost_is_right(model_dir, reference):
+    engine = Engine(model_dir, cache_bytes=1 << 20)
+    write(engine, "every ")
+    works = engine._compiled[1]
+
+    def fails(params, store, rows):
+        store.delete()  # as donation does
+        raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    engine._compiled[1] = fails
+    with pytest.raises(CharreplError, match="RESOURCE_EXHAUSTED"):
+        write(engine, "every c")
+    engine._compiled[1] = works
+    (written,) = write(engine, "every cup")
+    margin = greedy_difference(reference, "every cup", written)
+    assert margin is None or margin < MARGIN
+
+
+def test_weights_that_are_not_numbers_are_refused(model_dir, tmp_path):
+    import shutil
+
+    import jax
+    import jax.numpy as jnp
+
+    broken = tmp_path / "broken"
+    shutil.copytree(model_dir, broken)
+    loaded = checkpoint.load_model(broken)
+    checkpoint.save(
+        broken, "best", loaded.step + 1, jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), loaded.params)
+    )
+    with pytest.raises(CharreplError, match="not numbers"):
+        Engine(broken, cache_bytes=0)

@@ -1,0 +1,282 @@
+"""A real daemon over its real socket: every request its one final reply, every bad frame an error."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+import zmq
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from charrepl import paths, protocol
+from charrepl.client import Client
+from charrepl.errors import CharreplError
+
+DEADLINE_S = 30
+
+
+class Wire:
+    """A client in ten lines, as one in any language could be."""
+
+    def __init__(self) -> None:
+        self.context = zmq.Context()
+        self.socket = self.context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(paths.endpoint())
+
+    def send(self, message: dict | bytes) -> None:
+        self.socket.send(message if isinstance(message, bytes) else json.dumps(message).encode())
+
+    def receive(self) -> dict:
+        assert self.socket.poll(DEADLINE_S * 1000), "no reply"
+        return json.loads(self.socket.recv())
+
+    def ask(self, message: dict | bytes) -> dict:
+        self.send(message)
+        return self.receive()
+
+    def close(self) -> None:
+        self.socket.close()
+        self.context.term()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, model_dir, places):
+    """One place, and one daemon in it, for all of this file: no request may harm the ones after it."""
+    with places(tmp_path_factory.mktemp("home"), model_dir) as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def daemon(home, start_daemon):
+    return start_daemon()
+
+
+@pytest.fixture
+def wire(daemon) -> Iterator[Wire]:
+    wire = Wire()
+    yield wire
+    wire.close()
+
+
+def complete(seq: int, text: str = "every cup ", **fields) -> dict:
+    return {"type": "complete", "seq": seq, "session": "s", "text": text, **fields}
+
+
+def final(replies: list[dict]) -> dict:
+    (last,) = [r for r in replies if r["type"] not in ("ghost", "chunk") or r["final"]]
+    return last
+
+
+def until_final(wire: Wire) -> list[dict]:
+    replies = [wire.receive()]
+    while replies[-1]["type"] in ("ghost", "chunk") and not replies[-1]["final"]:
+        replies.append(wire.receive())
+    return replies
+
+
+def test_hello_is_welcomed(wire):
+    welcome = wire.ask({"type": "hello", "seq": 1, "protocol": protocol.PROTOCOL})
+    assert (welcome["type"], welcome["seq"], welcome["ready"]) == ("welcome", 1, True)
+    assert welcome["models"] == ["kettle"]
+
+
+def test_another_protocol_number_is_told_what_to_do(wire):
+    error = wire.ask({"type": "hello", "seq": 1, "protocol": 99})
+    assert (error["type"], error["code"]) == ("error", "protocol")
+    assert "charrepl-daemon restart" in error["message"]
+
+
+def test_a_ghost_streams_in_pieces_that_only_extend(wire):
+    wire.send(complete(5, stop="none", max_chars=40))
+    replies = until_final(wire)
+    assert len(replies) > 2
+    for before, after in zip(replies, replies[1:], strict=False):
+        assert after["text"].startswith(before["text"])
+    assert len(replies[-1]["text"]) == len(replies[-1]["log_probs"]) == 40
+    assert {r["seq"] for r in replies} == {5}
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "says"),
+    [
+        (b"", "bad_request", "not a charrepl request"),
+        (b"\xff\xfe", "bad_request", "not a charrepl request"),
+        (b"hello", "bad_request", "not a charrepl request"),
+        (b"[1, 2]", "bad_request", "not a charrepl request"),
+        (b'{"type": "complete"}', "bad_request", "missing required field"),
+        (b'{"type": "dance", "seq": 3}', "bad_request", "dance"),
+        (b'{"type": "status", "seq": 3, "extra": 1}', "bad_request", "extra"),
+        (b'{"type": "status", "seq": -1}', "bad_request", "seq"),
+        (b'{"type": "status", "seq": "3"}', "bad_request", "seq"),
+        (b'{"type": "status", "seq": ' + b"[" * 200_000, "bad_request", "not a charrepl request"),
+        (b'{"x": ' + b"[" * 200_000, "bad_request", "not a charrepl request"),
+        (b'{"type": "status", "seq": 1, "x": "\xed\xa0\x80"}', "bad_request", "not a charrepl request"),
+        (b" " * (protocol.MAX_FRAME_BYTES + 1), "too_large", "at most"),
+        (json.dumps(complete(3, "x" * 65_537)).encode(), "bad_request", "65536"),
+        (json.dumps(complete(3, "x", offset=5)).encode(), "bad_request", "offset"),
+        (json.dumps(complete(3, "x" * 100, offset=4096)).encode(), "bad_offset", "leaves out"),
+        (json.dumps(complete(3, "x", max_chars=0)).encode(), "bad_request", "max_chars"),
+        (json.dumps(complete(3, "x", decoding={"temperature": -1})).encode(), "bad_request", "temperature"),
+        (json.dumps(complete(3, "x", model="nobody")).encode(), "no_model", "kettle"),
+        (json.dumps(complete(3, "x", model="/no/such")).encode(), "no_model", "no model directory"),
+        (json.dumps(complete(3, "x", model="..")).encode(), "bad_name", "cannot be a model's name"),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_bad_frame_is_answered_and_the_next_request_served(wire, frame, code, says):
+    error = wire.ask(frame)
+    assert (error["type"], error["code"]) == ("error", code)
+    assert says in error["message"]
+    assert "\n" not in error["message"]
+    wire.send(complete(9))
+    assert until_final(wire)[-1]["seq"] == 9
+
+
+def test_a_frame_over_the_hard_limit_costs_only_its_sender(wire):
+    rude = Wire()
+    rude.send(b" " * (9 * protocol.MAX_FRAME_BYTES))
+    assert wire.ask({"type": "status", "seq": 1})["type"] == "report"
+    rude.close()
+
+
+def test_random_frames_do_no_harm(wire):
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    for _ in range(2000):
+        good = bytearray(json.dumps(complete(1, "abc")).encode())
+        for _ in range(rng.randrange(1, 6)):
+            good[rng.randrange(len(good))] = rng.randrange(256)
+        wire.send(bytes(good[: rng.randrange(1, len(good) + 1)]))
+    wire.send({"type": "status", "seq": 777})
+    while wire.receive()["seq"] != 777:
+        pass
+
+
+def test_a_burst_of_keystrokes_gets_one_final_reply_each_and_the_last_a_ghost(wire):
+    text = "every cup is warm, good master"
+    for i in range(1, len(text) + 1):
+        wire.send(complete(i, text[:i], stop="none"))
+    finals: dict[int, list[dict]] = {}
+    while len(finals) < len(text):
+        reply = wire.receive()
+        if reply["type"] != "ghost" or reply["final"]:
+            finals.setdefault(reply["seq"], []).append(reply)
+    assert all(len(replies) == 1 for replies in finals.values())
+    assert finals[len(text)][0]["type"] == "ghost"
+    assert {r["type"] for replies in finals.values() for r in replies} == {"ghost", "superseded"}
+
+
+def test_another_session_is_not_superseded(wire):
+    wire.send(complete(1, stop="none"))
+    wire.send({**complete(2, stop="none"), "session": "t"})
+    replies = []
+    while len([r for r in replies if r["final"]]) < 2:
+        replies.append(wire.receive())
+    assert {r["type"] for r in replies} == {"ghost"}
+
+
+def test_two_connections_may_use_the_same_session_name(wire):
+    other = Wire()
+    wire.send(complete(1, stop="none"))
+    other.send(complete(1, stop="none"))
+    assert until_final(wire)[-1]["type"] == until_final(other)[-1]["type"] == "ghost"
+    other.close()
+
+
+def test_alternatives_come_under_one_final_reply(wire):
+    wire.send(complete(1, alternatives=4))
+    replies = until_final(wire)
+    assert {r["alternative"] for r in replies} == {0, 1, 2, 3}
+    assert final(replies)["final"]
+
+
+def test_a_text_of_zero_length_has_a_ghost(wire):
+    wire.send(complete(1, ""))
+    assert until_final(wire)[-1]["text"]
+
+
+def test_a_text_at_the_wires_limit_has_a_ghost(wire):
+    wire.send(complete(1, "é" * 65_536))
+    assert until_final(wire)[-1]["type"] == "ghost"
+
+
+def test_characters_outside_the_vocabulary_are_folded(wire):
+    wire.send(complete(1, "漢字 🙂 \u0000 \x1b[31m"))
+    assert until_final(wire)[-1]["type"] == "ghost"
+
+
+def test_a_client_that_vanishes_leaves_nothing_behind(wire):
+    for _ in range(20):
+        gone = Wire()
+        gone.send({"type": "sample", "seq": 1, "text": "a", "max_chars": 1_000_000})
+        gone.receive()
+        gone.close()
+    deadline = time.monotonic() + DEADLINE_S
+    while wire.ask({"type": "status", "seq": 1})["status"]["waiting"]:
+        assert time.monotonic() < deadline, "abandoned passages go on"
+
+
+def test_a_keystroke_does_not_wait_for_a_passage(wire):
+    with Client() as client:
+        passage = client.sample("MASTER:\n", max_chars=1_000_000)
+        next(passage)
+        wire.send(complete(1))
+        assert until_final(wire)[-1]["type"] == "ghost"
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_decoding_a_frame_gives_a_request_or_an_error(frame):
+    try:
+        assert isinstance(protocol.decode_request(frame), protocol.Message)
+    except CharreplError as error:
+        assert error.code == "bad_request"
+        assert "\n" not in str(error)
+    assert protocol.seq_of(frame) >= 0
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.text(alphabet=st.characters(), max_size=300), st.integers(0, 2**53))
+def test_a_request_survives_the_wire(text, seq):
+    request = protocol.Complete(seq=seq, session="s", text=text)
+    decoded = protocol.decode_request(protocol.encode(request))
+    assert decoded == msgspec.structs.replace(request, text=protocol.replace_surrogates(text))
+
+
+# The sync client
+
+
+def test_the_client_completes_samples_and_scores(daemon):
+    with Client() as client:
+        assert client.complete("every cup is wa").text.startswith("rm")
+        assert len("".join(client.sample("COOK:\n", max_chars=50))) == 50
+        text = "every cup is warm. " * 1000
+        scores = list(client.score(text))
+        assert len(scores) == len(text)
+        assert max(scores) <= 0
+        assert client.models().default == "kettle"
+        assert client.status()["requests"] > 2
+
+
+def test_the_same_seed_samples_the_same_passage(daemon):
+    with Client() as client:
+        decoding = protocol.Decoding(temperature=1.0, seed=4)
+        first, second = ("".join(client.sample("COOK", decoding=decoding)) for _ in range(2))
+    assert first == second
+
+
+def test_a_long_text_is_sent_as_its_window(daemon):
+    with Client() as client:
+        assert client.complete("every cup is warm. " * 55_000).text  # a million characters
+
+
+def test_a_model_can_be_named_by_its_directory(daemon, home):
+    with Client(model=str(home / "models" / "kettle")) as client:
+        assert client.complete("every").text

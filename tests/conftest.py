@@ -1,0 +1,102 @@
+"""What the rooms' tests share: a small text, a reference LSTM, and models trained in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from charrepl_train.loop import Trainer
+
+# Time is no property of the code under test here; a failure prints what reproduces it.
+settings.register_profile("charrepl", deadline=None, print_blob=True)
+settings.load_profile("charrepl")
+
+CORPUS = Path(__file__).parent / "corpus.txt"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """A file of 1,919 characters, rhymed and repetitive, written for these tests."""
+    return CORPUS
+
+
+def textbook_lstm(params: dict[str, Any], tokens: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The carry [batch, layers, 2, hidden] and logits [batch, time, vocabulary], plainly, in float64."""
+
+    def sigmoid(x: np.ndarray) -> np.ndarray:
+        return 1 / (1 + np.exp(-x))
+
+    tokens = np.asarray(tokens)
+    layers = [params["layers"][str(n)] for n in range(len(params["layers"]))]
+    weights = [{name: np.asarray(w, np.float64) for name, w in layer.items()} for layer in layers]
+    output = {name: np.asarray(w, np.float64) for name, w in params["output"].items()}
+    batch, time = tokens.shape
+    carry = np.zeros((batch, len(layers), 2, len(weights[0]["w_hh"])))
+    logits = np.zeros((batch, time, len(output["b"])))
+    for t in range(time):
+        x = np.eye(len(weights[0]["w_ih"]))[tokens[:, t]]
+        for n, w in enumerate(weights):
+            h, c = carry[:, n, 0], carry[:, n, 1]
+            i, f, o, g = np.split(x @ w["w_ih"] + h @ w["w_hh"] + w["b"], 4, axis=-1)
+            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            x = sigmoid(o) * np.tanh(c)
+            carry[:, n] = np.stack([x, c], axis=1)
+        logits[:, t] = x @ output["w"] + output["b"]
+    return carry, logits
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """A float64 numpy LSTM to hold everything faster against: see `textbook_lstm`."""
+    return textbook_lstm
+
+
+@pytest.fixture(scope="session")
+def make_trainer() -> Callable[..., Trainer]:
+    """Makes a trainer in a directory; settings of the model and the training by keyword."""
+    from charrepl_train import config as config_module
+    from charrepl_train import data
+    from charrepl_train.loop import Run, Trainer
+    from charrepl_train.vocab import Vocabulary
+
+    def make(
+        directory: Path, text: str, *, layers: int = 1, hidden_size: int = 16, **training: Any
+    ) -> Trainer:
+        config = config_module.replace(
+            config_module.Config(),
+            model={"layers": layers, "hidden_size": hidden_size},
+            training={"batch_size": 4, "sequence_length": 16, "epochs": 1.0, **training},
+        )
+        vocabulary = Vocabulary.of(data.split(text, config.training).train, max_characters=100)
+        run = Run(corpus=["text.txt"], corpus_digest=data.digest(text), total_steps=0)
+        trainer = Trainer(directory, config, run, vocabulary, text)
+        run.total_steps = max(1, round(config.training.epochs * trainer.batches.steps_per_epoch))
+        trainer.write_settings()
+        return trainer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, make_trainer: Callable[..., Trainer]) -> Trainer:
+    """A finished run of 2 x 24 on the small text. Its directory is shared: copy it to change it."""
+    directory = tmp_path_factory.mktemp("trained") / "lamp"
+    trainer = make_trainer(
+        directory,
+        CORPUS.read_text() * 4,
+        layers=2,
+        hidden_size=24,
+        epochs=20.0,
+        learning_rate=0.01,
+        dropout=0.0,
+    )
+    for _ in trainer.train():
+        pass
+    trainer.finish()
+    return trainer
