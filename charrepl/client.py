@@ -72,7 +72,7 @@ class Client:
 
     def __init__(self, *, model: str = "", endpoint: str | None = None, autostart: bool = True) -> None:
         self._model = models.absolute(model)
-        self._endpoint = endpoint or paths.endpoint()
+        self._endpoint = launch.checked(endpoint or paths.endpoint())
         self._autostart = autostart and endpoint is None
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
@@ -238,7 +238,7 @@ class AsyncClient:
         autostart: bool = True,
         on_state: Callable[[ConnectionState], None] = lambda state: None,
     ) -> None:
-        self._endpoint = endpoint
+        self._endpoint = launch.checked(endpoint) if endpoint else None
         self._autostart = autostart and endpoint is None
         self._on_state = on_state
         self._state = ConnectionState("connecting")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
 
-from charrepl.errors import DaemonUnavailableError
+from charrepl.errors import CharreplError, DaemonUnavailableError
 
 _IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
 _START_TIMEOUT_S = 180.0
+
+
+def checked(endpoint: str) -> str:
+    """`endpoint`, if ZeroMQ can connect to such an address. Raises CharreplError if not."""
+    if not re.fullmatch(r"ipc:///.+|tcp://[^/:]+:\d{1,5}|tcp://\[[^/]+\]:\d{1,5}", endpoint):
+        raise CharreplError(f"{endpoint!r} is no endpoint: give ipc:///PATH or tcp://HOST:PORT")
+    return endpoint
 
 
 def is_listening(endpoint: str) -> bool:

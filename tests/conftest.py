@@ -92,9 +92,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, make_trainer: Callable[...
         CORPUS.read_text() * 4,
         layers=2,
         hidden_size=24,
-        epochs=20.0,
-        learning_rate=0.01,
+        epochs=10.0,
+        learning_rate=0.02,
         dropout=0.0,
+        evaluations=2,
     )
     for _ in trainer.train():
         pass

@@ -72,14 +72,13 @@ def start(
     from charrepl_daemon import process
 
     if foreground:
-        process.serve(
+        process.be(
             model=model,
             idle_minutes=idle_minutes,
             cache_mb=cache_mb,
             max_models=max_models,
             ready_fd=ready_fd,
         )
-        return
     state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models))
     click.echo("Ready" if state == "started" else "Already running", nl=False)
     click.echo(f", pid {daemon.pid}.")

@@ -15,8 +15,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from charrepl_train import checkpoint
-from charrepl_train import model as model_module
 from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError, reason
@@ -25,6 +23,8 @@ from charrepl.window import window_start
 from charrepl_daemon import programs
 from charrepl_daemon.programs import MAX_FED, PIECE, SCORED, Decoded, Rows
 from charrepl_daemon.sessions import RESERVED_SLOTS, SCRATCH_SLOT, ZERO_SLOT, CarryCache, Node, Plan
+from charrepl_train import checkpoint
+from charrepl_train import model as model_module
 
 log = logging.getLogger(__name__)
 

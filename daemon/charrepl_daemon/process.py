@@ -11,9 +11,10 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import filelock
 import msgspec
@@ -107,7 +108,7 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], Running]
     finally:
         os.close(read_end)
     if said == _READY:
-        return "started", _settled(Running(child.pid, paths.endpoint()))
+        return "started", Running(child.pid, paths.endpoint())
     if said is None:
         child.terminate()
         raise CharreplError(f"the daemon was not ready after {START_TIMEOUT_S:.0f} s: {_see_log()}")
@@ -165,6 +166,26 @@ def _read_line(descriptor: int, timeout_s: float) -> str | None:
 
 
 # Being it
+
+
+def be(**settings: Any) -> NoReturn:
+    """As `serve`, and ends this process, whatever its other threads are doing.
+
+    A program that is being compiled on another thread crashes the interpreter's own way out.
+    """
+    code = 0
+    try:
+        serve(**settings)
+    except CharreplError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def serve(

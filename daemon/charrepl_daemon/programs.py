@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from charrepl_daemon.sessions import SCRATCH_SLOT
 from charrepl_train import model as model_module
 from charrepl_train.model import Definition, Params
 from charrepl_train.vocab import UNKNOWN
-
-from charrepl_daemon.sessions import SCRATCH_SLOT
 
 MAX_FED = 1024  # tokens a call reads at most
 PIECE = 8  # characters a call decodes at most: what a newer keystroke may have to wait for

@@ -20,6 +20,7 @@ from charrepl_daemon.scheduler import Job, Scheduler, Work
 log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0  # what a shutdown leaves to requests in flight
+_GRACE_S = 0.2
 _HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
 _PRUNED_AT = 4096  # connections remembered before those without requests are let go
 
@@ -75,7 +76,7 @@ class Server:
 
         self._scheduler.reload(self._default, loaded)
         receiving = asyncio.create_task(self._receive())
-        watching = asyncio.create_task(self._watch_idle())
+        watching: asyncio.Task[None] | None = None
         stopping = asyncio.create_task(self._stop.wait())
         try:
             first: set[asyncio.Future[Any]] = {loading, stopping}
@@ -83,13 +84,18 @@ class Server:
             if loading.done():
                 loading.result()
                 ready()
+                self._last_request = time.monotonic()  # loading is not idling
+                watching = asyncio.create_task(self._watch_idle())
             await stopping
             await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
-            await asyncio.sleep(0)  # the last replies were handed over by call_soon_threadsafe
+            # The last replies are on their way, but ZeroMQ has a client with IMMEDIATE set drop what
+            # it has not read yet when its connection goes.
+            await asyncio.sleep(_GRACE_S)
         finally:
-            for task in (receiving, watching, stopping):
+            tasks = [task for task in (receiving, watching, stopping) if task is not None]
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(receiving, watching, stopping, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._socket.close()
             self._context.term()
 

@@ -24,9 +24,7 @@ def daemon(home, start_daemon):
 
 def charrepl(*arguments: str, stdin: str | bytes = "") -> subprocess.CompletedProcess[bytes]:
     data = stdin.encode() if isinstance(stdin, str) else stdin
-    return subprocess.run(
-        [*CHARREPL, *arguments], input=data, capture_output=True, timeout=120, check=False
-    )
+    return subprocess.run([*CHARREPL, *arguments], input=data, capture_output=True, timeout=120, check=False)
 
 
 def test_complete_prints_the_continuation_only(daemon):

@@ -10,56 +10,9 @@ import pytest
 
 from charrepl.errors import CharreplError
 from charrepl.protocol import Decoding
-from charrepl.window import window_start
 from charrepl_daemon.engine import Engine
 from charrepl_train import checkpoint
-
-MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
-
-
-class Reference:
-    """The model in float64 numpy, one character at a time, as a textbook writes it."""
-
-    def __init__(self, directory: Path) -> None:
-        loaded = checkpoint.load_model(directory)
-        self.vocabulary = loaded.vocabulary
-        self.params = _as_float64(loaded.params)
-
-    def start(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        size = len(self.params["layers"]["0"]["w_hh"])
-        return [(np.zeros(size), np.zeros(size)) for _ in self.params["layers"]]
-
-    def step(self, carry, token):
-        x, after = np.zeros(len(self.vocabulary)), []
-        x[token] = 1
-        for name in sorted(self.params["layers"], key=int):
-            layer, (h, c) = self.params["layers"][name], carry[int(name)]
-            i, f, o, g = np.split(x @ layer["w_ih"] + h @ layer["w_hh"] + layer["b"], 4)
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-            x = _sigmoid(o) * np.tanh(c)
-            after.append((x, c))
-        return after
-
-    def log_probs(self, carry):
-        logits = carry[-1][0] @ self.params["output"]["w"] + self.params["output"]["b"]
-        return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
-
-    def read(self, text: str):
-        """The carry after an implicit newline and `text`, read in its window."""
-        carry = self.start()
-        for token in self.vocabulary.encode("\n" + text[window_start(len(text)) :]):
-            carry = self.step(carry, token)
-        return carry
-
-
-def _as_float64(tree):
-    if isinstance(tree, dict):
-        return {name: _as_float64(value) for name, value in tree.items()}
-    return np.asarray(tree, np.float64)
-
-
-def _sigmoid(x):
-    return 1 / (1 + np.exp(-x))
+from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 
 
 @pytest.fixture(scope="module")
@@ -101,20 +54,6 @@ def write(
     for writing in writings:
         engine.release(writing)
     return writings
-
-
-def greedy_difference(reference, text, written):
-    """Walks a greedy ghost; the margin where the reference would have chosen otherwise, or None."""
-    carry = reference.read(text)
-    for char, log_prob in zip(written.text, written.log_probs, strict=True):
-        expected = reference.log_probs(carry)
-        expected[0] = -np.inf
-        token = int(reference.vocabulary.encode(char)[0])
-        assert abs(expected[token] - log_prob) < MARGIN
-        if token != expected.argmax():
-            return expected.max() - expected[token]
-        carry = reference.step(carry, token)
-    return None
 
 
 @pytest.mark.parametrize("text", ["", "MASTER:\n", "every cup is w", "COOK:\nunseen Ünicode\n", "x" * 3000])

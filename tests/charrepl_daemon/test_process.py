@@ -212,9 +212,8 @@ def remove_checkpoint(model: Path) -> None:
 
 
 def truncate_weights(model: Path) -> None:
-    biggest = max(
-        (f for f in (model / "checkpoints").rglob("*") if f.is_file()), key=lambda f: f.stat().st_size
-    )
+    (best,) = (model / "checkpoints").glob("best-*")
+    biggest = max((f for f in best.rglob("*") if f.is_file()), key=lambda f: f.stat().st_size)
     os.truncate(biggest, biggest.stat().st_size // 2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import time
@@ -96,7 +97,7 @@ def test_a_ghost_streams_in_pieces_that_only_extend(wire):
     wire.send(complete(5, stop="none", max_chars=40))
     replies = until_final(wire)
     assert len(replies) > 2
-    for before, after in zip(replies, replies[1:], strict=False):
+    for before, after in itertools.pairwise(replies):
         assert after["text"].startswith(before["text"])
     assert len(replies[-1]["text"]) == len(replies[-1]["log_probs"]) == 40
     assert {r["seq"] for r in replies} == {5}

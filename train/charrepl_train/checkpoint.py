@@ -13,9 +13,11 @@ A checkpoint is written beside the one before it and takes its place only when c
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import hashlib
 import logging
+import os
 import re
 import shutil
 import warnings
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import msgspec
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
@@ -35,6 +38,7 @@ from charrepl_train.model import Params
 from charrepl_train.vocab import Vocabulary
 
 Kind = Literal["best", "latest"]
+_SIZES = "sizes.json"
 _NAME = re.compile(r"^(best|latest)-(\d+)$")
 
 
@@ -60,11 +64,16 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     """
     path = directory / "checkpoints" / f"{kind}-{step:08d}"
     try:
+        _check_space(path.parent, tree)
         with _quiet():
             ocp.save(path.absolute(), tree, overwrite=path.exists())
+        # Read on object stores only, and it names a directory of whoever trained the model.
+        (path / "commit_success.txt").unlink(missing_ok=True)
+        _seal(path)
     except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
         for leftover in path.parent.glob(f"{path.name}*tmp*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        (path / f"{_SIZES}.new").unlink(missing_ok=True)
         raise CharreplError(
             f"could not save {path}: {_cause(error)}; the checkpoint before it is untouched: "
             "free some space and run again with --resume"
@@ -87,6 +96,7 @@ def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
         )
     step, path = found[-1]
     try:
+        _check_whole(path)
         with _quiet():
             _check_shapes(ocp.metadata(path.absolute()).metadata, like)
             tree = ocp.load(path.absolute(), like)
@@ -105,6 +115,36 @@ def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
     return step, tree
 
 
+def _check_space(directory: Path, tree: Any) -> None:
+    # Orbax too finds out that a disk is full, but half of its threads print tracebacks of their own.
+    directory.mkdir(parents=True, exist_ok=True)
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + 64 * 1024
+    if shutil.disk_usage(directory).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _seal(path: Path) -> None:
+    """Notes the size of every file of a complete checkpoint."""
+    sizes = {str(file.relative_to(path)): file.stat().st_size for file in path.rglob("*") if file.is_file()}
+    new = path / f"{_SIZES}.new"
+    new.write_bytes(msgspec.json.encode(sizes))
+    new.replace(path / _SIZES)
+
+
+def _check_whole(path: Path) -> None:
+    # Orbax reports a file cut short from threads of its own too, later, with tracebacks that nothing
+    # can catch: so nothing that is not whole may reach it. One that was never sealed is left to it.
+    if not (path / _SIZES).exists():
+        return
+    sizes = msgspec.json.decode((path / _SIZES).read_bytes(), type=dict[str, int])
+    for name, size in sizes.items():
+        file = path / name
+        if not file.is_file():
+            raise ValueError(f"{name} is missing")
+        if file.stat().st_size != size:
+            raise ValueError(f"{name} has {file.stat().st_size} bytes of {size}")
+
+
 class _MismatchError(Exception):
     pass
 
@@ -114,14 +154,14 @@ def _check_shapes(found: Any, like: Any) -> None:
     def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
         leaves = jax.tree_util.tree_leaves_with_path(tree)
         # Tuples and dicts name their entries differently once saved; only the names are compared.
-        return {re.sub(r"[^\w]+", ".", jax.tree_util.keystr(path)): leaf.shape for path, leaf in leaves}
+        return {".".join(re.findall(r"\w+", jax.tree_util.keystr(path))): leaf.shape for path, leaf in leaves}
 
     have, want = shapes(found), shapes(like)
     if not have:
         raise ValueError("it lists no arrays")
     for name in sorted(have.keys() | want.keys()):
         if have.get(name) != want.get(name):
-            raise _MismatchError(f"{name.strip('.')} is {have.get(name)}, expected {want.get(name)}")
+            raise _MismatchError(f"{name} is {have.get(name)}, expected {want.get(name)}")
 
 
 def _cause(error: BaseException) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
-import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -224,8 +224,21 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: 
         console.print(f"Saved. Go on with: {again}", soft_wrap=True)
         raise click.exceptions.Exit(130)
     results = trainer.finish()
-    _tell_daemon(trainer.directory.name if trainer.directory.parent == paths.models_dir() else "")
+    _tell_daemon(trainer.directory)
     _summary(console, trainer, results, duration(trainer.run.elapsed_s), as_json=as_json)
+
+
+def _tell_daemon(directory: Path) -> None:
+    """Has a running daemon take up the new weights of a model that it holds, if it will."""
+    if not launch.is_listening(paths.endpoint()):
+        return
+    from charrepl import protocol
+    from charrepl.client import Client
+
+    # Any other model it loads on first use: nothing is lost where it cannot be told.
+    with contextlib.suppress(CharreplError), Client(autostart=False) as client:
+        if any(model.loaded and model.path == str(directory) for model in client.models().models):
+            client.ask(protocol.Reload(seq=0, model=directory.name), timeout_s=60)
 
 
 def _summary(

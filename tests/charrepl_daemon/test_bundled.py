@@ -1,0 +1,60 @@
+"""The model that comes with charrepl."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from charrepl import models
+from charrepl.protocol import Decoding
+from charrepl_daemon.engine import Engine
+from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(models.bundled_dir(), cache_bytes=16 << 20)
+
+
+@pytest.mark.parametrize("prompt", ["ROMEO:\n", "", "All the world's a st"])
+def test_its_500_greedy_characters_are_those_of_a_float64_lstm(engine, prompt):
+    reference = Reference(models.bundled_dir())
+    passage = engine.passage(prompt, 0, max_chars=500, stop="none", decoding=Decoding())
+    while not passage.done:
+        engine.step([passage])
+    engine.release(passage)
+    margin = greedy_difference(reference, prompt, passage)
+    assert margin is None or margin < MARGIN
+    assert len(passage.text) == 500
+
+
+def test_it_has_read_shakespeare(engine):
+    _, log_probs = engine.score("To be, or not to be: that is the question.", b"", "")
+    assert -sum(log_probs) / len(log_probs) < 1.5
+
+
+def test_it_is_in_the_wheel_with_what_the_other_rooms_need(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert wheel.stat().st_size < 12 << 20
+    rooms = {name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")}
+    assert rooms == {"charrepl", "charrepl_daemon", "charrepl_train"}
+    for file in ("config.toml", "vocab.json", "MODEL_CARD.md", "metrics.jsonl"):
+        assert f"charrepl/bundled/shakespeare/{file}" in names
+    assert {f"{room}/py.typed" for room in rooms} <= set(names)
+    assert "charrepl_train/presets/laptop.toml" in names
+
+
+def test_its_files_name_nobodys_directories():
+    for file in models.bundled_dir().rglob("*"):
+        if file.is_file() and file.stat().st_size < 100_000:
+            assert not re.search(rb"(?<!\w)/(home|root|tmp|Users|work)\b", file.read_bytes()), file

@@ -1,0 +1,442 @@
+"""charrepl-train from the outside: what it prints, what it leaves, how it ends and goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from charrepl_train import checkpoint
+from charrepl_train.cli import main
+
+MAIN = "from charrepl_train.cli import main; main()"
+TINY = """\
+[model]
+layers = 1
+hidden_size = 16
+[training]
+batch_size = 4
+sequence_length = 16
+epochs = 24.0
+evaluations = 6
+sample_characters = 30
+"""
+CLOCK = {"elapsed_s", "characters_per_s"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The places of these tests; shared, for the compiled programs in them."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        for place in ("DATA", "CONFIG", "RUNTIME"):
+            patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
+        patch.setenv("COLUMNS", "80")
+        yield home
+
+
+@pytest.fixture(scope="module")
+def settings(home: Path) -> Path:
+    path = home / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    """Starts `charrepl-train` as a process of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "error", "-c", MAIN, *map(str, arguments)]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err.splitlines()
+
+
+def until_measured(process: subprocess.Popen[str]) -> None:
+    """Returns once the first evaluation has been printed."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch "):
+            return
+    raise AssertionError("it ended before it measured anything")
+
+
+def train(*arguments: object) -> Result:
+    """Runs `charrepl-train` in this process: no second start of jax where only the answer counts."""
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def metrics(directory: Path) -> list[dict]:
+    lines = (directory / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k not in CLOCK} for line in lines]
+
+
+def run_file(directory: Path) -> dict:
+    return json.loads((directory / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path, settings: Path, corpus: Path) -> Path:
+    """The directory of a run that nothing disturbed."""
+    result = train(corpus, "--config", settings, "--name", "whole")
+    assert result.exit_code == 0, result.stderr
+    return home / "data" / "models" / "whole"
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(whole, tmp_path / "copy")
+
+
+def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
+    start: Start, home: Path, settings: Path, corpus: Path
+) -> None:
+    code, out, err = finish(start(corpus, "--config", settings, "--epochs", 2))
+    assert code == 0
+    assert out == ""
+    assert err[0].startswith("Training corpus on CPU, ")
+    assert err[0].endswith("1,641 characters of 46 kinds. Ctrl-C saves.")
+    assert err[-2].startswith("Held-out loss ")
+    assert err[-1] == "Type with it: charrepl"
+    directory = home / "data" / "models" / "corpus"
+    assert sorted(path.name for path in directory.iterdir()) == [
+        "checkpoints",
+        "config.toml",
+        "metrics.jsonl",
+        "run.json",
+        "vocab.json",
+    ]
+    steps = run_file(directory)["total_steps"]
+    assert steps == 2 * 25
+    assert run_file(directory)["finished"]
+    *lines, last = metrics(directory)
+    assert [line["step"] for line in lines][-1] == steps
+    assert all({"loss", "accuracy", "learning_rate", "dev_loss", "sample"} <= line.keys() for line in lines)
+    assert all(len(line["sample"]) == 30 for line in lines)
+    assert {"step", "held_out_loss"} <= last.keys()
+    assert checkpoint.load_model(directory).config.training.epochs == 2
+
+
+def test_the_best_weights_are_those_of_the_lowest_dev_loss(whole: Path) -> None:
+    lines = [line for line in metrics(whole) if "dev_loss" in line]
+    best = min(lines, key=lambda line: line["dev_loss"])
+    assert checkpoint.load_model(whole).step == best["step"]
+
+
+def test_json_goes_to_standard_output(start: Start, tmp_path: Path, settings: Path, corpus: Path) -> None:
+    out_dir = tmp_path / "my model"
+    code, out, err = finish(start(corpus, "--config", settings, "--epochs", 1, "--json", "--out", out_dir))
+    assert code == 0
+    report = json.loads(out)
+    assert report["model"] == str(out_dir)
+    assert report["steps"] == 25
+    assert report["held_out_loss"] == metrics(out_dir)[-1]["held_out_loss"]
+    assert report["dev_loss"] == pytest.approx(min(m.get("dev_loss", 9) for m in metrics(out_dir)), abs=1e-6)
+    assert err[-1] == f"Type with it: charrepl --model '{out_dir}'"
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
+    start: Start, tmp_path: Path, settings: Path, corpus: Path, whole: Path
+) -> None:
+    command = [corpus, "--config", settings, "--out", tmp_path / "run"]
+    for number, arguments in ((signal.SIGINT, []), (signal.SIGTERM, ["--resume"])):
+        process = start(*command, *arguments)
+        until_measured(process)
+        process.send_signal(number)
+        code, _, err = finish(process)
+        assert code == 130
+        assert err[-1] == f"Saved. Go on with: charrepl-train {corpus} --out {tmp_path / 'run'} --resume"
+        assert not run_file(tmp_path / "run")["finished"]
+    code, _, err = finish(start(*command, "--resume"))
+    assert code == 0
+    assert err[-1].startswith("Type with it: ")
+    assert run_file(tmp_path / "run")["total_steps"] == run_file(whole)["total_steps"]
+    # To the bit: dropout, sampling, the optimiser and the means of the losses included.
+    assert metrics(tmp_path / "run") == metrics(whole)
+    first, second = (checkpoint.load_model(path) for path in (tmp_path / "run", whole))
+    jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
+
+
+def test_a_finished_run_is_trained_further_when_given_more_epochs(copy: Path, corpus: Path) -> None:
+    before = metrics(copy)
+    result = train(corpus, "--out", copy, "--resume", "--epochs", 25)
+    assert result.exit_code == 0, result.stderr
+    assert run_file(copy)["total_steps"] == 25 * 25
+    assert metrics(copy)[: len(before)] == before
+    assert metrics(copy)[-1]["step"] == 25 * 25
+
+
+def test_half_a_line_of_metrics_does_not_stop_a_resumed_run(copy: Path, corpus: Path) -> None:
+    before = metrics(copy)
+    with (copy / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 3, "los')
+    result = train(corpus, "--out", copy, "--resume")
+    assert result.exit_code == 0, result.stderr
+    assert metrics(copy)[: len(before)] == before
+
+
+def test_minutes_become_steps_that_resuming_keeps(
+    home: Path, settings: Path, corpus: Path, tmp_path: Path
+) -> None:
+    command = [corpus, "--config", settings, "--out", tmp_path / "run", "--minutes", 0.02]
+    result = train(*command)
+    assert result.exit_code == 0, result.stderr
+    run = run_file(tmp_path / "run")
+    assert run["minutes"] == 0.02
+    assert run["total_steps"] == metrics(tmp_path / "run")[-1]["step"] >= 7
+    assert train(*command, "--resume").exit_code == 0
+    assert run_file(tmp_path / "run")["total_steps"] == run["total_steps"]
+
+
+def test_the_seed_preset_reports_every_epoch_and_samples_every_tenth(
+    home: Path, tmp_path: Path, corpus: Path
+) -> None:
+    small = tmp_path / "small.toml"
+    small.write_text("[model]\nlayers = 2\nhidden_size = 8\n")
+    result = train(corpus, "--preset", "seed", "--config", small, "--epochs", 20, "--out", tmp_path / "seed")
+    assert result.exit_code == 0, result.stderr
+    assert "Held-out" not in result.stderr  # all of the text was trained on
+    lines = metrics(tmp_path / "seed")
+    assert [line["epoch"] for line in lines] == list(range(1, 21))
+    assert [line["learning_rate"] for line in lines] == pytest.approx(
+        [0.002 * 0.97 ** (epoch // 5) for epoch in range(20)], rel=1e-6
+    )
+    assert [line["epoch"] for line in lines if "sample" in line] == [10, 20]
+    assert all(len(line["sample"]) == 200 for line in lines if "sample" in line)
+    printed = [line for line in result.stderr.splitlines() if line.startswith("epoch ")]
+    assert len(printed) == 20
+    for line, measured in zip(printed, lines, strict=True):
+        assert f"loss {measured['loss']:.4f}  accuracy {measured['accuracy']:.2%}" in line
+        assert f"learning rate {measured['learning_rate']:.3g}" in line
+    assert checkpoint.load_model(tmp_path / "seed").step == 20
+
+
+def one_line(result: Result) -> str:
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    return line.removeprefix("Error: ")
+
+
+def test_a_name_that_is_taken_is_refused(whole: Path, corpus: Path, settings: Path) -> None:
+    before = checkpoint.digest(whole)
+    line = one_line(train(corpus, "--name", "whole", "--config", settings))
+    assert line == f"a model is already in {whole}: pass --resume to train it further, or --name to keep both"
+    assert checkpoint.digest(whole) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--name", "nothing", "--resume"], "there is nothing to resume in"),
+        (["--name", "no/good"], "'no/good' cannot be a model's name"),
+        (
+            ["--name", "new", "--config", "missing.toml"],
+            "cannot read missing.toml: No such file or directory",
+        ),
+    ],
+)
+def test_a_wrong_argument_is_one_line(home: Path, corpus: Path, arguments: list[str], complaint: str) -> None:
+    assert one_line(train(corpus, *arguments)).startswith(complaint)
+
+
+def test_a_corpus_that_cannot_be_used_leaves_nothing_behind(home: Path, tmp_path: Path) -> None:
+    missing, short = tmp_path / "missing.txt", tmp_path / "short.txt"
+    short.write_text("x")
+    assert one_line(train(missing)) == f"{missing} does not exist: name a UTF-8 text file"
+    line = one_line(train(short, "--preset", "seed"))
+    assert line.startswith(
+        "the corpus has 1 characters, of which 1 are left to train on: sequence_length = 49"
+    )
+    assert not any((home / "data" / "models" / name).exists() for name in ("missing", "short"))
+
+
+def test_a_misspelt_setting_is_one_line(start: Start, tmp_path: Path, corpus: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[training]\nlearning_rat = 0.1\n")
+    code, _, err = finish(start(corpus, "--config", wrong, "--out", tmp_path / "run"))
+    assert code == 1
+    assert err == [f"Error: {wrong}: line 2: unknown setting 'learning_rat'; did you mean learning_rate?"]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["x.txt", "--epochs", "0"],
+        ["x.txt", "--epochs", "nan"],
+        ["x.txt", "--minutes", "inf"],
+        ["x.txt", "--epochs", "1", "--minutes", "1"],
+        ["x.txt", "--preset", "none"],
+        ["x.txt", "--nonsense"],
+    ],
+)
+def test_wrong_usage_ends_with_2(home: Path, arguments: list[str]) -> None:
+    assert train(*arguments).exit_code == 2
+
+
+def test_help_needs_no_jax(home: Path) -> None:
+    heavy = ["jax", "flax", "orbax", "optax", "numpy", "rich"]
+    code = f"""if True:
+        import sys
+        from charrepl_train.cli import main
+        try:
+            main(["--help"])
+        finally:
+            assert not set({heavy}) & set(sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "--resume" in done.stdout
+
+
+def test_another_text_is_refused(copy: Path, corpus: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text(corpus.read_text() + "One more line.\n")
+    line = one_line(train(other, "--out", copy, "--resume"))
+    assert line.startswith("copy was trained on another text (corpus.txt): resume with the same files")
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("[model]\nhidden_size = 17", "another hidden_size (16, not 17)"),
+        ("[model]\nlayers = 2", "another layers (1, not 2)"),
+        ("[training]\nsequence_length = 8", "another sequence_length (16, not 8)"),
+    ],
+)
+def test_another_model_is_refused(
+    copy: Path, corpus: Path, tmp_path: Path, setting: str, complaint: str
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(setting)
+    line = one_line(train(corpus, "--out", copy, "--resume", "--config", other))
+    assert f"copy was trained with {complaint}: resume without --preset, --config and --seed" in line
+
+
+def test_another_seed_is_refused(copy: Path, corpus: Path) -> None:
+    line = one_line(train(corpus, "--out", copy, "--resume", "--seed", 3))
+    assert "another seed (0, not 3)" in line
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda copy: edit(copy / "vocab.json", "A", "Z"), "vocab.json is not the vocabulary of this text"),
+        (lambda copy: (copy / "vocab.json").write_text("{}"), "vocab.json is not a vocabulary"),
+        (lambda copy: (copy / "run.json").write_bytes(b'{"corpus": ["\xff"]}'), "run.json is damaged"),
+        (lambda copy: (copy / "run.json").write_text("{}"), "run.json is damaged"),
+        (lambda copy: (copy / "config.toml").unlink(), "config.toml: No such file"),
+        (
+            lambda copy: edit(copy / "config.toml", "hidden_size = 16", "hidden_size = 17"),
+            "does not fit its config.toml and vocab.json",
+        ),
+        (
+            lambda copy: max(
+                next(copy.glob("checkpoints/latest-*/state/**/d")).iterdir(), key=lambda p: p.stat().st_size
+            ).unlink(),
+            "is damaged or not a charrepl checkpoint",
+        ),
+    ],
+)
+def test_a_damaged_run_is_not_resumed(
+    copy: Path, corpus: Path, damage: Callable[[Path], None], complaint: str
+) -> None:
+    damage(copy)
+    assert complaint in one_line(train(corpus, "--out", copy, "--resume"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount the small disk this needs")
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting is not permitted here")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def fill(disk: Path) -> Path:
+    filler = disk / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"x" * 4096):
+                pass
+        except OSError:
+            return filler
+    raise AssertionError("the disk has no end")
+
+
+def test_a_full_disk_loses_nothing_and_training_goes_on_after(
+    start: Start, small_disk: Path, settings: Path, corpus: Path, whole: Path
+) -> None:
+    directory = small_disk / "run"
+    command = [corpus, "--config", settings, "--out", directory]
+    process = start(*command)
+    until_measured(process)
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0] == 130
+    before = checkpoint.digest(directory), sorted((directory / "checkpoints").iterdir())
+    filler = fill(small_disk)
+    code, _, err = finish(start(*command, "--resume"))
+    assert code == 1
+    assert err[-1].startswith(f"Error: could not save {directory}/checkpoints/"), err
+    assert err[-1].endswith(
+        "No space left on device; the checkpoint before it is untouched: "
+        "free some space and run again with --resume"
+    )
+    assert not any("Traceback" in line for line in err)
+    assert (checkpoint.digest(directory), sorted((directory / "checkpoints").iterdir())) == before
+    checkpoint.load_model(directory)
+    filler.unlink()
+    code, _, err = finish(start(*command, "--resume"))
+    assert code == 0
+    assert metrics(directory) == metrics(whole)
+
+
+def test_jax_without_a_device_is_one_line(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, corpus: Path
+) -> None:
+    monkeypatch.setenv("JAX_PLATFORMS", "nonsense")
+    code, _, err = finish(start(corpus, "--out", tmp_path / "run"))
+    assert code == 1
+    assert len(err) == 1
+    assert err[0].startswith("Error: JAX found no device")
+    assert err[0].endswith("set JAX_PLATFORMS=cpu to use the processor")
