@@ -20,17 +20,18 @@ from collections.abc import Callable
 STARTS = 10
 BARE = [sys.executable, "-c", "pass"]
 TOOLKIT = [sys.executable, "-c", "import prompt_toolkit.application"]
-CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+# An endpoint of its own, so that it starts no daemon, whose start would be timed with the next one.
+CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()", "--endpoint", "ipc:///nowhere"]
 
 
 def until_prompt(command: list[str]) -> float:
-    """Seconds from the start of a command to the first `> ` on its terminal."""
+    """Seconds from the start of a command to the prompt on its terminal."""
     began = time.perf_counter()
     pid, terminal = pty.fork()
     if not pid:
         os.execv(command[0], command)
     seen = b""
-    while b"> " not in seen:
+    while b"m>" not in seen:  # bold, then the prompt
         if not select.select([terminal], [], [], 20)[0]:
             raise SystemExit(f"no prompt: {seen!r}")
         seen += os.read(terminal, 65_536)

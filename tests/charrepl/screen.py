@@ -6,8 +6,9 @@ import fcntl
 import os
 import pty
 import select
-import signal
 import struct
+import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,13 @@ import pyte
 
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 DEADLINE_S = 30.0
+
+# Makes its standard input its controlling terminal, then becomes the program.
+_IN_TERMINAL = """\
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Screen:
@@ -30,13 +38,19 @@ class Screen:
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""  # everything the program wrote
         self.frames: list[list[str]] = []  # the screen after each read
-        self.pid, self._fd = pty.fork()
-        if self.pid == 0:  # pragma: no cover (the child)
-            try:
-                os.execvpe(command[0], list(command), dict(env))
-            finally:
-                os._exit(127)
+        self._fd, terminal = pty.openpty()
         self.resize(columns, rows)
+        # Not pty.fork: in a process that has used JAX a fork may never come back.
+        self._process = subprocess.Popen(
+            [sys.executable, "-ISc", _IN_TERMINAL, *command],
+            env=dict(env),
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        os.close(terminal)
 
     def __enter__(self) -> Self:
         return self
@@ -45,11 +59,14 @@ class Screen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.exit_code is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self._reap(0)
+            self._process.kill()
+            self._process.wait()
         os.close(self._fd)
 
-    exit_code: int | None = None
+    @property
+    def exit_code(self) -> int | None:
+        """Of the program; None while it runs."""
+        return self._process.poll()
 
     def type(self, keys: str) -> None:
         """Sends keys, as one write."""
@@ -82,10 +99,7 @@ class Screen:
         deadline = time.monotonic() + DEADLINE_S
         while self._read(0.05):
             assert time.monotonic() < deadline, f"did not end:\n{self.text}"
-        if self.exit_code is None:
-            self._reap(0)
-        assert self.exit_code is not None
-        return self.exit_code
+        return self._process.wait(DEADLINE_S)
 
     @property
     def lines(self) -> list[str]:
@@ -134,7 +148,7 @@ class Screen:
     def _read(self, timeout_s: float) -> bool:
         """Takes in what the program wrote. False once it has closed the terminal."""
         if not select.select([self._fd], [], [], timeout_s)[0]:
-            return self.exit_code is None and not self._reap(os.WNOHANG)
+            return self.exit_code is None
         try:
             data = os.read(self._fd, 65536)
         except OSError:  # EIO: the other side is closed
@@ -145,9 +159,3 @@ class Screen:
         self._stream.feed(data)
         self.frames.append(self.lines)
         return True
-
-    def _reap(self, options: int) -> bool:
-        pid, status = os.waitpid(self.pid, options)
-        if pid:
-            self.exit_code = os.waitstatus_to_exitcode(status)
-        return bool(pid)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,24 +31,22 @@ The road is long, the night is wet, and I have filled it to the brim.
 
 
 @pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_dir(tmp_path_factory: pytest.TempPathFactory, make_trainer: Callable[..., Any]) -> Path:
     """A trained model of 2 x 24, which has learnt a few lines by heart."""
-    from charrepl_train import data
-    from charrepl_train.config import Config, ModelConfig, TrainingConfig
-    from charrepl_train.loop import Run, Trainer
-    from charrepl_train.vocab import Vocabulary
-
     directory = tmp_path_factory.mktemp("models") / "kettle"
-    text = LINES * 8
-    training = TrainingConfig(
-        batch_size=8, sequence_length=32, epochs=24, learning_rate=0.02, dropout=0, evaluations=1, held_out=0
+    trainer = make_trainer(
+        directory,
+        LINES * 8,
+        layers=2,
+        hidden_size=24,
+        batch_size=8,
+        sequence_length=32,
+        epochs=40.0,
+        learning_rate=0.02,
+        dropout=0.0,
+        evaluations=1,
+        held_out=0.0,
     )
-    config = Config(model=ModelConfig(layers=2, hidden_size=24), training=training)
-    vocabulary = Vocabulary.of(text, max_characters=100)
-    run = Run(corpus=["kettle.txt"], corpus_digest=data.digest(text), total_steps=0)
-    trainer = Trainer(directory, config, run, vocabulary, text)
-    run.total_steps = int(training.epochs * trainer.batches.steps_per_epoch)
-    trainer.write_settings()
     for _ in trainer.train():
         pass
     trainer.finish()

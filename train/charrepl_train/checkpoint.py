@@ -57,6 +57,25 @@ def exists(directory: Path, kind: Kind) -> bool:
     return bool(_find(directory, kind))
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes a whole file, or leaves the one before it: a disk may be full, a process killed.
+
+    Raises CharreplError if it cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_bytes(data)
+        new.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise CharreplError(
+            f"could not write {path}: {reason(error)}; the one before it is untouched: "
+            "free some space or choose another place"
+        ) from error
+
+
 def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     """Writes a checkpoint and then removes the one before it.
 
@@ -73,7 +92,6 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
         for leftover in path.parent.glob(f"{path.name}*tmp*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        (path / f"{_SIZES}.new").unlink(missing_ok=True)
         raise CharreplError(
             f"could not save {path}: {_cause(error)}; the checkpoint before it is untouched: "
             "free some space and run again with --resume"
@@ -126,9 +144,7 @@ def _check_space(directory: Path, tree: Any) -> None:
 def _seal(path: Path) -> None:
     """Notes the size of every file of a complete checkpoint."""
     sizes = {str(file.relative_to(path)): file.stat().st_size for file in path.rglob("*") if file.is_file()}
-    new = path / f"{_SIZES}.new"
-    new.write_bytes(msgspec.json.encode(sizes))
-    new.replace(path / _SIZES)
+    replace_file(path / _SIZES, msgspec.json.encode(sizes))
 
 
 def _check_whole(path: Path) -> None:

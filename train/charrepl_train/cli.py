@@ -230,15 +230,16 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: 
 
 def _tell_daemon(directory: Path) -> None:
     """Has a running daemon take up the new weights of a model that it holds, if it will."""
-    if not launch.is_listening(paths.endpoint()):
-        return
     from charrepl import protocol
     from charrepl.client import Client
 
     # Any other model it loads on first use: nothing is lost where it cannot be told.
-    with contextlib.suppress(CharreplError), Client(autostart=False) as client:
-        if any(model.loaded and model.path == str(directory) for model in client.models().models):
-            client.ask(protocol.Reload(seq=0, model=directory.name), timeout_s=60)
+    with contextlib.suppress(CharreplError):
+        if not launch.is_listening(paths.endpoint()):
+            return
+        with Client(autostart=False) as client:
+            if any(model.loaded and model.path == str(directory) for model in client.models().models):
+                client.ask(protocol.Reload(seq=0, model=directory.name), timeout_s=60)
 
 
 def _summary(

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import msgspec
 import optax
 
-from charrepl.errors import CharreplError
+from charrepl.errors import CharreplError, reason
 from charrepl_train import checkpoint, data, evaluate, sample
 from charrepl_train import config as config_module
 from charrepl_train import model as model_module
@@ -164,19 +164,14 @@ class Trainer:
 
     def write_settings(self) -> None:
         """Writes config.toml, vocab.json and run.json."""
-        try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            (self.directory / "config.toml").write_text(config_module.dump(self.config), encoding="utf-8")
-            self.vocabulary.save(self.directory / "vocab.json")
-            self._write_run()
-        except OSError as error:
-            raise CharreplError(f"cannot write to {self.directory}: {error.strerror}") from None
+        settings = config_module.dump(self.config).encode()
+        checkpoint.replace_file(self.directory / "config.toml", settings)
+        checkpoint.replace_file(self.directory / "vocab.json", self.vocabulary.encoded())
+        self._write_run()
 
     def _write_run(self) -> None:
-        # Replaced whole: a crash between two writes must not leave half a file.
-        temporary = self.directory / "run.json.new"
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n")
-        temporary.replace(self.directory / "run.json")
+        run = msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n"
+        checkpoint.replace_file(self.directory / "run.json", run)
 
     def resume(self) -> int:
         """Goes on from the latest checkpoint, if there is one; returns the step."""
@@ -195,8 +190,10 @@ class Trainer:
         # or a full disk may have left half a line.
         path = self.directory / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_bytes().splitlines(keepends=True) if _step_of(line) <= step]
-            path.write_bytes(b"".join(kept))
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if _step_of(line) <= step]
+            if kept != lines:
+                checkpoint.replace_file(path, b"".join(kept))
 
     def save(self) -> None:
         """Writes the latest checkpoint, unless it is of this very step."""
@@ -355,8 +352,14 @@ class Trainer:
         self.save()
 
     def _log(self, record: msgspec.Struct | dict[str, Any]) -> None:
-        with (self.directory / "metrics.jsonl").open("ab") as file:
-            file.write(msgspec.json.encode(record) + b"\n")
+        path = self.directory / "metrics.jsonl"
+        try:
+            with path.open("ab") as file:
+                file.write(msgspec.json.encode(record) + b"\n")
+        except OSError as error:
+            raise CharreplError(
+                f"could not write {path}: {reason(error)}: free some space and run again with --resume"
+            ) from error
 
     def finish(self) -> dict[str, float]:
         """Measures the best weights on the held-out text, once, and marks the run finished."""

@@ -61,9 +61,9 @@ class Vocabulary:
         """Bool [vocabulary]: which ids leave a mark on the screen."""
         return np.array([not char.isspace() for char in self._strings.tolist()])
 
-    def save(self, path: Path) -> None:
-        """Writes `{"characters": "..."}`. Raises OSError if it cannot."""
-        path.write_bytes(msgspec.json.encode({"characters": self.characters}))
+    def encoded(self) -> bytes:
+        """What `vocab.json` holds: `{"characters": "..."}`."""
+        return msgspec.json.encode({"characters": self.characters})
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:

@@ -1,0 +1,68 @@
+"""The whole path as a writer has it: `charrepl` in a terminal, its own daemon, a real small model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from charrepl_daemon import process
+from tests.charrepl.screen import Screen
+
+CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+BACKSPACE, ALT_F = "\x7f", "\x1bf"
+
+
+@pytest.fixture
+def prompt(home):
+    (home / "config").mkdir()
+    (home / "config" / "config.toml").write_text("min_confidence = 0.0\n")
+    env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    with Screen(CHARREPL, env={**env, "TERM": "xterm-256color"}) as screen:
+        yield screen.wait_for(">")  # what is typed before it is there, the terminal itself echoes
+
+
+def ghost_begins(text: str):
+    return lambda screen: screen.ghost.startswith(text)
+
+
+def shows(line: str):
+    return lambda screen: screen.before_cursor == line
+
+
+def test_it_starts_a_daemon_and_finishes_the_line(prompt):
+    prompt.type("the road is lo")  # at once: keys work while the daemon is starting
+    prompt.wait_for(shows("the road is lo")).wait_for(ghost_begins("ng "))
+    assert process.running() is not None
+    prompt.type("n")
+    prompt.wait_for(shows("the road is lon")).wait_for(ghost_begins("g "))
+    prompt.type(BACKSPACE)
+    prompt.wait_for(shows("the road is lo")).wait_for(ghost_begins("ng "))
+    prompt.type(ALT_F)
+    prompt.wait_for(shows("the road is long ")).wait_for(lambda screen: screen.ghost)
+    rest = prompt.ghost.split("↵")[0]
+    prompt.type("\t")
+    prompt.wait_for(lambda screen: screen.lines[0] == f"> the road is long {rest}")
+
+
+def test_after_kill_9_the_ghost_comes_back_and_no_key_is_lost(prompt):
+    prompt.type("the road ")
+    prompt.wait_for(lambda screen: screen.ghost)
+    first = process.running()
+    assert first is not None
+    os.kill(first.pid, signal.SIGKILL)
+    for char in "/ every cup is wa":  # away from the ghost, which needs no daemon to be typed through
+        prompt.type(char)
+    prompt.wait_for(shows("the road / every cup is wa")).wait_for(ghost_begins("rm"))
+    second = process.running()
+    assert second is not None
+    assert second.pid != first.pid
+
+
+def test_ctrl_d_leaves_and_the_daemon_stays_for_the_next_one(prompt):
+    prompt.wait_for("kettle · CPU")
+    prompt.type("\x04")
+    assert prompt.wait_for_exit() == 0
+    assert process.running() is not None
