@@ -134,18 +134,23 @@ class Repl:
     # keys.Hands
 
     def ghost_shown(self) -> bool:
+        """Whether there is a ghost on the screen."""
         return bool(self._ghost())
 
     def line_empty(self) -> bool:
+        """Whether nothing is typed."""
         return not self._buffer.text
 
     def take(self, part: Callable[[str], str]) -> None:
+        """Inserts a part of the ghost."""
         self._buffer.insert_text(self.session.take(part))
 
     def dismiss(self) -> None:
+        """Hides the ghost."""
         self.session.dismiss()
 
     def enter(self) -> None:
+        """Commits the line to the scrollback and the text, or carries it out as a command."""
         line = self._buffer.text
         text = literal(line)
         self._print(committed(line))
@@ -160,6 +165,7 @@ class Repl:
         self._sync()
 
     def interrupt(self) -> None:
+        """Clears the line, so that undo brings it back; on an empty one, says how to quit."""
         if self.app.layout.has_focus(self._buffer) and self._buffer.text:
             cleared = self._buffer.document
             self._buffer.reset()  # back from a line of the history to a new one
@@ -170,19 +176,23 @@ class Repl:
             self.session.tell("Ctrl-D or /quit ends the session")
 
     def suspend(self) -> None:
+        """Stops the process, until the shell's `fg`."""
         self.app.suspend_to_background()
 
     def quit(self) -> None:
+        """Ends the session."""
         if not self.app.is_done:
             self.app.exit()
 
     # commands.Desk
 
     def say(self, text: str) -> None:
+        """Prints lines into the scrollback; they are no part of the text."""
         lines = [visible(line) for line in text.split("\n")]
         self._print([("", "".join(f"{INDENT}{line}\n" for line in lines))])
 
     def background(self, work: Coroutine[None, None, None]) -> None:
+        """Runs `work` until it is done or the session ends."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

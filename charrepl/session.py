@@ -219,9 +219,8 @@ class Session:
                         self.ghost.answered(seq, reply.text, tuple(reply.log_probs), final=reply.final)
                     )
         except DaemonUnavailableError:
-            self._unanswered_since = (
-                None  # the toolbar says so, and the text is asked for again once there is a daemon
-            )
+            # The toolbar says so, and the text is asked for again once there is a daemon.
+            self._unanswered_since = None
         except CharreplError as error:
             self._unanswered_since = None
             self.tell(str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import shlex
 import signal
 import sys
@@ -71,7 +72,7 @@ def main(
     """
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
-    directory = out.absolute() if out else paths.models_dir() / models.check_name(name or corpus[0].stem)
+    directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     _check_taken(directory, resume=resume)
     from charrepl_train import data  # numpy: only once the command line is known to be right
 
@@ -87,6 +88,11 @@ def main(
         config = _settings(preset, config_file, training, on_gpu=device.has_gpu())
         trainer = _new(directory, config, corpus, text, minutes)
     _train(trainer, corpus, device=device.describe(), as_json=as_json)
+
+
+def _name(name: str | None, corpus: Path) -> str:
+    """The model's name: as given, else made from the file's, whatever that has in it."""
+    return models.check_name(name or re.sub(r"[^\w.-]+", "-", corpus.stem).strip("-.") or "model")
 
 
 def _check_taken(directory: Path, *, resume: bool) -> None:

@@ -24,7 +24,7 @@ from charrepl_train.vocab import Vocabulary
 
 State = dict[str, Any]  # params, optimiser, carry, step, best: what `latest` holds
 
-_UNDECIDED = 2**30  # steps, while the rate is still warming up and does not depend on their number
+_UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
 _TIMED_STEPS = 5  # how many steps decide what fits into --minutes
 _RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
 

@@ -24,6 +24,20 @@ def product(a: jax.Array, b: jax.Array, dtype: DTypeLike) -> jax.Array:
     return jnp.dot(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
 
 
+def _weight_gradient(inputs: jax.Array, gradient: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """f32 [k, n]: the sum of outer products of [..., k] and [..., n] over all leading axes.
+
+    These are contracted at once: a reshape and a transpose would copy both operands.
+    """
+    leading = tuple(range(gradient.ndim - 1))
+    return jax.lax.dot_general(
+        inputs.astype(dtype),
+        gradient.astype(dtype),
+        ((leading, leading), ((), ())),
+        preferred_element_type=jnp.float32,
+    )
+
+
 def _split(activations: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     i, f, o, g = jnp.split(activations, 4, axis=-1)
     return i * 0.5 + 0.5, f * 0.5 + 0.5, o * 0.5 + 0.5, g
@@ -64,8 +78,7 @@ def _lookup_backward(
         table = jnp.zeros((size, gradient.shape[-1]), gradient.dtype).at[tokens].add(gradient)
     else:
         # XLA scatters one row at a time on a CPU; for an alphabet the one-hot product is far faster.
-        one_hot = jax.nn.one_hot(tokens, size, dtype=dtype)
-        table = jnp.einsum("tbk,tbn->kn", one_hot, gradient.astype(dtype), preferred_element_type=jnp.float32)
+        table = _weight_gradient(jax.nn.one_hot(tokens, size), gradient, dtype)
     return table, None
 
 
@@ -125,13 +138,7 @@ def _backward(
     dcarry, dprojected = jax.lax.scan(
         body, (dh_last, dc_last), (dh_out, c, c_before, activations), reverse=True
     )
-    # Both leading axes are contracted at once: a reshape and a transpose would copy both operands.
-    dw = jnp.einsum(
-        "tbk,tbn->kn",
-        h_before.astype(dtype),
-        dprojected.astype(dtype),
-        preferred_element_type=jnp.float32,
-    )
+    dw = _weight_gradient(h_before, dprojected, dtype)
     return dprojected, dcarry, dw.astype(w_hh.dtype)
 
 
