@@ -24,12 +24,17 @@ def main() -> None:
     """
 
 
+def _positive(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < 1e9:  # a range of click's lets nan through
+        raise click.BadParameter(f"{value} is not above 0.")
+    return value
+
+
 def _serving(command: Any) -> Any:
     """The options of what is started, shared by `start` and `restart`."""
     for option in (
         click.option("--model", metavar="NAME|DIR", default="", help="The model to have ready."),
-        click.option("--idle-minutes", type=click.FloatRange(0, min_open=True),
-                     help="Leave after so long unused."),
+        click.option("--idle-minutes", type=float, callback=_positive, help="Leave after so long unused."),
         click.option("--cache-mb", type=click.IntRange(4, 65_536), default=256, show_default=True,
                      help="Memory for carries, a model."),
         click.option("--max-models", type=click.IntRange(1, 64), default=4, show_default=True,
@@ -78,6 +83,7 @@ def start(
             cache_mb=cache_mb,
             max_models=max_models,
             ready_fd=ready_fd,
+            debug=debug,
         )
     state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models))
     click.echo("Ready" if state == "started" else "Already running", nl=False)
@@ -103,9 +109,14 @@ def restart(model: str, idle_minutes: float | None, cache_mb: int, max_models: i
     """Stop the daemon, if it runs, and start a new one."""
     from charrepl_daemon import process
 
-    process.stop()
-    _, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models))
-    click.echo(f"Ready, pid {daemon.pid}.")
+    for _ in range(3):
+        process.stop()
+        state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models))
+        if state == "started":
+            click.echo(f"Ready, pid {daemon.pid}.")
+            return
+        # An open prompt missed its daemon and was faster, without these options.
+    raise CharreplError("another program keeps starting the daemon: close open prompts and try again")
 
 
 @main.command()

@@ -22,7 +22,16 @@ from charrepl.protocol import Decoding, Stop
 from charrepl.window import window_start
 from charrepl_daemon import programs
 from charrepl_daemon.programs import MAX_FED, PIECE, SCORED, Decoded, Rows
-from charrepl_daemon.sessions import RESERVED_SLOTS, SCRATCH_SLOT, ZERO_SLOT, CarryCache, Node, Plan
+from charrepl_daemon.sessions import (
+    RECENT,
+    RESERVED_SLOTS,
+    SCRATCH_SLOT,
+    ZERO_SLOT,
+    CacheFullError,
+    CarryCache,
+    Node,
+    Plan,
+)
 from charrepl_train import checkpoint
 from charrepl_train import model as model_module
 
@@ -30,7 +39,6 @@ log = logging.getLogger(__name__)
 
 BATCHES = (1, 8)  # rows a program takes; more writers at once are served in turn
 _NEVER = -np.inf
-_MAX_SESSIONS = 10_000
 _SENTENCE_ENDS = ".!?。！？…\n"
 
 
@@ -64,6 +72,7 @@ class Writing:
         self.joint = 0.0
         self.seen = False
         self.done = False
+        self.store = 0  # in which of the engine's stores `own_slot` was written
 
     @property
     def begun(self) -> bool:
@@ -89,7 +98,7 @@ class Engine:
         self._params = jax.device_put(loaded.params)
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
-        slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * 64)
+        slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * RECENT)
         self._cache = CarryCache(slots)
         self._slots = slots
         self._ends: dict[Stop, NDArray[np.bool_]] = {
@@ -105,6 +114,7 @@ class Engine:
         self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
         self._compiling = threading.Lock()
         self._passages = 0
+        self._store_number = 0  # counts the times that every carry was lost
         self._make_store()
         self.compile(1)
         piece = jnp.zeros(SCORED, jnp.int32)
@@ -164,7 +174,6 @@ class Engine:
         Raises CharreplError if the part left out reaches into the window.
         """
         tokens, position = self._window(text, offset)
-        self._cache.drop_idle_sessions(_MAX_SESSIONS)
 
         def writing(rank: int, own_slot: int) -> Writing:
             return Writing(
@@ -172,7 +181,8 @@ class Engine:
                 tokens=tokens,
                 position=position,
                 max_chars=max_chars,
-                decoding=decoding,
+                # Alternatives differ in their first character, and each goes on as is likeliest.
+                decoding=decoding if rank < 0 else Decoding(),
                 ends=self._ends[stop],
                 least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else _NEVER,
                 rank=rank,
@@ -224,29 +234,35 @@ class Engine:
     # Computing
 
     def step(self, writings: Sequence[Writing]) -> None:
-        """Writes the next piece of each; at most `widest` at once, of different sessions.
+        """Writes the next piece of each, or of the first few if the cache has room for no more.
 
-        What can still be written afterwards has `done` unset. Raises CharreplError if the device
-        failed; every carry is then computed anew when it is needed.
+        At most `widest` at once, of different sessions. What can still be written afterwards has
+        `done` unset. Raises CharreplError if not even one fits, or if the device failed; every
+        carry is then computed anew when it is needed.
         """
         batch = next(b for b in sorted(self._compiled) if b >= len(writings))
         rows = self._rows(batch)
         nodes: list[Node | None] = []
-        for i, w in enumerate(writings):
-            nodes.append(self._start(rows, i, w))
-            rows.budget[i] = min(PIECE, w.left)
-            rows.position[i] = w.position
-            rows.seed[i] = w.decoding.seed
-            rows.temperature[i] = w.decoding.temperature
-            rows.top_k[i] = w.decoding.top_k
-            rows.top_p[i] = w.decoding.top_p
-            rows.rank[i] = -1 if w.begun else w.rank
-            rows.least[i] = w.least
-            rows.joint[i] = w.joint
-            rows.seen[i] = w.seen
-            rows.ends[i] = w.ends
-        out = self._call(rows)
-        for i, (w, node) in enumerate(zip(writings, nodes, strict=True)):
+        held: set[int] = set()
+        try:
+            for i, w in enumerate(writings):
+                try:
+                    nodes.append(self._start(rows, i, w, held))
+                except CacheFullError:
+                    if not nodes:
+                        raise
+                    break
+                self._fill(rows, i, w)
+            out = self._call(rows)
+        except BaseException:
+            # Slots may be taken for carries that were never computed.
+            for i, node in enumerate(nodes):
+                if node is not None:
+                    self._cache.give_back(rows.keep[i].tolist())
+            self._lose_carries()
+            raise
+        for i, node in enumerate(nodes):
+            w = writings[i]
             count = int(out.count[i])
             tokens = out.tokens[i, :count].tolist()
             if node is not None:
@@ -259,14 +275,15 @@ class Engine:
             w.joint = float(out.joint[i])
             w.seen = bool(out.seen[i])
             w.done = bool(out.done[i]) or w.left <= 0
+            w.store = self._store_number
 
-    def _start(self, rows: Rows, i: int, w: Writing) -> Node | None:
+    def _start(self, rows: Rows, i: int, w: Writing, held: set[int]) -> Node | None:
         """Fills in where row `i` starts from; its node, if its carries are cached by text."""
-        if w.own_slot and w.begun:
+        if w.own_slot and w.begun and w.store == self._store_number:
             rows.read[i] = w.own_slot
             rows.keep[i] = w.own_slot
             return None
-        plan = self._cache.plan(w.session, w.tokens)
+        plan = self._cache.plan(w.session, w.tokens, held)
         plan = self._advance(plan, w.tokens, leave=MAX_FED)
         fed = w.tokens[plan.known :]
         rows.read[i] = plan.read
@@ -276,13 +293,30 @@ class Engine:
         if w.own_slot:
             rows.keep[i] = w.own_slot
             return None
-        rows.keep[i] = self._cache.take_free(PIECE, keep=plan.read)
+        rows.keep[i] = self._cache.take_free(PIECE, held)
         return plan.node
+
+    @staticmethod
+    def _fill(rows: Rows, i: int, w: Writing) -> None:
+        rows.budget[i] = min(PIECE, w.left)
+        rows.position[i] = w.position % 2**31
+        rows.seed[i] = w.decoding.seed
+        rows.temperature[i] = w.decoding.temperature
+        rows.top_k[i] = w.decoding.top_k
+        rows.top_p[i] = w.decoding.top_p
+        rows.rank[i] = -1 if w.begun else w.rank
+        rows.least[i] = w.least
+        rows.joint[i] = w.joint
+        rows.seen[i] = w.seen
+        rows.ends[i] = w.ends
 
     def _advance(self, plan: Plan, tokens: list[int], *, leave: int = 0) -> Plan:
         """Feeds all but the last `leave` of the tokens that a plan wants fed; what is left of it."""
         while len(plan.writes) > leave:
             count = min(MAX_FED, len(plan.writes))
+            # The next call starts where this one stops: in a slot that no other row writes to.
+            while count < len(plan.writes) and plan.writes[count - 1] == SCRATCH_SLOT:
+                count -= 1
             rows = self._rows(1)
             rows.read[0] = plan.read
             rows.count[0] = count
@@ -320,14 +354,18 @@ class Engine:
             self._store, out = self._compiled[len(rows.count)](self._params, self._store, rows)
             return Decoded(*jax.device_get(out))
         except Exception as error:  # out of memory, a lost device: whatever the runtime raises
-            # The store was donated, so it is gone with the call: start over with an empty one.
-            self._cache.clear()
-            self._make_store()
+            self._make_store()  # it was donated, so it is gone with the call
+            self._lose_carries()
             log.exception("the device failed")
             raise CharreplError(
                 f"the device failed ({reason(error)}): type on, or run charrepl-daemon restart",
                 code="device",
             ) from error
+
+    def _lose_carries(self) -> None:
+        """Forgets what every slot holds: sessions and passages go on from their texts."""
+        self._cache.clear()
+        self._store_number += 1
 
     def score(self, text: str, carry: bytes, digest: str) -> tuple[bytes, list[float]]:
         """The carry after `text` and the log-probability of each of its characters, in nats.
@@ -336,15 +374,14 @@ class Engine:
         Raises CharreplError if `carry` is not one of this model's.
         """
         ids = self.vocabulary.encode(text)
+        numbers = np.frombuffer(carry, np.float32) if len(carry) % 4 == 0 else np.full(1, np.nan)
+        if not np.isfinite(numbers).all():
+            raise CharreplError("the carry is not one that this daemon gave: start again", code="bad_carry")
         if carry and (digest != self.digest or len(carry) != 4 * int(np.prod(self._shape))):
             raise CharreplError(
                 "the model changed while the text was read: start again", code="model_changed"
             )
-        state = (
-            jnp.asarray(np.frombuffer(carry, np.float32).reshape(1, *self._shape))
-            if carry
-            else self._opened()
-        )
+        state = jnp.asarray(numbers.reshape(1, *self._shape)) if carry else self._opened()
         padded = np.zeros(SCORED, np.int32)
         padded[: len(ids)] = ids
         state, log_probs = self._score(self._params, state, padded, np.int32(len(ids)))

@@ -17,7 +17,7 @@ Loaded = Callable[[Path, Engine | CharreplError], None]
 
 
 class Library:
-    """Engines by directory. `get` and `swap` are the serving thread's; loading has its own threads.
+    """Engines by directory. Any thread may ask; loading has threads of its own.
 
     `loaded` is called on a loading thread when a model has become ready, or cannot.
     """
@@ -27,7 +27,7 @@ class Library:
         self._cache_bytes = cache_bytes
         self._loaded = loaded
         self._engines: OrderedDict[Path, Engine] = OrderedDict()
-        self._loading: set[Path] = set()
+        self._loading: dict[Path, bool] = {}  # and whether to begin again when that is done
         self._lock = threading.Lock()
 
     def get(self, directory: Path) -> Engine | None:
@@ -40,40 +40,46 @@ class Library:
         self.load(directory)
         return None
 
-    def load(self, directory: Path) -> None:
-        """Begins to load a model, anew if it is there already; once at a time."""
+    def load(self, directory: Path, *, anew: bool = False) -> None:
+        """Begins to load a model, once at a time; `anew` even if a load is under way already."""
         with self._lock:
             if directory in self._loading:
+                self._loading[directory] |= anew  # it may have read files older than the wish
                 return
-            self._loading.add(directory)
+            self._loading[directory] = False
         threading.Thread(
             target=self._load, args=(directory,), name=f"load {directory.name}", daemon=True
         ).start()
 
     def _load(self, directory: Path) -> None:
+        while True:
+            result = self._read(directory)
+            with self._lock:
+                if self._loading[directory]:
+                    self._loading[directory] = False
+                    continue
+                del self._loading[directory]
+                if isinstance(result, Engine):
+                    self._engines[directory] = result
+                    self._engines.move_to_end(directory)
+                    while len(self._engines) > self._most:
+                        dropped, _ = self._engines.popitem(last=False)
+                        log.info("dropped %s, the least recently used model", dropped.name)
+            break
+        self._loaded(directory, result)
+        if isinstance(result, Engine):
+            for batch in BATCHES:  # the wider programs are used once they are there
+                result.compile(batch)
+
+    def _read(self, directory: Path) -> Engine | CharreplError:
         try:
-            engine = Engine(directory, cache_bytes=self._cache_bytes)
+            return Engine(directory, cache_bytes=self._cache_bytes)
         except Exception as error:
             # Whatever a broken model provokes concerns those who asked for it, not the daemon.
             log.warning("could not load %s: %s", directory, reason(error))
-            known = error if isinstance(error, CharreplError) else None
-            failure = known or CharreplError(
-                f"could not load {directory.name}: {reason(error)}", code="bad_model"
-            )
-            with self._lock:
-                self._loading.discard(directory)
-            self._loaded(directory, failure)
-            return
-        with self._lock:
-            self._engines[directory] = engine
-            self._engines.move_to_end(directory)
-            while len(self._engines) > self._most:
-                dropped, _ = self._engines.popitem(last=False)
-                log.info("dropped %s, the least recently used model", dropped.name)
-            self._loading.discard(directory)
-        self._loaded(directory, engine)
-        for batch in BATCHES:  # the wider programs are used once they are there
-            engine.compile(batch)
+            if isinstance(error, CharreplError):
+                return error
+            return CharreplError(f"could not load {directory.name}: {reason(error)}", code="bad_model")
 
     def engines(self) -> list[Engine]:
         """The engines that are ready, the most recently used last."""

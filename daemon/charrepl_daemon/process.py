@@ -19,12 +19,13 @@ from typing import Any, Literal, NoReturn
 import filelock
 import msgspec
 
-from charrepl import launch, models, paths, protocol
+from charrepl import launch, paths, protocol
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 170.0
+_LOCK_S = 0.5
 _TERM_AFTER_S = 5.0
 _KILL_AFTER_S = 5.0
 _READY = "ready"
@@ -168,7 +169,7 @@ def _read_line(descriptor: int, timeout_s: float) -> str | None:
 # Being it
 
 
-def be(**settings: Any) -> NoReturn:
+def be(*, debug: bool = False, **settings: Any) -> NoReturn:
     """As `serve`, and ends this process, whatever its other threads are doing.
 
     A program that is being compiled on another thread crashes the interpreter's own way out.
@@ -176,11 +177,13 @@ def be(**settings: Any) -> NoReturn:
     code = 0
     try:
         serve(**settings)
-    except CharreplError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        code = 1
-    except BaseException:
-        traceback.print_exc()
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException as error:
+        if debug or not isinstance(error, CharreplError | OSError):
+            traceback.print_exc()
+        else:
+            print(f"Error: {error if isinstance(error, CharreplError) else reason(error)}", file=sys.stderr)
         code = 1
     logging.shutdown()
     sys.stdout.flush()
@@ -197,6 +200,8 @@ def serve(
     try:
         paths.private_dir(paths.runtime_dir())
         with _lock():
+            # At once: until then the file names a daemon of before, and a pid that may be anyone's.
+            _write_status(Running(os.getpid(), paths.endpoint()))
             _log_to_file(also_here=ready_fd is None)
             _serve(model, idle_minutes, cache_mb, max_models, tell)
     except CharreplError as error:
@@ -228,7 +233,8 @@ class _Teller:
 def _lock() -> Iterator[None]:
     lock = filelock.FileLock(paths.lock_file(), mode=0o600)
     try:
-        lock.acquire(blocking=False)
+        # Not at the first try: a `status` looks whether it is free by holding it for a moment.
+        lock.acquire(timeout=_LOCK_S, poll_interval=0.02)
     except filelock.Timeout:
         found = running()
         pid = f" (pid {found.pid})" if found and found.pid else ""
@@ -274,12 +280,11 @@ def _serve(
     server = Server(
         endpoint,
         scheduler,
-        default=models.find(model),
+        model=model,
         device=device.describe(),
         idle_s=None if idle_minutes is None else 60 * idle_minutes,
     )
     server.bind()
-    _write_status(Running(os.getpid(), endpoint))
     scheduler.start()
     log.info("started, pid %d, on %s", os.getpid(), device.describe())
     try:
@@ -321,6 +326,7 @@ def stop() -> Running | None:
     if _ask_to_stop() and _wait_unlocked(_TERM_AFTER_S):
         return found
     for number in (signal.SIGTERM, signal.SIGKILL):
+        found = running() or found
         if found.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, number)

@@ -28,11 +28,16 @@ Send = Callable[[protocol.Reply], None]
 
 _MOST_JOBS = 1024
 _MOST_A_STEP = 8
+_MOST_UNSENT = 64
 _KEPT_LATENCIES = 4096
 
 
 class Job:
-    """A request on its way. `send` may be called from any thread, in order."""
+    """A request on its way. `send` may be called from any thread, in order.
+
+    `unsent` counts replies that were handed to `send` and have not left yet: a passage waits for a
+    reader that is slower than the device.
+    """
 
     def __init__(self, request: Work, *, directory: Path, session: Hashable, send: Send) -> None:
         self.request = request
@@ -48,6 +53,14 @@ class Job:
         self.carry = b""
         self.log_probs: list[float] = []
         self.first_piece = False
+        self.unsent = 0
+        self._counting = threading.Lock()
+
+    def count_unsent(self, change: int) -> int:
+        """Adds to `unsent`, which two threads do; returns it."""
+        with self._counting:
+            self.unsent += change
+            return self.unsent
 
     @property
     def is_ghost(self) -> bool:
@@ -67,6 +80,7 @@ class Scheduler:
         self._waiting: dict[Path, list[Job]] = {}  # for a model to be loaded
         self._reloads: dict[Path, list[Callable[[CharreplError | None], None]]] = {}
         self._loads: deque[tuple[Path, Engine | CharreplError]] = deque()
+        self._draining = False
         self._stopping = False
         self._jobs = 0
         self.requests = 0
@@ -88,13 +102,17 @@ class Scheduler:
         Raises CharreplError with code `busy` if too many are waiting.
         """
         with self._changed:
+            if self._draining:
+                raise CharreplError("the daemon is stopping: try again in a moment", code="stopping")
             older = self._ghosts.get(job.session) if job.is_ghost else None
             if older is not None:
                 self._cancel(older)
-            elif self._jobs >= _MOST_JOBS:
+            if self._jobs >= _MOST_JOBS:
                 raise CharreplError(f"{self._jobs} requests are waiting: try again in a moment", code="busy")
             if job.is_ghost:
                 self._ghosts[job.session] = job
+            if len(self._new) >= _MOST_JOBS:  # typed faster than this thread gets its turn
+                self._new = deque(other for other in self._new if not other.cancelled)
             self._new.append(job)
             self._jobs += 1
             self.requests += 1
@@ -114,6 +132,15 @@ class Scheduler:
         if not job.cancelled:
             job.cancelled = True
             self.superseded += 1
+            self._jobs -= 1  # whatever is left to do for it, nobody waits for it
+            if self._ghosts.get(job.session) is job:
+                del self._ghosts[job.session]
+
+    def sent(self, job: Job) -> None:
+        """Takes note that a reply of the job has left."""
+        if job.count_unsent(-1) == _MOST_UNSENT // 2:
+            with self._changed:
+                self._changed.notify()
 
     def reload(self, directory: Path, done: Callable[[CharreplError | None], None]) -> None:
         """Loads a model, anew if it is there, and calls `done` on a loading thread.
@@ -122,11 +149,12 @@ class Scheduler:
         """
         with self._changed:
             self._reloads.setdefault(directory, []).append(done)
-        self.library.load(directory)
+        self.library.load(directory, anew=True)
 
     def stop(self, *, drain_s: float) -> None:
-        """Stops the thread once its jobs are done, or after that long. Blocks."""
+        """Stops the thread once its jobs are done, or after that long; takes no more. Blocks."""
         with self._changed:
+            self._draining = True
             self._changed.wait_for(lambda: not self._jobs, timeout=drain_s)
             self._stopping = True
             self._changed.notify_all()
@@ -149,7 +177,7 @@ class Scheduler:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._new or self._loads or self._active or self._stopping)
+                self._changed.wait_for(lambda: self._new or self._loads or self._runnable() or self._stopping)
                 if self._stopping:
                     return
                 new = list(self._new)
@@ -162,7 +190,8 @@ class Scheduler:
             for job in new:
                 engine = self.library.get(job.directory)
                 if engine is None:
-                    self._waiting.setdefault(job.directory, []).append(job)
+                    waiting = [other for other in self._waiting.get(job.directory, []) if not other.cancelled]
+                    self._waiting[job.directory] = [*waiting, job]
                 else:
                     self._begin(job, engine)
             self._step()
@@ -209,19 +238,18 @@ class Scheduler:
         for job in [job for job in self._active if job.cancelled]:
             self._active.remove(job)
             self._finish(job)
-        if not self._active:
+        runnable = self._runnable()
+        if not runnable:
             return
-        ghosts = [job for job in self._active if job.is_ghost]
-        job = ghosts[0] if ghosts else self._active[0]
+        ghosts = [job for job in runnable if job.is_ghost]
+        job = ghosts[0] if ghosts else runnable[0]
         if isinstance(job.request, protocol.Score):
             jobs = [job]
             self._guard(jobs, lambda: self._score(job))
         else:
             engine = job.engine
             assert engine is not None
-            together = [
-                other for other in (ghosts or self._active) if other.engine is engine and other.writings
-            ]
+            together = [other for other in (ghosts or runnable) if other.engine is engine and other.writings]
             rows = [(j, w) for j in together for w in j.writings if not w.done]
             rows = rows[: min(engine.widest, _MOST_A_STEP)]
             jobs = list(dict.fromkeys(j for j, _ in rows))
@@ -230,6 +258,10 @@ class Scheduler:
             if job in self._active:
                 self._active.remove(job)
                 self._active.append(job)
+
+    def _runnable(self) -> list[Job]:
+        """The jobs that can go on, or be cleared away."""
+        return [job for job in self._active if job.cancelled or job.unsent < _MOST_UNSENT]
 
     def _guard(self, jobs: list[Job], work: Callable[[], None]) -> None:
         try:
@@ -317,7 +349,9 @@ class Scheduler:
         with self._changed:
             if self._ghosts.get(job.session) is job:
                 del self._ghosts[job.session]
-            self._jobs -= 1
+            if not job.cancelled:
+                self._jobs -= 1
+                job.cancelled = True  # a newer request may find it a moment longer
             self._changed.notify_all()
 
     def stats(self) -> dict[str, Any]:

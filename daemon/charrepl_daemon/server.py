@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 DRAIN_S = 2.0  # what a shutdown leaves to requests in flight
 _GRACE_S = 0.2
 _HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
+_RETRY_S = 0.02
+_DEFAULT_KEPT_S = 1.0
+_MOST_UNSENT = 10_000  # replies to a client that does not read
 _PRUNED_AT = 4096  # connections remembered before those without requests are let go
 
 
@@ -29,17 +33,20 @@ class Server:
     """Serves one endpoint until it is told to stop, or nobody has asked for anything in a while."""
 
     def __init__(
-        self, endpoint: str, scheduler: Scheduler, *, default: Path, device: str, idle_s: float | None
+        self, endpoint: str, scheduler: Scheduler, *, model: str, device: str, idle_s: float | None
     ) -> None:
         self._endpoint = endpoint
         self._scheduler = scheduler
-        self._default = default
+        self._chosen = models.find(model) if model else None
+        self._default = self._chosen or models.default()
+        self._default_read = time.monotonic()
         self._device = device
         self._idle_s = idle_s
         self._context = zmq.asyncio.Context()
         self._began = self._last_request = time.monotonic()
         self._stop: asyncio.Event | None = None
         self._jobs: dict[bytes, set[Job]] = {}  # of each connection
+        self._unsent: dict[bytes, deque[tuple[bytes, Job | None]]] = {}  # to those slow to read
         self._malformed = 0
         self._unreachable = 0
 
@@ -88,6 +95,7 @@ class Server:
                 watching = asyncio.create_task(self._watch_idle())
             await stopping
             await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
+            self._refuse_the_rest()
             # The last replies are on their way, but ZeroMQ has a client with IMMEDIATE set drop what
             # it has not read yet when its connection goes.
             await asyncio.sleep(_GRACE_S)
@@ -173,14 +181,29 @@ class Server:
             ready=bool(engines),
         )
 
+    def _directory(self, model: str) -> Path:
+        """The directory of the model a request names.
+
+        Without a name: the one the daemon was started with, or else the last one trained by now.
+        """
+        if model:
+            return models.find(model)
+        if self._chosen is not None:
+            return self._chosen
+        now = time.monotonic()
+        if now - self._default_read > _DEFAULT_KEPT_S:  # it is read from the disk
+            self._default, self._default_read = models.default(), now
+        return self._default
+
     def _submit(self, identity: bytes, request: Work) -> None:
         session = (identity, request.session) if isinstance(request, protocol.Complete) else identity
         loop = asyncio.get_running_loop()
 
         def send(reply: protocol.Reply) -> None:
+            job.count_unsent(1)
             loop.call_soon_threadsafe(self._reply, identity, job, reply)
 
-        job = Job(request, directory=models.find(request.model), session=session, send=send)
+        job = Job(request, directory=self._directory(request.model), session=session, send=send)
         self._scheduler.submit(job)
         self._jobs.setdefault(identity, set()).add(job)
         if len(self._jobs) > _PRUNED_AT:
@@ -189,24 +212,55 @@ class Server:
     def _reply(self, identity: bytes, job: Job, reply: protocol.Reply) -> None:
         jobs = self._jobs.get(identity, set())
         if job not in jobs:
+            self._scheduler.sent(job)
             return  # its final reply was sent: this one was on its way from the other thread
         if protocol.is_final(reply):
             jobs.discard(job)
-        if not self._send(identity, reply):
-            for other in self._jobs.pop(identity, set()) | {job}:
-                self._scheduler.abandon(other)
+        self._send(identity, reply, job)
 
-    def _send(self, identity: bytes, reply: protocol.Reply) -> bool:
-        """Whether the reply was taken; False means that the client is gone or does not read."""
-        try:
-            # Not awaited: under NOBLOCK its future is done at once. A plain socket's send would do,
-            # but it swallows the event that wakes the loop for what came in meanwhile.
-            sent = self._socket.send_multipart([identity, protocol.encode(reply)], zmq.NOBLOCK)
-            cast("asyncio.Future[Any]", sent).result()
-            return True
-        except zmq.ZMQError:
-            self._unreachable += 1
-            return False
+    def _send(self, identity: bytes, reply: protocol.Reply, job: Job | None = None) -> None:
+        """Sends a reply, now or when its reader has made room; lets go of a client that has left."""
+        unsent = self._unsent.setdefault(identity, deque())
+        unsent.append((protocol.encode(reply), job))
+        if len(unsent) == 1:
+            self._send_on(identity)
+        elif len(unsent) > _MOST_UNSENT:
+            log.warning("a client reads nothing: letting go of it")
+            self._let_go(identity)
+
+    def _send_on(self, identity: bytes) -> None:
+        unsent = self._unsent.get(identity)
+        while unsent:
+            frame, job = unsent[0]
+            try:
+                # Not awaited: under NOBLOCK its future is done at once. A plain socket's send would do,
+                # but it swallows the event that wakes the loop for what came in meanwhile.
+                sent = self._socket.send_multipart([identity, frame], zmq.NOBLOCK)
+                cast("asyncio.Future[Any]", sent).result()
+            except zmq.Again:  # its queue is full; there is no event for one client's having room
+                asyncio.get_running_loop().call_later(_RETRY_S, self._send_on, identity)
+                return
+            except zmq.ZMQError:
+                self._unreachable += 1
+                self._let_go(identity)
+                return
+            unsent.popleft()
+            if job is not None:
+                self._scheduler.sent(job)
+        self._unsent.pop(identity, None)
+
+    def _let_go(self, identity: bytes) -> None:
+        self._unsent.pop(identity, None)
+        for job in self._jobs.pop(identity, set()):
+            self._scheduler.abandon(job)
+
+    def _refuse_the_rest(self) -> None:
+        """Answers what could not be finished before the end."""
+        for identity, jobs in list(self._jobs.items()):
+            for job in list(jobs):
+                message = "the daemon was stopped: ask again"
+                error = protocol.Error(seq=job.request.seq, code="stopping", message=message)
+                self._reply(identity, job, error)
 
     def _model_list(self, seq: int) -> protocol.ModelList:
         found = []
@@ -216,10 +270,10 @@ class Server:
                 found.append(models.info(directory, loaded=loaded))
             except CharreplError as error:
                 log.warning("%s", error)
-        return protocol.ModelList(seq=seq, models=found, default=models.default().name)
+        return protocol.ModelList(seq=seq, models=found, default=self._directory("").name)
 
     def _reload(self, identity: bytes, request: protocol.Reload) -> None:
-        directory = models.find(request.model)
+        directory = self._directory(request.model)
         loop = asyncio.get_running_loop()
 
         def done(error: CharreplError | None) -> None:

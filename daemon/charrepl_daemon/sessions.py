@@ -10,6 +10,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
+from charrepl.errors import CharreplError
+
 ZERO_SLOT = 0  # the carry before any text; never written
 SCRATCH_SLOT = 1  # takes the writes that nobody keeps
 RESERVED_SLOTS = 2
@@ -46,12 +48,23 @@ class Plan(NamedTuple):
     node: Node  # of the whole text; its slot is the last of `writes`, or `read`
 
 
-class Session:
-    """One writer's text in one window: its tree, and the path of the text last asked for."""
-
-    __slots__ = ("ghost", "path", "root", "tokens")
+class CacheFullError(CharreplError):
+    """Every slot is in use by the step that is being planned."""
 
     def __init__(self) -> None:
+        super().__init__(
+            "the daemon's cache is full: try again, or start it with more --cache-mb", code="busy"
+        )
+
+
+class Session:
+    """One writer's texts as a tree, and the path of the one last asked for."""
+
+    __slots__ = ("ghost", "key", "path", "root", "slots", "tokens")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.slots = 0  # that its nodes hold; a session without any is dropped
         self.root = Node(self)
         self.tokens: list[int] = []
         self.path: list[Node] = []  # path[i] is the node after tokens[: i + 1]
@@ -87,15 +100,15 @@ class CarryCache:
         """Sessions with any carry."""
         return len(self._sessions)
 
-    def plan(self, key: Hashable, tokens: Sequence[int]) -> Plan:
+    def plan(self, key: Hashable, tokens: Sequence[int], held: set[int] | None = None) -> Plan:
         """The cheapest way to the carry after `tokens`, from the longest prefix still held.
 
         The slots to write are taken at once; the caller feeds the tokens, or calls `forget`.
+        `held` are slots that other rows of the same step read or write; this plan's are added.
+        Raises CacheFullError, nothing taken, if there are not enough others.
         """
-        session = self._sessions.get(key)
-        if session is None:
-            session = self._sessions[key] = Session()
-        self._sessions.move_to_end(key)
+        held = set() if held is None else held
+        session = self._sessions.get(key) or Session(key)
         path = self._walk(session, tokens)
         known = len(path)
         while known and not path[known - 1].slot:
@@ -108,12 +121,20 @@ class CarryCache:
         # Further back than RECENT only one in SPARSE is kept, from the start.
         keep_all = len(tokens) - RECENT
         writes = []
-        held = {read}  # must survive the evictions that make room for what follows it
-        for node in path[known:]:
-            wanted = node.depth > keep_all or node.depth % SPARSE == 0
-            slot = self._take(node, held) if wanted else SCRATCH_SLOT
-            held.add(slot)
-            writes.append(slot)
+        held.add(read)  # must survive the evictions that make room for what follows it
+        try:
+            for node in path[known:]:
+                wanted = node.depth > keep_all or node.depth % SPARSE == 0
+                slot = self._take(node, held) if wanted else SCRATCH_SLOT
+                held.add(slot)
+                writes.append(slot)
+        except CacheFullError:
+            for node in path[known : known + len(writes)]:
+                if node.slot:
+                    self._release(node)
+            raise
+        self._sessions[key] = session  # again, if making room dropped it
+        self._sessions.move_to_end(key)
         self.hits += known
         self.misses += len(tokens) - known
         return Plan(read, known, writes, path[-1] if path else session.root)
@@ -167,20 +188,26 @@ class CarryCache:
                 after = node.children[token] = Node(session, node, token)
             if not after.slot:
                 self._pinned.remove(slot)
-                after.slot = slot
-                self._used[slot] = after
+                self._own(after, slot)
                 session.ghost.append(after)
             node = after
         self.give_back(slots)
         return node
 
-    def take_free(self, count: int, *, keep: int = ZERO_SLOT) -> list[int]:
-        """Slots for carries that belong to no text yet; evicts others, save `keep`, for them."""
-        slots = []
-        for _ in range(count):
-            slot = self._vacate({keep})
-            self._pinned.add(slot)
-            slots.append(slot)
+    def take_free(self, count: int, held: set[int] | None = None) -> list[int]:
+        """Slots for carries that belong to no text yet; evicts others, save `held`, for them.
+
+        Raises CacheFullError, nothing taken, if there are not enough others.
+        """
+        slots: list[int] = []
+        try:
+            for _ in range(count):
+                slot = self._vacate(held or set())
+                self._pinned.add(slot)
+                slots.append(slot)
+        except CacheFullError:
+            self.give_back(slots)
+            raise
         return slots
 
     def give_back(self, slots: Sequence[int]) -> None:
@@ -205,29 +232,34 @@ class CarryCache:
         for key in list(self._sessions):
             self.forget(key)
 
-    def drop_idle_sessions(self, most: int) -> None:
-        """Forgets the least recently used sessions beyond `most`."""
-        while len(self._sessions) > most:
-            self.forget(next(iter(self._sessions)))
-
     def _take(self, node: Node, held: set[int]) -> int:
         if node.slot:
             self._used.move_to_end(node.slot)
             return node.slot
         slot = self._vacate(held)
-        node.slot = slot
-        self._used[slot] = node
+        self._own(node, slot)
         return slot
+
+    def _own(self, node: Node, slot: int) -> None:
+        node.slot = slot
+        node.session.slots += 1
+        self._used[slot] = node
 
     def _vacate(self, held: set[int]) -> int:
         if not self._free:
-            oldest = next(slot for slot in self._used if slot not in held)
+            oldest = next((slot for slot in self._used if slot not in held), None)
+            if oldest is None:
+                raise CacheFullError
             self.evictions += 1
-            self._release(self._used[oldest])
+            node = self._used[oldest]
+            self._release(node)
+            if not node.session.slots and self._sessions.get(node.session.key) is node.session:
+                del self._sessions[node.session.key]
         return self._free.pop()
 
     def _free_slot(self, node: Node) -> None:
         del self._used[node.slot]
+        node.session.slots -= 1
         self._free.append(node.slot)
         node.slot = ZERO_SLOT
 

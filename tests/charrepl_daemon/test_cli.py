@@ -101,6 +101,27 @@ def test_what_cannot_be_done_is_said_in_one_line(daemon, arguments, code, says):
     assert code == 2 or said.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["complete", "score"])
+def test_the_model_may_be_named_before_the_command(daemon, command):
+    done = charrepl("--model", "nobody", command, __file__)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"there is no model named 'nobody'" in done.stderr
+    both = charrepl("--model", "nobody", command, __file__, "--model", "kettle")
+    assert (both.returncode, both.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("command", ["complete", "score"])
+def test_the_configured_model_is_used_where_none_is_named(daemon, home, command):
+    config = home / "config" / "config.toml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text('model = "nobody"')
+    try:
+        assert b"there is no model named 'nobody'" in charrepl(command, stdin="tea").stderr
+        assert charrepl(command, "--model", "kettle", stdin="tea").returncode == 0
+    finally:
+        config.unlink()
+
+
 def test_debug_shows_the_traceback(daemon):
     assert b"Traceback" in charrepl("complete", "x", "--model", "nobody", "--debug").stderr
 

@@ -150,6 +150,8 @@ def test_alternatives_differ_in_their_first_character_and_ignore_the_threshold(e
     likeliest = np.argsort(-reference.log_probs(carry)[1:])[:4] + 1
     assert [w.text[0] for w in writings] == list(reference.vocabulary.decode(likeliest))
     assert all(len(w.text) == 12 for w in writings)
+    lively = write(engine, "every cup", n=4, max_chars=12, stop="none", decoding=Decoding(temperature=2.0))
+    assert [w.text[0] for w in lively] == [w.text[0] for w in writings]
 
 
 def test_the_unknown_character_is_never_written(engine):
@@ -251,6 +253,60 @@ def test_after_the_device_fails_the_next_ghost_is_right(model_dir, reference):
     (written,) = write(engine, "every cup")
     margin = greedy_difference(reference, "every cup", written)
     assert margin is None or margin < MARGIN
+
+
+def test_a_passage_goes_on_rightly_after_the_device_failed_for_another(model_dir, reference):
+    engine = Engine(model_dir, cache_bytes=1 << 20)
+    passage = engine.passage("COOK:\n", 0, max_chars=60, stop="none", decoding=Decoding())
+    engine.step([passage])
+    works = engine._compiled[1]
+    engine._compiled[1] = lambda params, store, rows: 1 / 0
+    with pytest.raises(CharreplError, match="device failed"):
+        write(engine, "every c")
+    engine._compiled[1] = works
+    while not passage.done:
+        engine.step([passage])
+    margin = greedy_difference(reference, "COOK:\n", passage)
+    assert margin is None or margin < MARGIN
+
+
+def test_a_text_far_into_a_book_has_the_ghost_of_its_window(engine, reference):
+    text = "The kettle sings. " * 100
+    settings = {"max_chars": 8, "stop": "none", "alternatives": 1, "min_confidence": 0.0}
+    writings = [
+        engine.ghosts("far", text, offset, decoding=Decoding(), **settings)
+        for offset in (0, 2**31 + 1024 * 5)
+    ]
+    near, far = (w for (w,) in writings)
+    for w in (near, far):
+        engine.step([w])
+    assert near.done
+    assert far.done
+
+
+def test_many_cold_writers_at_once_get_their_own_ghosts(model_dir, reference):
+    engine = Engine(model_dir, cache_bytes=0)  # room for two long texts only
+    engine.compile(8)
+    texts = [f"{name}:\n" + "the road is wet " * 130 for name in ("COOK", "MASTER", "cup", "kettle", "rim")]
+    waiting = [
+        engine.ghosts(
+            name, name, 0, max_chars=16, stop="none", alternatives=1, min_confidence=0.0, decoding=Decoding()
+        )[0]
+        for name in texts
+    ]
+    everyone = dict(zip(texts, waiting, strict=True))
+    while waiting := [w for w in everyone.values() if not w.done]:
+        engine.step(waiting)
+    for text, written in everyone.items():
+        margin = greedy_difference(reference, text, written)
+        assert margin is None or margin < MARGIN
+
+
+def test_a_carry_that_is_not_numbers_is_refused(engine):
+    good, _ = engine.score("a", b"", "")
+    for carry in (np.full(len(good) // 4, np.nan, np.float32).tobytes(), good[:-1]):
+        with pytest.raises(CharreplError, match="start again"):
+            engine.score("b", carry, engine.digest)
 
 
 def test_weights_that_are_not_numbers_are_refused(model_dir, tmp_path):

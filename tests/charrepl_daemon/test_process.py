@@ -15,7 +15,7 @@ import pytest
 
 from charrepl import paths
 from charrepl.client import Client
-from charrepl.errors import DaemonUnavailableError
+from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import process
 
 
@@ -130,6 +130,18 @@ def test_sigterm_answers_what_is_in_flight(daemon):
         text = next(passage)
         os.kill(pid, signal.SIGTERM)
         assert len(text + "".join(passage)) == 300
+    assert process._wait_unlocked(10)
+
+
+def test_a_passage_too_long_to_finish_is_told_so_when_the_daemon_stops(daemon):
+    pid = pid_of(daemon)
+    with Client() as client:
+        passage = client.sample("COOK:\n", max_chars=1_000_000)
+        next(passage)
+        os.kill(pid, signal.SIGTERM)
+        with pytest.raises(CharreplError, match="the daemon was stopped: ask again"):
+            for _ in passage:
+                pass
     assert process._wait_unlocked(10)
 
 

@@ -224,6 +224,15 @@ def test_a_client_that_vanishes_leaves_nothing_behind(wire):
         assert time.monotonic() < deadline, "abandoned passages go on"
 
 
+def test_a_slow_reader_gets_every_character_of_its_passage(daemon):
+    with Client() as client:
+        passage = client.sample("MASTER:\n", max_chars=30_000)
+        text = next(passage)
+        with Client() as other:  # which waits for the daemon while the first one reads nothing
+            assert len(list(other.score("x" * 20_000))) == 20_000
+        assert len(text + "".join(passage)) == 30_000
+
+
 def test_a_keystroke_does_not_wait_for_a_passage(wire):
     with Client() as client:
         passage = client.sample("MASTER:\n", max_chars=1_000_000)

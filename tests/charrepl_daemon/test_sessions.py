@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrepl.errors import CharreplError
 from charrepl_daemon.sessions import RECENT, RESERVED_SLOTS, SCRATCH_SLOT, SPARSE, ZERO_SLOT, CarryCache
 
 SMALLEST = RESERVED_SLOTS + 4 * RECENT
@@ -33,7 +34,7 @@ class Store:
 
     def decode(self, key: str, tokens: list[int], ghost: list[int], spare: int = 2) -> None:
         """Writes a ghost after the text last asked for, some of its slots unused."""
-        slots = self.cache.take_free(len(ghost) + spare, keep=self.last.read)
+        slots = self.cache.take_free(len(ghost) + spare, {self.last.read})
         for i, slot in enumerate(slots[: len(ghost)], 1):
             self.texts[slot] = (*tokens, *ghost[:i])
         self.cache.extend(key, self.last.node, ghost, slots)
@@ -131,6 +132,28 @@ def test_carries_are_thinned_as_the_text_grows():
         text.append(i % 5)
         store.ask("a", text)
     assert store.cache.used <= RECENT + 1500 // SPARSE + 1
+
+
+def test_rows_of_one_step_never_share_a_slot():
+    cache, held, taken = CarryCache(SMALLEST), set(), []
+    with pytest.raises(CharreplError, match="cache is full"):
+        for row in range(9):
+            plan = cache.plan(row, [row] * 2000, held)
+            slots = [slot for slot in plan.writes if slot != SCRATCH_SLOT] + cache.take_free(8, held)
+            assert not set(slots) & set(taken)
+            taken += slots
+    assert len(taken) > 2 * RECENT
+    used = cache.used
+    with pytest.raises(CharreplError):
+        cache.plan("one more", [7] * 500, held)
+    assert cache.used <= used  # what did not fit took nothing
+
+
+def test_a_session_without_carries_is_dropped():
+    store = Store()
+    for key in range(50):
+        store.ask(str(key), [key % 3] * 100)
+    assert store.cache.sessions < 10
 
 
 def test_a_cache_too_small_to_work_is_refused():
