@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from charrepl import __version__
-from charrepl.command import exit_codes
 from charrepl.errors import CharreplError, reason
+from charrepl.exits import exit_codes
 
 model_option = click.option("--model", metavar="NAME|DIR", default="", help="A model, by name or directory.")
 endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
@@ -18,6 +18,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
 _BITS = 1 / 0.6931471805599453  # per nat
+
+
+class _FloatRange(click.FloatRange):
+    """A range that nan, which is neither below nor above it, is outside of."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,8 +45,10 @@ def main(context: click.Context, model: str, endpoint: str | None, vi: bool, deb
     input instead.
     """
     if context.invoked_subcommand is not None:
+        _hand_on(context, context.invoked_subcommand)
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # A closed stream is None.
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         context.invoke(complete, text=None, model=model, endpoint=endpoint, debug=debug)
         return
     from charrepl import repl  # nothing else needs prompt_toolkit
@@ -45,8 +57,25 @@ def main(context: click.Context, model: str, endpoint: str | None, vi: bool, deb
     context.exit(repl.run(model=model, endpoint=endpoint, vi=vi))
 
 
+def _hand_on(context: click.Context, name: str) -> None:
+    """Makes the options before a command its own; those given after it go before.
+
+    Raises UsageError if it does not have one of them.
+    """
+    command = main.get_command(context, name)
+    if command is None:
+        return  # click says so
+    given = {option: value for option, value in context.params.items() if value}
+    unknown = given.keys() - {parameter.name for parameter in command.params}
+    if unknown:
+        raise click.UsageError(f"charrepl {name} has no option --{min(unknown)}.", context)
+    context.default_map = {name: given}
+
+
 def _read_input(file: Path | None) -> str:
     """The text of a file or of standard input; what is not UTF-8 becomes U+FFFD."""
+    if file is None and sys.stdin is None:
+        raise CharreplError("standard input is closed: give the text, or a file, to read instead")
     try:
         data = file.read_bytes() if file else sys.stdin.buffer.read()
     except OSError as error:
@@ -57,13 +86,9 @@ def _read_input(file: Path | None) -> str:
 @main.command()
 @click.argument("text", required=False)
 @click.option("--chars", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="How many.")
-@click.option(
-    "--temperature", type=click.FloatRange(0, 10), default=0.8, show_default=True, help="0 is greedy."
-)
+@click.option("--temperature", type=_FloatRange(0, 10), default=0.8, show_default=True, help="0 is greedy.")
 @click.option("--top-k", type=click.IntRange(0, 65_536), default=0, help="Choose among the K likeliest.")
-@click.option(
-    "--top-p", type=click.FloatRange(0, 1, min_open=True), default=1.0, help="Choose within this mass."
-)
+@click.option("--top-p", type=_FloatRange(0, 1, min_open=True), default=1.0, help="Choose within this mass.")
 @click.option("--greedy", is_flag=True, help="Always take the likeliest, as --temperature 0.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed gives the same text.")
 @model_option
@@ -87,6 +112,7 @@ def complete(
     """Print what comes after TEXT, or after standard input; only that, not the text itself."""
     import secrets
 
+    from charrepl import models
     from charrepl.client import Client
     from charrepl.protocol import Decoding
 
@@ -97,7 +123,7 @@ def complete(
         top_p=top_p,
         seed=secrets.randbits(32) if seed is None else seed,
     )
-    with Client(model=model, endpoint=endpoint) as client:
+    with Client(model=models.chosen(model), endpoint=endpoint) as client:
         pieces = client.sample(prompt, max_chars=chars, decoding=decoding)
         if as_json:
             _print_json({"text": "".join(pieces), "seed": decoding.seed})
@@ -133,12 +159,13 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     """Print how well the model predicts FILE, or standard input, in bits per character."""
     from math import fsum
 
+    from charrepl import models
     from charrepl.client import Client
 
     text = _read_input(file)
     if not text:
         raise CharreplError("there is nothing to score: give a text of one character or more")
-    with Client(model=model, endpoint=endpoint) as client:
+    with Client(model=models.chosen(model), endpoint=endpoint) as client:
         nats = -fsum(client.score(text)) / len(text)
     if as_json:
         _print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
@@ -154,7 +181,7 @@ def list_models(as_json: bool, debug: bool) -> None:
     """List the models that --model knows by name; * marks the one used without it."""
     from charrepl import models
 
-    default = models.default()
+    default = models.chosen() or models.default().name
     found = []
     for directory in models.installed():
         try:
@@ -164,10 +191,10 @@ def list_models(as_json: bool, debug: bool) -> None:
     if as_json:
         import msgspec
 
-        _print_json({"default": default.name, "models": msgspec.to_builtins(found)})
+        _print_json({"default": default, "models": msgspec.to_builtins(found)})
         return
     for model in found:
-        mark = "*" if model.path == str(default) else " "
+        mark = "*" if default in (model.name, model.path) else " "
         loss = f"held-out loss {model.held_out_loss:.4f}" if model.held_out_loss else "not measured"
         click.echo(
             f"{mark} {model.name:20} {model.layers} x {model.hidden_size}, "

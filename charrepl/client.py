@@ -34,6 +34,15 @@ _RETRY_S = 1.0  # between attempts to start a daemon that will not
 R = TypeVar("R", bound=protocol.Message)
 
 
+def _own_endpoint() -> str:
+    """The endpoint of this user's daemon.
+
+    Raises CharreplError if another user could be listening there: what is typed would go to them.
+    """
+    paths.check_private(paths.runtime_dir())
+    return paths.endpoint()
+
+
 def _checked(reply: Reply) -> Reply:
     if isinstance(reply, protocol.Error):
         raise CharreplError(reply.message, code=reply.code)
@@ -72,7 +81,7 @@ class Client:
 
     def __init__(self, *, model: str = "", endpoint: str | None = None, autostart: bool = True) -> None:
         self._model = models.absolute(model)
-        self._endpoint = launch.checked(endpoint or paths.endpoint())
+        self._endpoint = launch.checked(endpoint) if endpoint else _own_endpoint()
         self._autostart = autostart and endpoint is None
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
@@ -246,6 +255,7 @@ class AsyncClient:
         self._socket: zmq.asyncio.Socket | None = None
         self._waiting: dict[int, asyncio.Queue[Reply | DaemonUnavailableError]] = {}
         self._seq = 0
+        self._wanted = asyncio.Event()
 
     @property
     def state(self) -> ConnectionState:
@@ -264,19 +274,28 @@ class AsyncClient:
         """
         while True:
             try:
-                endpoint = self._endpoint or paths.endpoint()
+                endpoint = self._endpoint or _own_endpoint()
                 if not launch.is_listening(endpoint):
                     if not self._autostart:
                         raise DaemonUnavailableError("no daemon: start it with charrepl-daemon start")
                     self._set(ConnectionState("starting", "starting the daemon"))
                     await launch.start_async()
                 await self._converse(endpoint)
-                self._set(ConnectionState("connecting", "the daemon left: connecting again"))
+                if launch.left_in_order(endpoint):
+                    # Stopped, or idle for long: to start it at once would make neither possible.
+                    self._wanted.clear()
+                    self._set(ConnectionState("down", "the daemon has left: the next key starts it again"))
+                    await self._wanted.wait()
+                self._set(ConnectionState("connecting", "connecting again"))
             except CharreplError as error:
                 self._set(ConnectionState("down", str(error)))
                 await asyncio.sleep(_RETRY_S)
             finally:
                 self._drop()
+
+    def wake(self) -> None:
+        """Brings the connection back, if it waits for somebody to want it."""
+        self._wanted.set()
 
     async def close(self) -> None:
         """Drops the connection; call it after `run` was cancelled."""
@@ -352,6 +371,7 @@ class AsyncClient:
         """
         socket = self._socket
         if socket is None or self._state.phase != "ready":
+            self.wake()
             raise DaemonUnavailableError(self._state.detail or "not connected to the daemon yet")
         self._seq += 1
         seq = self._seq
@@ -361,7 +381,7 @@ class AsyncClient:
             try:
                 await socket.send(protocol.encode(msgspec.structs.replace(request, seq=seq)), zmq.NOBLOCK)
             except zmq.ZMQError:  # not connected, or its queue is full
-                raise DaemonUnavailableError("the daemon is not reading: trying again") from None
+                raise DaemonUnavailableError("the daemon is not reading: try again") from None
             while True:
                 reply = await queue.get()
                 if isinstance(reply, DaemonUnavailableError):

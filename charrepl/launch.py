@@ -7,8 +7,9 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
-from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 
 _IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
 _START_TIMEOUT_S = 180.0
@@ -47,6 +48,13 @@ def _failure(error_output: bytes) -> DaemonUnavailableError:
     return DaemonUnavailableError(f"the daemon did not start: {said}")
 
 
+def _no_process(error: OSError) -> DaemonUnavailableError:
+    return DaemonUnavailableError(
+        f"the daemon did not start: cannot run {sys.executable} ({reason(error)}); "
+        "if Python has moved, install charrepl again"
+    )
+
+
 def start() -> None:
     """Starts a daemon and waits until it is ready; one that runs already is fine.
 
@@ -56,6 +64,8 @@ def start() -> None:
         done = subprocess.run(
             _command(), stdin=subprocess.DEVNULL, capture_output=True, timeout=_START_TIMEOUT_S, check=False
         )
+    except OSError as error:
+        raise _no_process(error) from None
     except subprocess.TimeoutExpired:
         raise DaemonUnavailableError(_timed_out()) from None
     if done.returncode:
@@ -64,13 +74,16 @@ def start() -> None:
 
 async def start_async() -> None:
     """As `start`, without holding up the event loop."""
-    process = await asyncio.create_subprocess_exec(
-        *_command(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # a Ctrl-C meant for the prompt must not reach it
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *_command(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C meant for the prompt must not reach it
+        )
+    except OSError as error:
+        raise _no_process(error) from None
     try:
         async with asyncio.timeout(_START_TIMEOUT_S):
             _, error_output = await process.communicate()
@@ -82,3 +95,9 @@ async def start_async() -> None:
 
 def _timed_out() -> str:
     return f"the daemon was not ready after {_START_TIMEOUT_S:.0f} s: see charrepl-daemon logs"
+
+
+def left_in_order(endpoint: str) -> bool:
+    """Whether the daemon that was at an ipc endpoint took its socket away, as one that is killed cannot."""
+    path = endpoint.removeprefix("ipc://")
+    return path != endpoint and not Path(path).exists()

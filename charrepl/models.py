@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrepl import paths
-from charrepl.errors import CharreplError
+from charrepl.errors import CharreplError, reason
 
 if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messages come after
     from charrepl.protocol import ModelInfo
 
 BUNDLED = "shakespeare"
-_NAME = re.compile(r"^\w[\w.-]{0,99}$")
+_NAME = re.compile(r"\w[\w.-]{0,99}")
 
 
 def check_name(name: str) -> str:
     """`name`, if a model can be called that. Raises CharreplError if not."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise CharreplError(
             f"{name!r} cannot be a model's name: use letters, digits, '.', '_' and '-', a letter first",
             code="bad_name",
@@ -42,8 +43,22 @@ def absolute(model: str) -> str:
     return str(Path(model).absolute()) if is_path(model) else model
 
 
+def chosen(model: str = "") -> str:
+    """`model` if it names one, else the model that config.toml names; empty for the default.
+
+    Raises CharreplError if the configuration is wrong.
+    """
+    from charrepl import settings  # the daemon, which is told its models, never reads them
+
+    return absolute(model or settings.load(paths.config_file()).model)
+
+
 def _usable(directory: Path) -> bool:
-    return (directory / "config.toml").is_file() and any((directory / "checkpoints").glob("best-*[0-9]"))
+    """Whether there is something to load: training makes the directory long before."""
+    try:
+        return (directory / "config.toml").is_file() and any((directory / "checkpoints").glob("best-*[0-9]"))
+    except OSError:
+        return False
 
 
 def find(model: str = "") -> Path:
@@ -59,10 +74,15 @@ def find(model: str = "") -> Path:
             raise CharreplError(f"there is no model directory {directory}", code="no_model")
         return directory
     own = paths.models_dir() / check_name(model)
-    if own.is_dir():
+    if _usable(own):
         return own
     if model == BUNDLED:
         return bundled_dir()
+    if os.access(own, os.F_OK):
+        raise CharreplError(
+            f"{model} has no checkpoint yet: let its training reach the first evaluation, or train it again",
+            code="no_model",
+        )
     names = ", ".join(path.name for path in installed())
     raise CharreplError(
         f"there is no model named {model!r}: choose one of {names}, or give its directory with a '/'",
@@ -87,7 +107,7 @@ def _trained_at(directory: Path) -> float:
 def installed() -> list[Path]:
     """Every model that can be named, by name; a user's own hides the bundled one of the same name."""
     try:
-        own = [path for path in paths.models_dir().iterdir() if _NAME.match(path.name) and _usable(path)]
+        own = [path for path in paths.models_dir().iterdir() if _NAME.fullmatch(path.name) and _usable(path)]
     except OSError:
         own = []
     found = {path.name: path for path in own}
@@ -99,25 +119,27 @@ def info(directory: Path, *, loaded: bool = False) -> ModelInfo:
     """What a person picks a model by. Raises CharreplError if its files cannot be read."""
     import json
 
+    import msgspec
+
     from charrepl.protocol import ModelInfo
 
     try:
-        settings = tomllib.loads((directory / "config.toml").read_text(encoding="utf-8"))["model"]
+        settings = tomllib.loads((directory / "config.toml").read_text(encoding="utf-8")).get("model", {})
         vocabulary = json.loads((directory / "vocab.json").read_bytes())
-        characters = len(vocabulary["characters"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        found = {
+            "name": directory.name,
+            "path": str(directory),
+            "layers": settings.get("layers", 3),  # as charrepl_train.config.ModelConfig has them
+            "hidden_size": settings.get("hidden_size", 512),
+            "characters": len(vocabulary["characters"]),
+            "held_out_loss": _held_out(directory / "metrics.jsonl"),
+            "loaded": loaded,
+        }
+        return msgspec.convert(found, ModelInfo)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise CharreplError(
-            f"{directory} is not a charrepl model ({error}): train it again", code="bad_model"
+            f"{directory} is not a charrepl model ({reason(error)}): train it again", code="bad_model"
         ) from None
-    return ModelInfo(
-        name=directory.name,
-        path=str(directory),
-        layers=settings["layers"],
-        hidden_size=settings["hidden_size"],
-        characters=characters,
-        held_out_loss=_held_out(directory / "metrics.jsonl"),
-        loaded=loaded,
-    )
 
 
 def _held_out(path: Path) -> float | None:

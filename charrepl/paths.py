@@ -89,28 +89,45 @@ def endpoint() -> str:
 def private_dir(path: Path) -> Path:
     """`path`, created if missing, after checking that only this user can enter it.
 
-    Raises CharreplError if it is a symlink, not a directory, another user's, open to others, or
-    cannot be made.
+    Raises CharreplError as `check_private` does, and if it cannot be made.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        check_private(path)  # knows better what is in its place, if something is
+        raise CharreplError(
+            f"cannot create {path}: {reason(error)}; create it, or set {_variable(path)} to another place"
+        ) from None
+    check_private(path)
+    return path
+
+
+def check_private(path: Path) -> None:
+    """Returns if only this user can enter the directory `path`, or if there is no such thing.
+
+    Raises CharreplError if it is a symlink, not a directory, another user's or open to others.
+    """
+    try:
         found = path.lstat()
-    except FileExistsError:
-        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
     except OSError as error:
         raise CharreplError(
-            f"cannot create {path}: {reason(error)}; create it or choose another place"
+            f"cannot look at {path}: {reason(error)}; set {_variable(path)} to a directory of your own"
         ) from None
     if stat.S_ISLNK(found.st_mode):
-        raise CharreplError(
-            f"{path} is a symlink: remove it, or set CHARREPL_RUNTIME_DIR to a real directory"
-        )
+        raise CharreplError(f"{path} is a symlink: remove it, or set {_variable(path)} to a real directory")
     if not stat.S_ISDIR(found.st_mode):
-        raise CharreplError(f"{path} is not a directory: remove it, or name another place")
+        raise CharreplError(f"{path} is not a directory: remove it, or set {_variable(path)} to one")
     if found.st_uid != os.geteuid():
         raise CharreplError(
-            f"{path} belongs to user {found.st_uid}, not to you: name a directory of your own instead"
+            f"{path} belongs to user {found.st_uid}, not to you: "
+            f"set {_variable(path)} to a directory of your own"
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
         raise CharreplError(f"{path} is open to other users: run chmod 700 {path}")
-    return path
+
+
+def _variable(path: Path) -> str:
+    """The environment variable that moves `path` elsewhere."""
+    return "CHARREPL_DATA_DIR" if path.is_relative_to(data_dir()) else "CHARREPL_RUNTIME_DIR"

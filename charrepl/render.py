@@ -148,7 +148,7 @@ def toolbar(session: Session) -> StyleAndTextTuples:
     if session.notice:
         return [("class:toolbar.notice", visible(session.notice))]
     state = session.connection
-    parts = [session.model or session.default_model]
+    parts = [session.model]
     if state is None or state.phase == "connecting":
         parts.append("connecting")
     elif state.phase == "ready":

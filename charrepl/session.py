@@ -18,6 +18,8 @@ from charrepl.window import windowed
 
 # Replies slower than this are mentioned in the toolbar.
 SLOW_S = 1.0
+# How long a busy daemon is left alone before the same text is asked for once more.
+BUSY_S = 0.5
 # Before so many ghosts were shown, a share of them is noise.
 MEANINGFUL = 5
 
@@ -44,7 +46,6 @@ class Session:
 
     def __init__(self, *, model: str, temperature: float, min_confidence: float) -> None:
         self.model = model
-        self.default_model = ""  # what the daemon takes for an empty `model`, once known
         self.temperature = temperature
         self.min_confidence = min_confidence
         self.committed = ""
@@ -62,6 +63,7 @@ class Session:
         self._scheduled = False
         self._force = False
         self._unanswered_since: float | None = None
+        self._asked_again: str | None = None  # the text that found the daemon busy
         self._counted: tuple[int, bool] = (0, False)  # seq of the last ghost tallied, and whether taken
 
     # What the keys do
@@ -112,7 +114,8 @@ class Session:
         from charrepl import models
         from charrepl.client import AsyncClient
 
-        self.model = models.absolute(self.model)
+        # By name from here on, so that a model that finishes training does not take over this prompt.
+        self.model = models.absolute(self.model) or ("" if endpoint else models.default().name)
         try:
             self._client = AsyncClient(endpoint=endpoint, on_state=self._connection_changed)
             try:
@@ -149,16 +152,18 @@ class Session:
             # The text is the truth: asking for it again is all that coming back takes.
             self._force = True
             self._schedule()
-            self._run(self._learn_default_model())
+            if not self.model:
+                self._run(self._adopt_default_model())
         self.changed()
 
-    async def _learn_default_model(self) -> None:
+    async def _adopt_default_model(self) -> None:
+        """Goes by name as well at an endpoint whose models are not those found here."""
         try:
             known = await self.models()
         except CharreplError:
-            return  # only the toolbar wanted to know
-        if known is not None:
-            self.default_model = known.default
+            return  # then the default serves, whichever it is
+        if known is not None and not self.model:
+            self.model = known.default
             self.changed()
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
@@ -176,9 +181,12 @@ class Session:
 
     def _ask_if_wanted(self) -> None:
         self._scheduled = False
-        if self.connection is None or self.connection.phase != "ready" or self.ghost.text is None:
+        if self.connection is None or self._client is None or self.ghost.text is None:
             return
         if not (self._force or self.ghost.wanted):
+            return
+        if self.connection.phase != "ready":
+            self._client.wake()
             return
         self._force = False
         if self._request is not None:
@@ -211,7 +219,7 @@ class Session:
             async for reply in self._client.stream(request):
                 if first:
                     first = False
-                    self._unanswered_since = None
+                    self._unanswered_since = self._asked_again = None
                     self.latency_ms = (loop.time() - started) * 1000
                     late.cancel()
                 if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
@@ -223,12 +231,22 @@ class Session:
             self._unanswered_since = None
         except CharreplError as error:
             self._unanswered_since = None
-            self.tell(str(error))
+            if error.code == "busy" and self._asked_again != full_text:
+                self._asked_again = full_text
+                self._run(self._ask_again(full_text))
+            else:
+                self.tell(str(error))
         except Exception as error:  # a defect must cost a ghost, not the text being written
             self.tell(f"no ghost: {reason(error)} (a defect in charrepl: please report it)")
         finally:
             late.cancel()
             self.ghost = self.ghost.failed(seq)  # of no effect after a final reply
+
+    async def _ask_again(self, full_text: str) -> None:
+        await asyncio.sleep(BUSY_S)
+        if self.ghost.text == full_text and not self.ghost.waiting:
+            self._force = True
+            self._schedule()
 
     def _become(self, ghost: Ghost) -> None:
         before, self.ghost = self.ghost, ghost

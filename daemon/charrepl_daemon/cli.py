@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from charrepl import __version__, paths
-from charrepl.command import exit_codes
 from charrepl.errors import CharreplError
+from charrepl.exits import exit_codes
 
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -19,7 +19,7 @@ from charrepl import protocol
 from tests.charrepl.screen import Screen
 from tests.charrepl.scripted_daemon import ScriptedDaemon, after, answer, continuing, hung
 
-RUN = "import sys; from charrepl.repl import run; sys.exit(run(endpoint=sys.argv[1], **eval(sys.argv[2])))"
+RUN = "import sys; from charrepl.repl import run; sys.exit(run(**eval(sys.argv[1])))"
 READY = "shakespeare · scripted"
 CTRL_C, CTRL_D, CTRL_E, CTRL_F, UNDO, ESC = "\x03", "\x04", "\x05", "\x06", "\x1f", "\x1b"
 BACKSPACE, LEFT, RIGHT, UP, END = "\x7f", "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[F"
@@ -41,7 +41,7 @@ class Bench:
         }
 
     def repl(self, *, columns: int = 80, rows: int = 24, ready: str = READY, **options: object) -> Screen:
-        command = [sys.executable, "-c", RUN, self.daemon.endpoint, repr(options)]
+        command = [sys.executable, "-c", RUN, repr({"endpoint": self.daemon.endpoint, **options})]
         screen = Screen(command, env=self.env, columns=columns, rows=rows)
         return screen.wait_for(ready)
 
@@ -326,6 +326,53 @@ def test_an_error_of_the_daemon_is_one_line_in_the_toolbar(live: Bench) -> None:
         screen.type("hello")
         screen.wait_for(typed("hello")).wait_for("no model named x: train one")
         assert len(live.daemon.requests) <= 6  # it is not asked again and again
+
+
+def test_a_busy_daemon_is_asked_once_more(live: Bench) -> None:
+    ghosts = continuing()
+
+    def busy_once(request: protocol.Complete) -> Iterator[protocol.Message]:
+        if len(live.daemon.requests) == 1:
+            return iter([protocol.Error(seq=request.seq, code="busy", message="try again in a moment")])
+        return ghosts(request)
+
+    live.daemon.script = busy_once
+    with live.repl() as screen:
+        screen.wait_for(shows("ROMEO:↵"))
+        assert [request.text for request in live.daemon.requests] == ["", ""]
+
+
+def test_a_daemon_that_stays_busy_is_left_alone_and_says_so(live: Bench) -> None:
+    live.daemon.script = lambda request: iter(
+        [protocol.Error(seq=request.seq, code="busy", message="try again in a moment")]
+    )
+    with live.repl(ready="try again in a moment") as screen:
+        assert [request.text for request in live.daemon.requests] == ["", ""]
+        screen.type("x")
+        screen.wait_for(READY).wait_for("try again in a moment")
+        assert [request.text for request in live.daemon.requests] == ["", "", "x", "x"]
+
+
+def test_another_model_that_becomes_the_default_does_not_take_over(live: Bench) -> None:
+    with live.repl() as screen:
+        live.daemon.stop()
+        screen.wait_for(lambda s: READY not in s.text)
+        live.daemon.models.reverse()
+        live.daemon.start()
+        screen.wait_for(READY).type("x")
+        screen.wait_for(lambda s: [r.model for r in live.daemon.requests if r.text == "x"] == ["shakespeare"])
+
+
+def test_the_users_own_daemon_is_asked_for_the_default_model_by_name(bench: Bench) -> None:
+    run = bench.place / "run"
+    run.mkdir(mode=0o700)
+    model = bench.place / "data" / "models" / "lamp"
+    (model / "checkpoints" / "best-00000001").mkdir(parents=True)
+    (model / "config.toml").touch()
+    bench.daemon = ScriptedDaemon(run / "daemon.sock", continuing())
+    with bench.daemon, bench.repl(endpoint=None, ready="lamp · scripted") as screen:
+        screen.wait_for(shows("ROMEO:↵"))
+        assert {request.model for request in bench.daemon.requests} == {"lamp"}
 
 
 def test_control_characters_typed_are_drawn_as_glyphs(live: Bench) -> None:

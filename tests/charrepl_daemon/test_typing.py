@@ -61,6 +61,15 @@ def test_after_kill_9_the_ghost_comes_back_and_no_key_is_lost(prompt):
     assert second.pid != first.pid
 
 
+def test_a_daemon_that_was_stopped_stays_so_until_the_next_key(prompt, daemon_command):
+    prompt.wait_for("kettle · CPU")
+    assert daemon_command("stop").returncode == 0
+    prompt.wait_for("the daemon has left")
+    assert process.running() is None
+    prompt.type("every cup is wa")
+    prompt.wait_for(ghost_begins("rm"))
+
+
 def test_ctrl_d_leaves_and_the_daemon_stays_for_the_next_one(prompt):
     prompt.wait_for("kettle · CPU")
     prompt.type("\x04")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -54,12 +56,29 @@ def test_a_newer_checkpoint_takes_the_place_of_the_older(tmp_path: Path) -> None
         assert checkpoint.load(tmp_path, "latest", tree(0))[0] == step
     checkpoint.save(tmp_path, "latest", 100_000_000, tree(5))  # the same step again
     equal(checkpoint.load(tmp_path, "latest", tree(0))[1], tree(5))
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["latest-100000000"]
+
+
+def test_the_same_step_is_saved_again_without_losing_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint.save(tmp_path, "best", 7, tree(1))
+
+    def fail(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint, "_seal", fail)
+    with pytest.raises(CharreplError, match="No space left on device; the checkpoint before it is untouched"):
+        checkpoint.save(tmp_path, "best", 7, tree(2))
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["best-00000007"]
+    equal(checkpoint.load(tmp_path, "best", tree(0))[1], tree(1))
 
 
 def test_a_save_that_was_killed_is_ignored_and_later_replaced(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, "latest", 1, tree(1))
     folder = tmp_path / "checkpoints"
-    shutil.copytree(folder / "latest-00000001", folder / "latest-00000002.orbax-checkpoint-tmp")
+    for leftover in ("2.new", "2.new.orbax-checkpoint-tmp", "1.old"):
+        shutil.copytree(folder / "latest-00000001", folder / f"latest-0000000{leftover}")
     assert checkpoint.load(tmp_path, "latest", tree(0))[0] == 1
     checkpoint.save(tmp_path, "latest", 2, tree(2))
     assert [p.name for p in folder.iterdir()] == ["latest-00000002"]
@@ -98,12 +117,34 @@ def test_a_model_is_served_with_its_best_weights(trained, copy: Path) -> None:
 
 
 def test_the_digest_names_exactly_these_files(trained, copy: Path) -> None:
-    assert checkpoint.digest(copy) == checkpoint.digest(trained.directory)
-    before = checkpoint.digest(copy)
+    before = checkpoint.load_model(copy).digest
+    assert checkpoint.load_model(trained.directory).digest == before
     (copy / "metrics.jsonl").write_text("")
-    assert checkpoint.digest(copy) == before
+    assert checkpoint.load_model(copy).digest == checkpoint.digest(copy, best(copy)) == before
     (copy / "vocab.json").write_text('{"characters": "ab"}')
-    assert checkpoint.digest(copy) != before
+    assert checkpoint.digest(copy, best(copy)) != before
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while reading", "before naming"])
+@pytest.mark.parametrize("same_step", [False, True])
+def test_a_model_that_training_replaces_is_read_as_it_is_after(
+    trained, copy: Path, monkeypatch: pytest.MonkeyPatch, late: bool, same_step: bool
+) -> None:
+    step = checkpoint.load_model(copy).step
+    newer = jax.tree.map(lambda w: w + 1, trained.state["params"])
+    place = "digest" if late else "_check_whole"
+    original = getattr(checkpoint, place)
+
+    def replaced_first(*arguments: Path) -> str | None:
+        monkeypatch.setattr(checkpoint, place, original)
+        checkpoint.save(copy, "best", step if same_step else step + 1, newer)
+        return original(*arguments)
+
+    monkeypatch.setattr(checkpoint, place, replaced_first)
+    model = checkpoint.load_model(copy)
+    assert model.step == (step if same_step else step + 1)
+    equal(model.params, newer)
+    assert model.digest == checkpoint.digest(copy, best(copy))
 
 
 def best(copy: Path) -> Path:

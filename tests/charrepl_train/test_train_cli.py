@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from charrepl_train import checkpoint
+from charrepl_train import checkpoint, loop
 from charrepl_train.cli import main
 
 MAIN = "from charrepl_train.cli import main; main()"
@@ -167,12 +167,17 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     start: Start, tmp_path: Path, settings: Path, corpus: Path, whole: Path
 ) -> None:
     command = [corpus, "--config", settings, "--out", tmp_path / "run"]
-    for number, arguments in ((signal.SIGINT, []), (signal.SIGTERM, ["--resume"])):
+    stops = ((signal.SIGINT, []), (signal.SIGKILL, ["--resume"]), (signal.SIGTERM, ["--resume"]))
+    for number, arguments in stops:
         process = start(*command, *arguments)
         until_measured(process)
         process.send_signal(number)
         code, _, err = finish(process)
+        if number == signal.SIGKILL:
+            assert code == -signal.SIGKILL
+            continue
         assert code == 130
+        assert err[-2] == "Saving..."
         assert err[-1] == f"Saved. Go on with: charrepl-train {corpus} --out {tmp_path / 'run'} --resume"
         assert not run_file(tmp_path / "run")["finished"]
     code, _, err = finish(start(*command, "--resume"))
@@ -181,6 +186,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     assert run_file(tmp_path / "run")["total_steps"] == run_file(whole)["total_steps"]
     # To the bit: dropout, sampling, the optimiser and the means of the losses included.
     assert metrics(tmp_path / "run") == metrics(whole)
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    times = [json.loads(line).get("elapsed_s", 1e9) for line in lines]
+    assert times == sorted(times)
     first, second = (checkpoint.load_model(path) for path in (tmp_path / "run", whole))
     jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
 
@@ -211,17 +219,43 @@ def test_training_ends_well_where_no_daemon_can_be(
     assert result.exit_code == 0, result.stderr
 
 
-def test_minutes_become_steps_that_resuming_keeps(
+def test_minutes_become_steps_that_resuming_keeps_until_they_are_taken(
     home: Path, settings: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    command = [corpus, "--config", settings, "--out", tmp_path / "run", "--minutes", 0.02]
+    directory = tmp_path / "run"
+    command = [corpus, "--config", settings, "--out", directory, "--minutes", 0.02]
     result = train(*command)
     assert result.exit_code == 0, result.stderr
-    run = run_file(tmp_path / "run")
+    run = run_file(directory)
     assert run["minutes"] == 0.02
-    assert run["total_steps"] == metrics(tmp_path / "run")[-1]["step"] >= 7
-    assert train(*command, "--resume").exit_code == 0
-    assert run_file(tmp_path / "run")["total_steps"] == run["total_steps"]
+    assert run["finished"]
+    assert run["total_steps"] == metrics(directory)[-1]["step"] >= 7
+    # As one that was killed after its last step: the same steps, which are all taken.
+    edit(directory / "run.json", '"finished": true', '"finished": false')
+    for minutes in ([], ["--minutes", 0.02]):
+        assert train(*command[:-2], *minutes, "--resume").exit_code == 0
+        assert run_file(directory)["total_steps"] == run["total_steps"]
+        edit(directory / "run.json", '"finished": true', '"finished": false')
+    # Minutes for a run that is finished count from here, however long it took before.
+    edit(directory / "run.json", '"finished": false', '"finished": true')
+    edit(directory / "run.json", '"elapsed_s": ', '"elapsed_s": 1000')
+    for minutes, more in ((0.02, 1), (0.06, 20)):  # compiling takes the most of the first
+        before = run_file(directory)["total_steps"]
+        result = train(*command[:-1], minutes, "--resume")
+        assert result.exit_code == 0, result.stderr
+        assert run_file(directory)["minutes"] == minutes
+        assert run_file(directory)["total_steps"] == metrics(directory)[-1]["step"] >= before + more
+
+
+def test_a_run_that_is_trained_further_is_not_finished_meanwhile(
+    start: Start, copy: Path, corpus: Path
+) -> None:
+    assert run_file(copy)["finished"]
+    process = start(corpus, "--out", copy, "--resume", "--epochs", 400)
+    until_measured(process)
+    process.send_signal(signal.SIGKILL)
+    finish(process)
+    assert not run_file(copy)["finished"]
 
 
 def test_the_seed_preset_reports_every_epoch_and_samples_every_tenth(
@@ -255,10 +289,51 @@ def one_line(result: Result) -> str:
 
 
 def test_a_name_that_is_taken_is_refused(whole: Path, corpus: Path, settings: Path) -> None:
-    before = checkpoint.digest(whole)
+    before = checkpoint.load_model(whole).digest
     line = one_line(train(corpus, "--name", "whole", "--config", settings))
     assert line == f"a model is already in {whole}: pass --resume to train it further, or --name to keep both"
-    assert checkpoint.digest(whole) == before
+    assert checkpoint.load_model(whole).digest == before
+
+
+def test_a_place_is_free_where_a_run_ended_before_it_began(
+    corpus: Path, settings: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    (directory / "vocab.json").write_text("{}")
+    (directory / "config.toml").write_text("[model]")
+    command = [corpus, "--config", settings, "--epochs", 1, "--out", directory]
+    assert one_line(train(*command, "--resume")).startswith("there is nothing to resume in")
+    result = train(*command)
+    assert result.exit_code == 0, result.stderr
+    (directory / "run.json").unlink()
+    for arguments in ([], ["--resume"]):
+        assert "has files in it, but no run.json" in one_line(train(*command, *arguments))
+
+
+def test_a_directory_with_somebodys_own_settings_is_not_free(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(TINY)
+    assert "has files in it" in one_line(train(corpus, "--out", tmp_path))
+    assert (tmp_path / "config.toml").read_text() == TINY
+
+
+def test_a_device_that_fails_is_one_line_and_what_was_saved_stays(
+    copy: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted((copy / "checkpoints").iterdir())
+
+    def fail(*arguments: object) -> None:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 640000000000 bytes.")
+
+    monkeypatch.setattr(loop, "update", fail)
+    result = train(corpus, "--out", copy, "--resume", "--epochs", 30)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "Error: the device is out of memory with hidden_size = 16 and batch_size = 4: train with a lower one "
+        f"under another --name; what was saved before is kept in {copy}"
+    )
+    assert sorted((copy / "checkpoints").iterdir()) == before
+    checkpoint.load_model(copy)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +498,7 @@ def test_a_full_disk_loses_nothing_and_training_goes_on_after(
     measured = metrics(directory)
     further = [corpus, "--config", settings, "--out", directory, "--epochs", 2, "--resume"]
     # Not even the settings can be written...
-    assert one_line(train(*further)).startswith(f"could not write {directory}/config.toml: No space left on")
+    assert one_line(train(*further)).startswith(f"could not write {directory}/vocab.json: No space left on")
     # ...and then they can, but no checkpoint.
     filler.write_bytes(b"x" * (filler.stat().st_size - 24 * 1024))
     result = train(*further)

@@ -6,13 +6,14 @@ This is how the model inside charrepl was made from the one that was trained.
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
+import click
 import jax
 import jax.numpy as jnp
 
 from charrepl.errors import CharreplError
+from charrepl.exits import exit_codes
 from charrepl_train import checkpoint
 
 _KEPT = ("config.toml", "vocab.json", "metrics.jsonl", "MODEL_CARD.md")
@@ -35,6 +36,15 @@ def bundle(source: Path, target: Path) -> int:
     return sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("source", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("target", metavar="NEW_DIR", type=click.Path(path_type=Path))
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@exit_codes
+def main(source: Path, target: Path, debug: bool) -> None:
+    """Make a small copy of the model in DIR, to pass on."""
+    click.echo(f"{target}: {bundle(source, target):,} bytes")
+
+
 if __name__ == "__main__":
-    source, target = map(Path, sys.argv[1:])
-    print(f"{target}: {bundle(source, target):,} bytes")
+    main()

@@ -7,7 +7,8 @@
     NAME/checkpoints/best-00001200    the weights that did best on the dev slice
     NAME/checkpoints/latest-00001400  everything that training needs to go on
 
-A checkpoint is written beside the one before it and takes its place only when complete.
+A checkpoint is written beside the one before it and takes its place only when complete: what is being
+written or removed has a name that is not looked for.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,23 +83,39 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     Raises CharreplError if it cannot be written; the one before it then stays.
     """
     path = directory / "checkpoints" / f"{kind}-{step:08d}"
+    new = path.with_name(f"{path.name}.new")
     try:
         _check_space(path.parent, tree)
+        _discard(path.parent.glob(f"{new.name}*"))  # of a save that was killed
         with _quiet():
-            ocp.save(path.absolute(), tree, overwrite=path.exists())
+            ocp.save(new.absolute(), tree)
         # Read on object stores only, and it names a directory of whoever trained the model.
-        (path / "commit_success.txt").unlink(missing_ok=True)
-        _seal(path)
+        (new / "commit_success.txt").unlink(missing_ok=True)
+        _seal(new)
+        _set_aside(path)  # where a resumed run saves the same step again
+        new.rename(path)
     except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
-        for leftover in path.parent.glob(f"{path.name}*tmp*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        _discard(path.parent.glob(f"{new.name}*"))
         raise CharreplError(
             f"could not save {path}: {_cause(error)}; the checkpoint before it is untouched: "
             "free some space and run again with --resume"
         ) from error
-    for other_step, other in _find(directory, kind):
-        if other_step != step:
-            shutil.rmtree(other, ignore_errors=True)
+    for _, other in _find(directory, kind):
+        if other != path:
+            _set_aside(other)  # at once: a reader finds it whole or not at all
+    _discard(other for other in path.parent.glob(f"{kind}-*") if other != path)
+
+
+def _set_aside(path: Path) -> None:
+    aside = path.with_name(f"{path.name}.old")
+    _discard([aside])
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+
+
+def _discard(paths: Iterable[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
@@ -106,18 +123,26 @@ def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
 
     Raises CharreplError if there is none, it is damaged, or its shapes are not those of `like`.
     """
+    step, path = _newest(directory, kind)
+    return step, _read(path, like)
+
+
+def _newest(directory: Path, kind: Kind) -> tuple[int, Path]:
     found = _find(directory, kind)
     if not found:
         raise CharreplError(
             f"{directory} has no {kind} checkpoint: train it first with charrepl-train",
             code="bad_model",
         )
-    step, path = found[-1]
+    return found[-1]
+
+
+def _read(path: Path, like: Any) -> Any:
     try:
         _check_whole(path)
         with _quiet():
             _check_shapes(ocp.metadata(path.absolute()).metadata, like)
-            tree = ocp.load(path.absolute(), like)
+            return ocp.load(path.absolute(), like)
     except _MismatchError as error:
         raise CharreplError(
             f"{path} does not fit its config.toml and vocab.json ({error}): "
@@ -130,7 +155,6 @@ def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
             "copy or train the model again",
             code="bad_model",
         ) from error
-    return step, tree
 
 
 def _check_space(directory: Path, tree: Any) -> None:
@@ -222,7 +246,7 @@ class LoadedModel:
 
 
 def load_model(directory: Path) -> LoadedModel:
-    """The model in a directory, by its best checkpoint.
+    """The model in a directory, by its best checkpoint, also while training replaces that.
 
     Raises CharreplError if a part of it is missing, damaged, or does not fit the others.
     """
@@ -235,15 +259,35 @@ def load_model(directory: Path) -> LoadedModel:
     _, shapes = model_module.abstract(config.model, len(vocabulary))
     # Asked for as f32, whatever they were saved as: a model may be kept in bf16.
     like = jax.tree.map(lambda x: np.empty(x.shape, np.float32), shapes)
-    step, params = load(directory, "best", like)
-    return LoadedModel(config, vocabulary, params, step, digest(directory))
+    for _ in range(2):
+        step, path = _newest(directory, "best")
+        identity = _identity(path)
+        try:
+            params, name = _read(path, like), digest(directory, path)
+        except (CharreplError, OSError):
+            if _identity(path) == identity:
+                raise
+        else:
+            if _identity(path) == identity:
+                return LoadedModel(config, vocabulary, params, step, name)
+    raise CharreplError(f"{path} is being replaced: try again in a second", code="bad_model")
 
 
-def digest(directory: Path) -> str:
-    """A name for exactly these weights and characters: any change of a file changes it."""
-    found = _find(directory, "best")
-    files = [directory / "vocab.json", directory / "config.toml"]
-    files += sorted(found[-1][1].rglob("*")) if found else []
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What differs once another directory, or none, has that name."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def digest(directory: Path, path: Path) -> str:
+    """A name for exactly the weights in the checkpoint `path`, and the characters and settings beside it.
+
+    Any change of a file changes it.
+    """
+    files = [directory / "vocab.json", directory / "config.toml", *sorted(path.rglob("*"))]
     total = hashlib.sha256()
     for file in files:
         if file.is_file():

@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 import signal
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -16,10 +16,13 @@ import click
 import msgspec
 
 from charrepl import __version__, launch, models, paths
-from charrepl.command import exit_codes
-from charrepl.errors import CharreplError
+from charrepl.errors import CharreplError, reason
+from charrepl.exits import exit_codes
 from charrepl_train import config as config_module
 from charrepl_train.config import Config
+
+# What there is of a model before its training has begun.
+_BEFOREHAND = {"vocab.json", "vocab.json.new", "config.toml", "config.toml.new", "run.json.new"}
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from rich.console import Console
@@ -96,13 +99,26 @@ def _name(name: str | None, corpus: Path) -> str:
 
 
 def _check_taken(directory: Path, *, resume: bool) -> None:
-    taken = directory.exists() and (not directory.is_dir() or any(directory.iterdir()))
-    if taken and not resume:
+    if (directory / "run.json").is_file():
+        if not resume:
+            raise CharreplError(
+                f"a model is already in {directory}: "
+                "pass --resume to train it further, or --name to keep both"
+            )
+    elif _occupied(directory):
         raise CharreplError(
-            f"a model is already in {directory}: pass --resume to train it further, or --name to keep both"
+            f"{directory} has files in it, but no run.json to resume from: choose another --name or --out"
         )
-    if resume and not (directory / "run.json").is_file():
+    elif resume:
         raise CharreplError(f"there is nothing to resume in {directory}: leave --resume out, or check --name")
+
+
+def _occupied(directory: Path) -> bool:
+    """Whether there is more than a run leaves that ended before it began, on a full disk perhaps."""
+    if not directory.is_dir():
+        return directory.exists()
+    names = {path.name for path in directory.iterdir()}
+    return not names <= _BEFOREHAND or names == {"config.toml"}  # that one alone is somebody's own
 
 
 def _settings(
@@ -129,7 +145,8 @@ def _new(
     )
     names = [path.name for path in corpus]
     run = Run(corpus=names, corpus_digest=data.digest(text), total_steps=0, minutes=minutes)
-    trainer = Trainer(directory, config, run, vocabulary, text)
+    with _one_line(config, directory):
+        trainer = Trainer(directory, config, run, vocabulary, text)
     run.total_steps = 0 if minutes is not None else _steps(trainer)
     trainer.write_settings()
     return trainer
@@ -181,15 +198,40 @@ def _resumed(
             f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"
         )
     config = config_module.replace(kept, training=training)
-    trainer = Trainer(directory, config, run, vocabulary, text)
-    trainer.resume()
-    # The same command goes on with the same steps; another length plans them anew.
+    with _one_line(config, directory):
+        trainer = Trainer(directory, config, run, vocabulary, text)
+        step = trainer.resume()
+    # The command that was interrupted goes on with the same steps. Another length plans them anew, and so
+    # do minutes for a run that is finished: they count from here.
     if "epochs" in training:
         run.minutes, run.total_steps = None, _steps(trainer)
-        trainer.write_settings()
-    elif minutes not in (None, run.minutes):
+    elif minutes is not None and (minutes != run.minutes or run.finished):
         run.minutes, run.total_steps = minutes, 0
+    else:
+        return trainer
+    run.finished = run.finished and 0 < run.total_steps <= step
+    trainer.write_settings()
     return trainer
+
+
+@contextlib.contextmanager
+def _one_line(config: Config, directory: Path) -> Iterator[None]:
+    """Turns what a device fails with, most often its memory, into an error that says what to lower."""
+    import jax
+
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        out_of_memory = "RESOURCE_EXHAUSTED" in str(error)  # while tracing it comes as a ValueError
+        if isinstance(error, ValueError) and not out_of_memory:
+            raise
+        cause = "is out of memory" if out_of_memory else f"failed ({reason(error)})"
+        kept = f" under another --name; what was saved before is kept in {directory}"
+        raise CharreplError(
+            f"the device {cause} with hidden_size = {config.model.hidden_size} and "
+            f"batch_size = {config.training.batch_size}: train with a lower one"
+            + (kept if directory.exists() else "")
+        ) from error
 
 
 def _changed(kept: Config, wanted: Config) -> str:
@@ -220,8 +262,14 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: 
         soft_wrap=True,
     )
     stopped = _StopSignal()
-    with Reporter(console) as reporter, stopped:
-        for metrics in trainer.train(interrupted=stopped, tick=reporter.tick):
+
+    def interrupted() -> bool:
+        if stopped():
+            console.print("\nSaving...")
+        return stopped()
+
+    with Reporter(console) as reporter, stopped, _one_line(trainer.config, trainer.directory):
+        for metrics in trainer.train(interrupted=interrupted, tick=reporter.tick):
             reporter.metrics(metrics)
     if stopped():
         own = trainer.directory.parent == paths.models_dir()
@@ -229,7 +277,8 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: 
         again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
         console.print(f"Saved. Go on with: {again}", soft_wrap=True)
         raise click.exceptions.Exit(130)
-    results = trainer.finish()
+    with _one_line(trainer.config, trainer.directory):
+        results = trainer.finish()
     _tell_daemon(trainer.directory)
     _summary(console, trainer, results, duration(trainer.run.elapsed_s), as_json=as_json)
 
@@ -289,5 +338,4 @@ class _StopSignal:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         if self._wanted and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._wanted = True
-        print("\nSaving...", file=sys.stderr)
+        self._wanted = True  # and no more: printing from here may meet a print that is under way

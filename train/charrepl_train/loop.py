@@ -24,7 +24,7 @@ from charrepl_train.vocab import Vocabulary
 
 State = dict[str, Any]  # params, optimiser, carry, step, best: what `latest` holds
 
-_UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
+UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
 _TIMED_STEPS = 5  # how many steps decide what fits into --minutes
 _RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
 
@@ -38,7 +38,7 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     minutes: float | None = None
     loss_sum: float = 0.0  # of the steps since the last line of metrics, as of the latest checkpoint
     loss_steps: int = 0
-    elapsed_s: float = 0.0
+    elapsed_s: float = 0.0  # as of the latest checkpoint too
     finished: bool = False
 
 
@@ -163,13 +163,15 @@ class Trainer:
         return sum(leaf.size for leaf in jax.tree.leaves(self.state["params"]))
 
     def write_settings(self) -> None:
-        """Writes config.toml, vocab.json and run.json."""
+        """Writes vocab.json, config.toml and, last, run.json: where that is missing, nothing began."""
         settings = config_module.dump(self.config).encode()
-        checkpoint.replace_file(self.directory / "config.toml", settings)
         checkpoint.replace_file(self.directory / "vocab.json", self.vocabulary.encoded())
+        checkpoint.replace_file(self.directory / "config.toml", settings)
         self._write_run()
 
     def _write_run(self) -> None:
+        # Only where the run begins, saves and ends: never with losses and times that are not those of
+        # the latest checkpoint, and the last model trained is known by the time of this file.
         run = msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n"
         checkpoint.replace_file(self.directory / "run.json", run)
 
@@ -181,7 +183,7 @@ class Trainer:
             self.state = jax.tree.map(jnp.asarray, state)
             self._saved_step = step
         else:
-            self.run.loss_sum, self.run.loss_steps = 0.0, 0
+            self.run.loss_sum, self.run.loss_steps, self.run.elapsed_s = 0.0, 0, 0.0
         self._trim_metrics(step)
         return step
 
@@ -203,6 +205,7 @@ class Trainer:
                 checkpoint.save(self.directory, "best", step, self.state["params"])
             checkpoint.save(self.directory, "latest", step, self.state)
             self._saved_step = step
+        self.run.elapsed_s = self._elapsed_s()
         self._write_run()
 
     def train(
@@ -213,13 +216,14 @@ class Trainer:
     ) -> Iterator[Metrics]:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
 
-        Where the run has minutes, a few timed steps decide how many fit, and that number is kept.
+        Where the run has minutes, a few timed steps decide how many fit from here on; that number is kept.
         `tick` is called about twice a second. Raises CharreplError if the loss is no longer a number or a
         checkpoint cannot be written.
         """
-        self._begin()
+        started = time.monotonic()
+        self._began = started - self.run.elapsed_s
         timing = not self.run.total_steps
-        total = self.run.total_steps or _UNDECIDED
+        total = self.run.total_steps or UNDECIDED
         began_at = step = int(self.state["step"])
         mark, mark_step = time.monotonic(), step
         last_tick = first = 0.0
@@ -234,10 +238,9 @@ class Trainer:
             if timing and step == began_at + 2:
                 first = now  # the first step was compiled: the clock starts after it
             if timing and step == began_at + 2 + _TIMED_STEPS:
-                left = (self.run.minutes or 0) * 60 * (1 - _RESERVED) - (now - self._began)
+                left = (self.run.minutes or 0) * 60 * (1 - _RESERVED) - (now - started)
                 total = step + max(1, int(left * _TIMED_STEPS / (now - first)))
                 self.run.total_steps, timing = total, False
-                self._write_run()
             if now - last_tick > 0.5 and loss is not None:
                 each = (now - mark) / (step - mark_step)
                 tick(Tick(step, total, loss, self._characters(1 / each), (total - step) * each))
@@ -250,14 +253,10 @@ class Trainer:
             mark, mark_step = time.monotonic(), step
         if ahead is not None:
             self._count(ahead, step)
-        self._end()
         self.save()
 
-    def _begin(self) -> None:
-        self._began = time.monotonic() - self.run.elapsed_s
-
-    def _end(self) -> None:
-        self.run.elapsed_s = round(time.monotonic() - self._began, 2)
+    def _elapsed_s(self) -> float:
+        return round(time.monotonic() - self._began, 2)
 
     def _count(self, measured: dict[str, jax.Array], step: int) -> float:
         """The loss of a step, once it is computed, added to those since the last line of metrics."""
@@ -305,12 +304,16 @@ class Trainer:
             loss=loss,
             accuracy=float(measured["accuracy"]),
             learning_rate=float(measured["learning_rate"]),
-            elapsed_s=round(now - self._began, 2),
+            elapsed_s=self._elapsed_s(),
             characters_per_s=round(self._characters(step - mark_step) / (now - mark), 1),
         )
-        if self._evaluates(step, total):
+        evaluates = self._evaluates(step, total)
+        if evaluates:
             self._evaluate(metrics, step)
+        # Before the checkpoint: a line too many is dropped when resuming, one too few would be missing.
         self._log(metrics)
+        if evaluates:
+            self.save()
         return metrics
 
     def _due(self, step: int, total: int) -> bool:
@@ -349,7 +352,6 @@ class Trainer:
                 temperature=0.0 if self.config.training.sample_epochs else 0.8,
                 seed=step,
             )
-        self.save()
 
     def _log(self, record: msgspec.Struct | dict[str, Any]) -> None:
         path = self.directory / "metrics.jsonl"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from charrepl_train.loop import Metrics, Tick
+from charrepl.safe import printable
+from charrepl_train.loop import UNDECIDED, Metrics, Tick
 
 _REVEALED = 12  # characters of the sample that appear at each tick
 
@@ -35,11 +35,6 @@ def line(metrics: Metrics) -> str:
         parts.append(f"dev loss {metrics.dev_loss:.4f}")
     parts += [f"learning rate {metrics.learning_rate:.3g}", f"{metrics.characters_per_s:,.0f} characters/s"]
     return "  ".join(parts)
-
-
-def _harmless(text: str) -> str:
-    """`text` without what a terminal would obey: a corpus may hold escape sequences."""
-    return "".join("�" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text)
 
 
 class Reporter:
@@ -75,13 +70,12 @@ class Reporter:
         self._console.print(line(metrics), soft_wrap=True)
         self._dev_loss = metrics.dev_loss if metrics.dev_loss is not None else self._dev_loss
         if metrics.sample is not None:
-            self._sample, self._shown = _harmless(metrics.sample), 0
+            self._sample, self._shown = printable(metrics.sample), 0  # a corpus may hold escape sequences
             if not self._console.is_terminal:
                 self._console.print(Text(self._sample + "\n"), soft_wrap=True)
 
     def _draw(self, tick: Tick) -> RenderableType:
-        # Until --minutes has become a number of steps there is nothing to divide by.
-        decided = tick.total < 2**30
+        decided = tick.total < UNDECIDED
         grid = Table.grid(padding=(0, 2))
         grid.add_row(
             ProgressBar(total=tick.total if decided else None, completed=tick.step, width=24),

@@ -1,0 +1,107 @@
+"""Finding models: what a name means, and what a broken or unfinished model may not do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from charrepl import models
+from charrepl.errors import CharreplError
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Makes the files of a model by which it is found."""
+    monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("CHARREPL_CONFIG_DIR", str(tmp_path))
+
+    def make(name: str, *, finished: bool = True, config: str = "", trained_at: float = 0.0) -> Path:
+        directory = tmp_path / "models" / name
+        (directory / "checkpoints").mkdir(parents=True)
+        (directory / "config.toml").write_text(config)
+        (directory / "vocab.json").write_text('{"characters": ["a", "b"]}')
+        (directory / "run.json").touch()
+        os.utime(directory / "run.json", (trained_at, trained_at))
+        if finished:
+            (directory / "checkpoints" / "best-00000001").mkdir()
+        return directory
+
+    return make
+
+
+def test_the_default_is_the_last_one_trained_else_the_bundled_one(make: Make) -> None:
+    assert models.default() == models.bundled_dir()
+    newer = make("newer", trained_at=2e9)
+    make("older", trained_at=1e9)
+    make("unfinished", trained_at=3e9, finished=False)
+    assert models.default() == models.find() == newer
+
+
+def test_an_unfinished_model_does_not_hide_the_bundled_one(make: Make) -> None:
+    make(models.BUNDLED, finished=False)
+    assert models.find(models.BUNDLED) == models.bundled_dir()
+
+
+def test_a_finished_model_hides_the_bundled_one(make: Make) -> None:
+    own = make(models.BUNDLED)
+    assert models.find(models.BUNDLED) == own
+    assert models.installed() == [own]
+
+
+def test_an_unfinished_model_is_said_to_be_that(make: Make) -> None:
+    make("lamp", finished=False)
+    with pytest.raises(CharreplError, match="lamp has no checkpoint yet: let its training reach"):
+        models.find("lamp")
+
+
+@pytest.mark.parametrize("name", ["nobody", "漢" * 100])
+def test_a_name_nobody_has_is_answered_with_those_there_are(make: Make, name: str) -> None:
+    make("lamp")
+    with pytest.raises(CharreplError, match="choose one of lamp, shakespeare"):
+        models.find(name)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "x\n", "-x", "x" * 101])
+def test_what_is_no_name_is_refused(name: str) -> None:
+    with pytest.raises(CharreplError, match="cannot be a model's name"):
+        models.check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [("", (3, 512)), ("[model]\nlayers = 1", (1, 512)), ("[model]\nhidden_size = 8", (3, 8))],
+)
+def test_what_a_configuration_leaves_out_is_as_in_training(
+    make: Make, config: str, shape: tuple[int, int]
+) -> None:
+    found = models.info(make("lamp", config=config))
+    assert (found.layers, found.hidden_size, found.characters) == (*shape, 2)
+
+
+@pytest.mark.parametrize(
+    "config", ["model = 3", '[model]\nlayers = "two"', "[model]\nlayers = true", "[model\n", "\x00"]
+)
+def test_a_broken_model_is_a_charrepl_error(make: Make, config: str) -> None:
+    with pytest.raises(CharreplError, match=r"lamp is not a charrepl model .*: train it again"):
+        models.info(make("lamp", config=config))
+
+
+@pytest.mark.parametrize("vocabulary", ["", "[]", "{}", '{"characters": 3}', "\udcff", "[" * 100_000])
+def test_a_broken_vocabulary_is_a_charrepl_error(make: Make, vocabulary: str) -> None:
+    directory = make("lamp")
+    (directory / "vocab.json").write_bytes(vocabulary.encode("utf-8", "surrogateescape"))
+    with pytest.raises(CharreplError, match="lamp is not a charrepl model"):
+        models.info(directory)
+
+
+def test_the_model_is_the_one_asked_for_else_the_one_configured(make: Make, tmp_path: Path) -> None:
+    assert models.chosen() == ""
+    (tmp_path / "config.toml").write_text('model = "tiny"')
+    assert models.chosen() == "tiny"
+    assert models.chosen("lamp") == "lamp"
+    assert models.chosen("./lamp") == str(Path.cwd() / "lamp")
