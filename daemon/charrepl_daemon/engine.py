@@ -32,52 +32,14 @@ from charrepl_daemon.sessions import (
     Node,
     Plan,
 )
+from charrepl_daemon.writing import NEVER, Writing
 from charrepl_train import checkpoint
 from charrepl_train import model as model_module
 
 log = logging.getLogger(__name__)
 
 BATCHES = (1, 8)  # rows a program takes; more writers at once are served in turn
-_NEVER = -np.inf
 _SENTENCE_ENDS = ".!?。！？…\n"
-
-
-class Writing:
-    """A ghost or a passage being written: what it continues, how, and how far it has come."""
-
-    def __init__(
-        self,
-        *,
-        session: Hashable,
-        tokens: Sequence[int],
-        position: int,
-        max_chars: int,
-        decoding: Decoding,
-        ends: NDArray[np.bool_],
-        least: float = _NEVER,
-        rank: int = -1,
-        own_slot: int = ZERO_SLOT,
-    ) -> None:
-        self.session = session
-        self.tokens = list(tokens)  # of the window: the implicit newline, the text, what was written
-        self.position = position  # in the whole text, of the next character
-        self.left = max_chars
-        self.decoding = decoding
-        self.ends = ends
-        self.least = least
-        self.rank = rank
-        self.own_slot = own_slot  # holds its carry where it is not cached by text
-        self.text = ""
-        self.log_probs: list[float] = []
-        self.joint = 0.0
-        self.seen = False
-        self.done = False
-        self.store = 0  # in which of the engine's stores `own_slot` was written
-
-    @property
-    def begun(self) -> bool:
-        """Whether anything was written yet."""
-        return bool(self.text)
 
 
 class Engine:
@@ -184,7 +146,7 @@ class Engine:
                 # Alternatives differ in their first character, and each goes on as is likeliest.
                 decoding=decoding if rank < 0 else Decoding(),
                 ends=self._ends[stop],
-                least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else _NEVER,
+                least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else NEVER,
                 rank=rank,
                 own_slot=own_slot,
             )
@@ -343,7 +305,7 @@ class Engine:
             top_k=full(0, np.int32),
             top_p=full(1, np.float32),
             rank=full(-1, np.int32),
-            least=full(_NEVER, np.float32),
+            least=full(NEVER, np.float32),
             joint=full(0, np.float32),
             seen=full(False, np.bool_),
             ends=full(False, np.bool_, len(self.vocabulary)),

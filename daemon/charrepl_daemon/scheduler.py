@@ -17,9 +17,10 @@ from typing import Any
 
 from charrepl import protocol
 from charrepl.errors import CharreplError, reason
-from charrepl_daemon.engine import Engine, Writing
+from charrepl_daemon.engine import Engine
 from charrepl_daemon.library import Library
 from charrepl_daemon.programs import SCORED
+from charrepl_daemon.writing import Writing
 
 log = logging.getLogger(__name__)
 
