@@ -83,9 +83,9 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], Running]
     Raises CharreplError with the daemon's own reason if it does not get ready.
     """
     paths.private_dir(paths.runtime_dir())
-    found = running()
-    if found is not None:
-        return "running", _settled(found)
+    settled = _settled()
+    if settled is not None:
+        return "running", settled
     read_end, write_end = os.pipe()
     command = [sys.executable, "-m", "charrepl_daemon", "start", "--foreground", *arguments]
     output = _open_log()
@@ -116,26 +116,29 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], Running]
     if not said:
         code = child.wait()
         raise CharreplError(f"the daemon ended with status {code} before it was ready: {_see_log()}")
-    found = running()
-    if found is not None:  # another start was faster
-        return "running", _settled(found)
+    settled = _settled()
+    if settled is not None:  # another start was faster
+        return "running", settled
     raise CharreplError(said)
 
 
-def _settled(found: Running) -> Running:
-    """`found`, once it answers: two starts at once both report the daemon that won, ready."""
-    from charrepl.client import Client
+def _settled() -> Running | None:
+    """The daemon that runs already, once it answers; None if none does, or it ends meanwhile.
 
+    So two starts at once both report the one that won, ready. Raises CharreplError if it hangs.
+    """
     deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
+    while (found := running()) is not None:
+        from charrepl.client import Client  # zmq: only where there is something to ask
+
         with contextlib.suppress(CharreplError), Client(autostart=False) as client:
             status = client.status()
             if status["ready"]:
                 return Running(status["pid"], status["endpoint"])
-        if not _locked():
-            raise CharreplError(f"the daemon that was starting has gone: {_see_log()}")
+        if time.monotonic() > deadline:
+            raise CharreplError(f"the daemon (pid {found.pid}) runs but does not answer: {_see_log()}")
         time.sleep(0.05)  # it is a process of somebody else's: there is no event to wait for
-    raise CharreplError(f"the daemon (pid {found.pid}) holds its lock but does not answer: {_see_log()}")
+    return None
 
 
 def _see_log() -> str:

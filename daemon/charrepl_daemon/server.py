@@ -96,6 +96,8 @@ class Server:
             await stopping
             await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
             self._refuse_the_rest()
+            # Before any connection goes, so that whoever loses one sees that it was no accident.
+            Path(self._endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
             # The last replies are on their way, but ZeroMQ has a client with IMMEDIATE set drop what
             # it has not read yet when its connection goes.
             await asyncio.sleep(_GRACE_S)
