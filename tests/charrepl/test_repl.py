@@ -389,8 +389,7 @@ def test_a_ghost_of_several_lines_is_drawn_below_and_leaves_nothing_behind(live:
     )
     with live.repl() as screen:
         screen.wait_for(shows("first\nsecond"))
-        assert screen.lines[:3] == [">", "  first", "  second"]
-        assert screen.cursor == (2, 0)
+        screen.wait_for(lambda s: s.lines[:3] == [">", "  first", "  second"] and s.cursor == (2, 0))
         screen.type("x")
         screen.wait_for(lambda s: "second" not in s.text)
 
@@ -400,8 +399,7 @@ def test_a_long_wide_ghost_wraps_within_the_screen_and_is_cut_with_a_mark(live: 
     live.daemon.script = lambda request: iter([answer(request, "日本語" * 40)])
     with live.repl(columns=columns, rows=6, ready="…") as screen:
         # pyte keeps an empty cell behind each wide character
-        assert re.fullmatch(r"[日本語\n]+…", screen.ghost)
-        assert screen.cursor == (2, 0)
+        screen.wait_for(lambda s: re.fullmatch(r"[日本語\n]+…", s.ghost) and s.cursor == (2, 0))
 
 
 def test_a_resize_leaves_nothing_of_the_ghost_behind(live: Bench) -> None:
@@ -411,8 +409,7 @@ def test_a_resize_leaves_nothing_of_the_ghost_behind(live: Bench) -> None:
         for columns in (60, 100, 30):
             screen.resize(columns, 20)
             screen.type("\x0c")  # redraws
-            screen.wait_for(shows("Is the day so young?↵"))
-            assert screen.text.count("young") == 1
+            screen.wait_for(lambda s: s.ghost == "Is the day so young?↵" and s.text.count("young") == 1)
 
 
 def test_vi_mode_has_the_ghost_in_insert_mode_only(live: Bench) -> None:
