@@ -11,6 +11,7 @@ import click
 from charrepl import __version__
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
+from charrepl.options import FloatRange
 
 model_option = click.option("--model", metavar="NAME|DIR", default="", help="A model, by name or directory.")
 endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
@@ -18,16 +19,6 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
 _BITS = 1 / 0.6931471805599453  # per nat
-
-
-class _FloatRange(click.FloatRange):
-    """A range that nan, which is neither below nor above it, is outside of."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if number != number:
-            self.fail(f"{value!r} is not a number.", param, ctx)
-        return number
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -51,10 +42,13 @@ def main(context: click.Context, model: str, endpoint: str | None, vi: bool, deb
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         context.invoke(complete, text=None, model=model, endpoint=endpoint, debug=debug)
         return
-    from charrepl import repl  # nothing else needs prompt_toolkit
+    from charrepl.prompt import drawn_early
 
-    # Left early: closing a terminal application is done by now, and unloading modules takes time.
-    context.exit(repl.run(model=model, endpoint=endpoint, vi=vi))
+    with drawn_early() as give_back:
+        from charrepl import repl  # takes most of the time until there is a prompt, and nothing else needs it
+
+        code = repl.run(model=model, endpoint=endpoint, vi=vi, take_terminal=give_back)
+    context.exit(code)
 
 
 def _hand_on(context: click.Context, name: str) -> None:
@@ -86,9 +80,9 @@ def _read_input(file: Path | None) -> str:
 @main.command()
 @click.argument("text", required=False)
 @click.option("--chars", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="How many.")
-@click.option("--temperature", type=_FloatRange(0, 10), default=0.8, show_default=True, help="0 is greedy.")
+@click.option("--temperature", type=FloatRange(0, 10), default=0.8, show_default=True, help="0 is greedy.")
 @click.option("--top-k", type=click.IntRange(0, 65_536), default=0, help="Choose among the K likeliest.")
-@click.option("--top-p", type=_FloatRange(0, 1, min_open=True), default=1.0, help="Choose within this mass.")
+@click.option("--top-p", type=FloatRange(0, 1, min_open=True), default=1.0, help="Choose within this mass.")
 @click.option("--greedy", is_flag=True, help="Always take the likeliest, as --temperature 0.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed gives the same text.")
 @model_option

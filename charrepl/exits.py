@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
@@ -24,6 +25,8 @@ def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if sys.stdout is None:  # closed, as by `>&-`: nobody reads, as with /dev/null
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (kept to the end)
         try:
             return command(*args, **kwargs)
         except (KeyboardInterrupt, EOFError):

@@ -7,6 +7,8 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 
 from charrepl.errors import reason
@@ -33,9 +35,12 @@ class LineHistory(FileHistory):
                 entered = self._loaded_strings  # meanwhile; the file may hold them already
                 self._loaded_strings = earlier if earlier[: len(entered)] == entered else entered + earlier
                 self._loaded = True
-        # From here on without a pause, so that Up finds a line that was just entered.
         for line in list(self._loaded_strings):
             yield line
+
+    def known(self) -> list[str] | None:
+        """The lines, oldest first, once the file is read."""
+        return self.get_strings() if self._loaded else None
 
     def load_history_strings(self) -> Iterable[str]:
         try:
@@ -67,3 +72,26 @@ class LineHistory(FileHistory):
         if self._usable:
             self._usable = False
             self._warn(f"history is not kept: {error.filename or self._place()}: {reason(error)}")
+
+
+class LineBuffer(Buffer):
+    """A buffer that has its history again as soon as it is reset.
+
+    The base class gets it back with the next paint, so that Up, close upon Enter, would find nothing.
+    """
+
+    history: LineHistory
+
+    def reset(self, document: Document | None = None, append_to_history: bool = False) -> None:
+        super().reset(document, append_to_history)
+        earlier = self.history.known()
+        self._filled = earlier is not None
+        if earlier:
+            at = self.cursor_position
+            self._working_lines.extendleft(reversed(earlier))
+            self.working_index = len(earlier)
+            self.cursor_position = at
+
+    def load_history_if_not_yet_loaded(self) -> None:
+        if not self._filled:
+            super().load_history_if_not_yet_loaded()

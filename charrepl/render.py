@@ -16,12 +16,12 @@ from prompt_toolkit.layout.controls import BufferControl, UIContent
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
+from charrepl.prompt import PROMPT
 from charrepl.safe import visible
 
 if TYPE_CHECKING:
     from charrepl.session import Session
 
-PROMPT = "> "
 INDENT = " " * len(PROMPT)
 # Stands for a newline that accepting the ghost would add and that nothing else would show.
 NEWLINE_MARK = "↵"

@@ -25,7 +25,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from charrepl import paths, settings
 from charrepl.errors import reason
-from charrepl.history import LineHistory
+from charrepl.history import LineBuffer, LineHistory
 from charrepl.keys import bindings
 from charrepl.layout import layout
 from charrepl.render import INDENT, committed, style, toolbar
@@ -44,11 +44,13 @@ def run(
     endpoint: str | None = None,
     vi: bool = False,
     temperature: float = 0.0,
+    take_terminal: Callable[[], None] = lambda: None,
     input: Input | None = None,  # noqa: A002  (prompt_toolkit's own name for it)
     output: Output | None = None,
 ) -> int:
     """Runs the REPL until the user quits, and returns the exit code.
 
+    `take_terminal` is called just before the terminal is set up and drawn on.
     Raises CharreplError if the configuration is wrong.
     """
     chosen = settings.load(paths.config_file())
@@ -65,7 +67,7 @@ def run(
         keyboard=input,
         output=output,
     )
-    asyncio.run(repl.run())
+    asyncio.run(repl.run(take_terminal))
     return 0
 
 
@@ -87,7 +89,7 @@ class Repl:
         self._endpoint = endpoint
         self._tasks: set[asyncio.Task[None]] = set()
         history = LineHistory(lambda: paths.data_dir() / "history", warn=session.tell)
-        self._buffer = Buffer(name=DEFAULT_BUFFER, history=history, enable_history_search=True)
+        self._buffer = LineBuffer(name=DEFAULT_BUFFER, history=history, enable_history_search=True)
         self._buffer.on_text_changed += self._text_changed
         self._buffer.on_cursor_position_changed += lambda _: self._sync()
         if output is None:
@@ -112,14 +114,15 @@ class Repl:
         # Esc waits once in the parser, for the rest of a cursor key, and once more for an Alt key.
         self.app.ttimeoutlen = self.app.timeoutlen = escape_timeout_ms / 2000
 
-    async def run(self) -> None:
-        """Lets the user type until they quit."""
+    async def run(self, take_terminal: Callable[[], None]) -> None:
+        """Lets the user type until they quit. `take_terminal` is called before the terminal is touched."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._defect)
         for signum in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(signum, self.quit)  # leaves the terminal as it was
         self.app.after_render += self._first_painted
         self._sync()
+        take_terminal()
         try:
             await self.app.run_async(set_exception_handler=False)
         except EOFError:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.textbook import as_float64, cell
+
 if TYPE_CHECKING:
     from charrepl_train.loop import Trainer
 
@@ -28,24 +30,17 @@ def corpus() -> Path:
 
 def textbook_lstm(params: dict[str, Any], tokens: Any) -> tuple[np.ndarray, np.ndarray]:
     """The carry [batch, layers, 2, hidden] and logits [batch, time, vocabulary], plainly, in float64."""
-
-    def sigmoid(x: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-x))
-
     tokens = np.asarray(tokens)
+    params = as_float64(params)
     layers = [params["layers"][str(n)] for n in range(len(params["layers"]))]
-    weights = [{name: np.asarray(w, np.float64) for name, w in layer.items()} for layer in layers]
-    output = {name: np.asarray(w, np.float64) for name, w in params["output"].items()}
+    output = params["output"]
     batch, time = tokens.shape
-    carry = np.zeros((batch, len(layers), 2, len(weights[0]["w_hh"])))
+    carry = np.zeros((batch, len(layers), 2, len(layers[0]["w_hh"])))
     logits = np.zeros((batch, time, len(output["b"])))
     for t in range(time):
-        x = np.eye(len(weights[0]["w_ih"]))[tokens[:, t]]
-        for n, w in enumerate(weights):
-            h, c = carry[:, n, 0], carry[:, n, 1]
-            i, f, o, g = np.split(x @ w["w_ih"] + h @ w["w_hh"] + w["b"], 4, axis=-1)
-            c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-            x = sigmoid(o) * np.tanh(c)
+        x = np.eye(len(layers[0]["w_ih"]))[tokens[:, t]]
+        for n, weights in enumerate(layers):
+            x, c = cell(weights, x, carry[:, n, 0], carry[:, n, 1])
             carry[:, n] = np.stack([x, c], axis=1)
         logits[:, t] = x @ output["w"] + output["b"]
     return carry, logits

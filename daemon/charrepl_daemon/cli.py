@@ -10,6 +10,7 @@ import click
 from charrepl import __version__, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
+from charrepl.options import AMOUNT
 
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -24,17 +25,11 @@ def main() -> None:
     """
 
 
-def _positive(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 < value < 1e9:  # a range of click's lets nan through
-        raise click.BadParameter(f"{value} is not above 0.")
-    return value
-
-
 def _serving(command: Any) -> Any:
     """The options of what is started, shared by `start` and `restart`."""
     for option in (
         click.option("--model", metavar="NAME|DIR", default="", help="The model to have ready."),
-        click.option("--idle-minutes", type=float, callback=_positive, help="Leave after so long unused."),
+        click.option("--idle-minutes", type=AMOUNT, help="Leave after so long unused."),
         click.option("--cache-mb", type=click.IntRange(4, 65_536), default=256, show_default=True,
                      help="Memory for carries, a model."),
         click.option("--max-models", type=click.IntRange(1, 64), default=4, show_default=True,

@@ -1,11 +1,13 @@
 """How long after its start `charrepl` has drawn its prompt, in a real terminal: `make bench`.
 
-Prints the median and the minimum of ten starts, beside the interpreter's own start and the import
-of prompt_toolkit, which no prompt of that library can do without.
+Prints the median and the minimum of ten starts: until the prompt is there (keys typed from then on
+wait unseen) and until the whole frame is (they are shown). Beside them the interpreter's own start
+and the import of prompt_toolkit, which no whole frame can do without.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import pty
 import select
@@ -18,22 +20,23 @@ import time
 from collections.abc import Callable
 
 STARTS = 10
+TOOLBAR = b"connecting"  # the last that the first frame draws
 BARE = [sys.executable, "-c", "pass"]
 TOOLKIT = [sys.executable, "-c", "import prompt_toolkit.application"]
 # An endpoint of its own, so that it starts no daemon, whose start would be timed with the next one.
 CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()", "--endpoint", "ipc:///nowhere"]
 
 
-def until_prompt(command: list[str]) -> float:
-    """Seconds from the start of a command to the prompt on its terminal."""
+def until_seen(what: bytes, command: list[str]) -> float:
+    """Seconds from the start of a command until it has written `what` to its terminal."""
     began = time.perf_counter()
     pid, terminal = pty.fork()
     if not pid:
         os.execv(command[0], command)
     seen = b""
-    while b"m>" not in seen:  # bold, then the prompt
+    while what not in seen:
         if not select.select([terminal], [], [], 20)[0]:
-            raise SystemExit(f"no prompt: {seen!r}")
+            raise SystemExit(f"no {what!r}: {seen!r}")
         seen += os.read(terminal, 65_536)
     took = time.perf_counter() - began
     os.kill(pid, signal.SIGKILL)
@@ -58,7 +61,8 @@ def main() -> None:
         rows: list[tuple[str, Callable[[list[str]], float], list[str]]] = [
             ("bare interpreter", until_exit, BARE),
             ("import prompt_toolkit", until_exit, TOOLKIT),
-            ("charrepl, prompt drawn", until_prompt, CHARREPL),
+            ("charrepl, prompt drawn", functools.partial(until_seen, b"m>"), CHARREPL),  # after "bold"
+            ("charrepl, frame drawn", functools.partial(until_seen, TOOLBAR), CHARREPL),
         ]
         times: dict[str, list[float]] = {name: [] for name, _, _ in rows}
         for _ in range(STARTS + 1):  # in turn, so that a slow moment touches all; the first warms up

@@ -140,6 +140,11 @@ class Screen:
         return self._screen.cursor.x, self._screen.cursor.y
 
     @property
+    def attributes(self) -> list[object]:
+        """Of the terminal, as termios has them."""
+        return list(termios.tcgetattr(self._fd))
+
+    @property
     def before_cursor(self) -> str:
         """The row of the cursor up to it, without the prompt."""
         x, y = self.cursor

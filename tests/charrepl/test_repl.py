@@ -61,6 +61,19 @@ def live(bench: Bench) -> Iterator[Bench]:
         yield bench
 
 
+# Runs the command as installed, but importing prompt_toolkit waits for a line in a fifo.
+HELD_UP = """
+import importlib.abc, sys
+class Wait(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "prompt_toolkit":
+            open(sys.argv[1]).read()
+sys.meta_path.insert(0, Wait())
+from charrepl.cli import main
+main(sys.argv[2:])
+"""
+
+
 def shows(ghost: str) -> Callable[[Screen], bool]:
     return lambda screen: screen.ghost == ghost
 
@@ -74,6 +87,50 @@ def test_neither_jax_nor_the_wire_is_imported_before_the_first_paint() -> None:
     code = f"import charrepl.repl, sys; sys.exit(sorted({late} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stderr.strip() in ("", "[]"), found.stderr
+
+
+def test_the_prompt_is_there_before_what_takes_long_to_import_and_no_key_is_lost(live: Bench) -> None:
+    gate = live.place / "gate"
+    os.mkfifo(gate)
+    command = [sys.executable, "-c", HELD_UP, str(gate), "--endpoint", live.daemon.endpoint]
+    with Screen(command, env=live.env) as screen:
+        before = screen.attributes
+        screen.wait_for(lambda s: s.lines == [">"] and s.cursor == (2, 0))
+        screen.type("RO" + ESC + "x\rhello")
+        assert screen.lines == [">"]
+        gate.write_text("go on")
+        screen.wait_for(lambda s: s.before_cursor == "hello" and "> RO" in s.text).type(CTRL_C + CTRL_D)
+        assert screen.wait_for_exit() == 0
+        assert screen.attributes == before
+
+
+@pytest.mark.parametrize("config", ["", 'modle = "tiny"'])
+def test_an_early_prompt_leaves_nothing_behind(live: Bench, config: str) -> None:
+    (live.place / "config").mkdir()
+    (live.place / "config" / "config.toml").write_text(config)
+    gate = live.place / "gate"
+    os.mkfifo(gate)
+    with Screen([sys.executable, "-c", HELD_UP, str(gate)], env=live.env) as screen:
+        before = screen.attributes
+        screen.wait_for(lambda s: s.cursor == (2, 0))
+        if config:
+            gate.write_text("go on")
+        else:
+            screen.type(CTRL_C)
+        assert screen.wait_for_exit() == (1 if config else 130)
+        assert screen.attributes == before
+        assert not screen.text.startswith(">")
+        assert ("unknown setting modle" in screen.text) == bool(config)
+
+
+def test_a_dumb_terminal_gets_no_early_prompt(live: Bench) -> None:
+    live.env["TERM"] = "dumb"
+    gate = live.place / "gate"
+    os.mkfifo(gate)
+    with Screen([sys.executable, "-c", HELD_UP, str(gate)], env=live.env) as screen:
+        gate.write_text("go on")
+        screen.wait_for(lambda s: s.written)
+        assert not screen.written.startswith(b"\x1b[0;1m> ")
 
 
 @pytest.mark.parametrize("key", ["\t", RIGHT, END, CTRL_E, CTRL_F])
@@ -439,6 +496,12 @@ def test_a_history_that_cannot_be_kept_is_one_line_and_no_hindrance(live: Bench)
         screen.type("hello\r")
         screen.wait_for("> hello").type(UP)
         screen.wait_for(typed("hello"))
+
+
+def test_up_right_after_enter_finds_the_line_even_in_the_same_read(live: Bench) -> None:
+    with live.repl() as screen:
+        screen.type("first\rsecond\r" + UP + UP + "!")
+        screen.wait_for(typed("first!"))
 
 
 def test_no_color_keeps_the_ghost_apart_from_the_text(live: Bench) -> None:

@@ -133,6 +133,23 @@ def start_daemon() -> Callable[[], Command]:
     return start
 
 
+@pytest.fixture(scope="module")
+def shared_home(
+    tmp_path_factory: pytest.TempPathFactory,
+    model_dir: Path,
+    places: Callable[[Path, Path], contextlib.AbstractContextManager[Path]],
+) -> Iterator[Path]:
+    """Places of its own for all tests of a file."""
+    with places(tmp_path_factory.mktemp("home"), model_dir) as home:
+        yield home
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(shared_home: Path, start_daemon: Callable[[], Command]) -> Command:
+    """One daemon for all tests of a file: none of them may harm the ones after it."""
+    return start_daemon()
+
+
 @pytest.fixture
 def daemon(home: Path, start_daemon: Callable[[], Command]) -> Command:
     """A running daemon; returns its command."""

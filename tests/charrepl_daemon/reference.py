@@ -8,6 +8,7 @@ import numpy as np
 
 from charrepl.window import window_start
 from charrepl_train import checkpoint
+from tests.textbook import as_float64, cell
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
 
@@ -18,7 +19,7 @@ class Reference:
     def __init__(self, directory: Path) -> None:
         loaded = checkpoint.load_model(directory)
         self.vocabulary = loaded.vocabulary
-        self.params = _as_float64(loaded.params)
+        self.params = as_float64(loaded.params)
 
     def start(self) -> list[tuple[np.ndarray, np.ndarray]]:
         size = len(self.params["layers"]["0"]["w_hh"])
@@ -29,9 +30,7 @@ class Reference:
         x[token] = 1
         for name in sorted(self.params["layers"], key=int):
             layer, (h, c) = self.params["layers"][name], carry[int(name)]
-            i, f, o, g = np.split(x @ layer["w_ih"] + h @ layer["w_hh"] + layer["b"], 4)
-            c = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
-            x = _sigmoid(o) * np.tanh(c)
+            x, c = cell(layer, x, h, c)
             after.append((x, c))
         return after
 
@@ -45,16 +44,6 @@ class Reference:
         for token in self.vocabulary.encode("\n" + text[window_start(len(text)) :]):
             carry = self.step(carry, token)
         return carry
-
-
-def _as_float64(tree):
-    if isinstance(tree, dict):
-        return {name: _as_float64(value) for name, value in tree.items()}
-    return np.asarray(tree, np.float64)
-
-
-def _sigmoid(x):
-    return 1 / (1 + np.exp(-x))
 
 
 def greedy_difference(reference, text, written):

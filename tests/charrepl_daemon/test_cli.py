@@ -11,40 +11,29 @@ import pytest
 CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory, model_dir, places):
-    with places(tmp_path_factory.mktemp("home"), model_dir) as home:
-        yield home
-
-
-@pytest.fixture(scope="module")
-def daemon(home, start_daemon):
-    return start_daemon()
-
-
 def charrepl(*arguments: str, stdin: str | bytes = "") -> subprocess.CompletedProcess[bytes]:
     data = stdin.encode() if isinstance(stdin, str) else stdin
     return subprocess.run([*CHARREPL, *arguments], input=data, capture_output=True, timeout=120, check=False)
 
 
-def test_complete_prints_the_continuation_only(daemon):
+def test_complete_prints_the_continuation_only(shared_daemon):
     done = charrepl("complete", "every cup is wa", "--chars", "4", "--greedy")
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == b"rm, \n" or done.stdout == b"rm.\n\n"
 
 
-def test_complete_reads_standard_input(daemon):
+def test_complete_reads_standard_input(shared_daemon):
     by_pipe = charrepl("complete", "--chars", "9", "--greedy", stdin="every cup is wa")
     assert by_pipe.stdout == charrepl("complete", "every cup is wa", "--chars", "9", "--greedy").stdout
 
 
-def test_without_a_terminal_charrepl_completes_standard_input(daemon):
+def test_without_a_terminal_charrepl_completes_standard_input(shared_daemon):
     done = charrepl(stdin="every cup")
     assert done.returncode == 0
     assert len(done.stdout.decode()) == 201
 
 
-def test_a_seed_makes_it_repeatable_and_no_seed_does_not(daemon):
+def test_a_seed_makes_it_repeatable_and_no_seed_does_not(shared_daemon):
     seeded = [charrepl("complete", "x", "--temperature", "2", "--seed", "3").stdout for _ in range(2)]
     free = [charrepl("complete", "x", "--temperature", "2").stdout for _ in range(2)]
     assert seeded[0] == seeded[1]
@@ -52,15 +41,15 @@ def test_a_seed_makes_it_repeatable_and_no_seed_does_not(daemon):
 
 
 @pytest.mark.parametrize("text", ["", "\n", "x" * 1_000_000, "漢字🙂", "a\x00b"])
-def test_any_text_can_be_completed(daemon, text):
+def test_any_text_can_be_completed(shared_daemon, text):
     assert charrepl("complete", "--chars", "3", stdin=text).returncode == 0
 
 
-def test_input_that_is_not_utf8_is_read_as_unknown_characters(daemon):
+def test_input_that_is_not_utf8_is_read_as_unknown_characters(shared_daemon):
     assert charrepl("complete", "--chars", "3", stdin=b"caf\xe9 \xff").returncode == 0
 
 
-def test_score_prints_bits_per_character(daemon, tmp_path):
+def test_score_prints_bits_per_character(shared_daemon, tmp_path):
     file = tmp_path / "text.txt"
     file.write_text("every cup is warm")
     done = charrepl("score", str(file))
@@ -72,7 +61,7 @@ def test_score_prints_bits_per_character(daemon, tmp_path):
     assert f"{score['bits_per_character']:.4f}".encode() in done.stdout
 
 
-def test_models_lists_them_and_marks_the_default(daemon):
+def test_models_lists_them_and_marks_the_default(shared_daemon):
     listed = charrepl("models").stdout.decode()
     assert "* kettle" in listed
     assert json.loads(charrepl("models", "--json").stdout)["default"] == "kettle"
@@ -92,7 +81,7 @@ def test_models_lists_them_and_marks_the_default(daemon):
         (("dance",), 2, "dance"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(daemon, arguments, code, says):
+def test_what_cannot_be_done_is_said_in_one_line(shared_daemon, arguments, code, says):
     done = charrepl(*arguments)
     assert (done.returncode, done.stdout) == (code, b"")
     said = done.stderr.decode()
@@ -102,7 +91,7 @@ def test_what_cannot_be_done_is_said_in_one_line(daemon, arguments, code, says):
 
 
 @pytest.mark.parametrize("command", ["complete", "score"])
-def test_the_model_may_be_named_before_the_command(daemon, command):
+def test_the_model_may_be_named_before_the_command(shared_daemon, command):
     done = charrepl("--model", "nobody", command, __file__)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"there is no model named 'nobody'" in done.stderr
@@ -111,8 +100,8 @@ def test_the_model_may_be_named_before_the_command(daemon, command):
 
 
 @pytest.mark.parametrize("command", ["complete", "score"])
-def test_the_configured_model_is_used_where_none_is_named(daemon, home, command):
-    config = home / "config" / "config.toml"
+def test_the_configured_model_is_used_where_none_is_named(shared_daemon, shared_home, command):
+    config = shared_home / "config" / "config.toml"
     config.parent.mkdir(exist_ok=True)
     config.write_text('model = "nobody"')
     try:
@@ -122,11 +111,11 @@ def test_the_configured_model_is_used_where_none_is_named(daemon, home, command)
         config.unlink()
 
 
-def test_debug_shows_the_traceback(daemon):
+def test_debug_shows_the_traceback(shared_daemon):
     assert b"Traceback" in charrepl("complete", "x", "--model", "nobody", "--debug").stderr
 
 
-def test_a_reader_that_leaves_is_no_error(daemon):
+def test_a_reader_that_leaves_is_no_error(shared_daemon):
     done = subprocess.run(
         f"{sys.executable} -c 'from charrepl.cli import main; main()' complete x --chars 3000 | head -c 5",
         shell=True,
@@ -136,3 +125,10 @@ def test_a_reader_that_leaves_is_no_error(daemon):
     )
     assert len(done.stdout) == 5
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", ["complete tea --chars 3", "complete tea --chars 3 --json", "models"])
+def test_a_closed_standard_output_is_as_good_as_none(shared_daemon, arguments):
+    command = f'exec "$0" "$@" {arguments} >&-'
+    done = subprocess.run(["sh", "-c", command, *CHARREPL], capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -46,20 +46,8 @@ class Wire:
         self.context.term()
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory, model_dir, places):
-    """One place, and one daemon in it, for all of this file: no request may harm the ones after it."""
-    with places(tmp_path_factory.mktemp("home"), model_dir) as home:
-        yield home
-
-
-@pytest.fixture(scope="module")
-def daemon(home, start_daemon):
-    return start_daemon()
-
-
 @pytest.fixture
-def wire(daemon) -> Iterator[Wire]:
+def wire(shared_daemon) -> Iterator[Wire]:
     wire = Wire()
     yield wire
     wire.close()
@@ -224,7 +212,7 @@ def test_a_client_that_vanishes_leaves_nothing_behind(wire):
         assert time.monotonic() < deadline, "abandoned passages go on"
 
 
-def test_a_slow_reader_gets_every_character_of_its_passage(daemon):
+def test_a_slow_reader_gets_every_character_of_its_passage(shared_daemon):
     with Client() as client:
         passage = client.sample("MASTER:\n", max_chars=30_000)
         text = next(passage)
@@ -263,7 +251,7 @@ def test_a_request_survives_the_wire(text, seq):
 # The sync client
 
 
-def test_the_client_completes_samples_and_scores(daemon):
+def test_the_client_completes_samples_and_scores(shared_daemon):
     with Client() as client:
         assert client.complete("every cup is wa").text.startswith("rm")
         assert len("".join(client.sample("COOK:\n", max_chars=50))) == 50
@@ -275,18 +263,18 @@ def test_the_client_completes_samples_and_scores(daemon):
         assert client.status()["requests"] > 2
 
 
-def test_the_same_seed_samples_the_same_passage(daemon):
+def test_the_same_seed_samples_the_same_passage(shared_daemon):
     with Client() as client:
         decoding = protocol.Decoding(temperature=1.0, seed=4)
         first, second = ("".join(client.sample("COOK", decoding=decoding)) for _ in range(2))
     assert first == second
 
 
-def test_a_long_text_is_sent_as_its_window(daemon):
+def test_a_long_text_is_sent_as_its_window(shared_daemon):
     with Client() as client:
         assert client.complete("every cup is warm. " * 55_000).text  # a million characters
 
 
-def test_a_model_can_be_named_by_its_directory(daemon, home):
-    with Client(model=str(home / "models" / "kettle")) as client:
+def test_a_model_can_be_named_by_its_directory(shared_daemon, shared_home):
+    with Client(model=str(shared_home / "models" / "kettle")) as client:
         assert client.complete("every").text

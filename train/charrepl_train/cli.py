@@ -18,6 +18,7 @@ import msgspec
 from charrepl import __version__, launch, models, paths
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
+from charrepl.options import AMOUNT
 from charrepl_train import config as config_module
 from charrepl_train.config import Config
 
@@ -28,12 +29,6 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from rich.console import Console
 
     from charrepl_train.loop import Trainer
-
-
-def _positive(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
-    if value is not None and not 0 < value <= 1_000_000:  # a range of click's lets nan through
-        raise click.BadParameter(f"{value} is not above 0 and at most 1,000,000.")
-    return value
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,8 +42,8 @@ def _positive(context: click.Context, parameter: click.Parameter, value: float |
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Settings of your own, in TOML."
 )
-@click.option("--epochs", type=float, callback=_positive, help="How often to read the text.")
-@click.option("--minutes", type=float, callback=_positive, help="How long to train instead.")
+@click.option("--epochs", type=AMOUNT, help="How often to read the text.")
+@click.option("--minutes", type=AMOUNT, help="How long to train instead.")
 @click.option("--resume", is_flag=True, help="Go on with a model that was interrupted, or train it further.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the model to this directory instead.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Makes a run repeatable.")

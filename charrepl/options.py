@@ -1,0 +1,21 @@
+"""What the options of our commands have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+class FloatRange(click.FloatRange):
+    """A range that nan, which is neither below nor above it, is outside of."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
+
+
+# Of minutes or of epochs: above nothing, and below what overflows where it is multiplied.
+AMOUNT = FloatRange(0, 1_000_000, min_open=True)

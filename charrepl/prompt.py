@@ -1,0 +1,67 @@
+"""The prompt, drawn by hand before the libraries that draw everything after it are imported.
+
+They take longer to import than a person takes to begin to type: so the prompt is there first, and
+the terminal does not echo the keys that arrive meanwhile. Those wait, and the REPL reads them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import termios
+from collections.abc import Callable, Iterator
+
+PROMPT = "> "
+
+
+@contextlib.contextmanager
+def drawn_early() -> Iterator[Callable[[], None]]:
+    """The prompt at the cursor, until the function given is called, at the latest at the end.
+
+    It gives the terminal back as it was, for an application to take over and to draw over the prompt.
+    Does nothing where standard input and output are no terminal that understands escape sequences.
+    """
+    terminal = _terminal()
+    if terminal is None:
+        yield lambda: None
+        return
+    before = termios.tcgetattr(terminal)
+    quiet = termios.tcgetattr(terminal)
+    # Enter stays a carriage return, as it is for the application. Ctrl-C still interrupts.
+    quiet[0] &= ~termios.ICRNL
+    quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    drawn = True
+
+    def give_back() -> None:
+        nonlocal drawn
+        if drawn:
+            drawn = False
+            _write("\r")
+            with contextlib.suppress(termios.error):  # the terminal has gone
+                termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+    termios.tcsetattr(terminal, termios.TCSANOW, quiet)
+    try:
+        _write(f"\x1b[0;1m{PROMPT}\x1b[0m")
+        yield give_back
+    finally:
+        if drawn:  # nothing has drawn over it
+            give_back()
+            _write("\x1b[K")
+
+
+def _terminal() -> int | None:
+    """The file descriptor of standard input, if a prompt can be drawn."""
+    if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+        return None
+    streams = (sys.stdin, sys.stdout)
+    if not all(stream and stream.isatty() for stream in streams):
+        return None
+    return sys.stdin.fileno()
+
+
+def _write(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
