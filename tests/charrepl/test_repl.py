@@ -61,13 +61,16 @@ def live(bench: Bench) -> Iterator[Bench]:
         yield bench
 
 
-# Runs the command as installed, but importing prompt_toolkit waits for a line in a fifo.
+# Runs the command as installed, but importing prompt_toolkit waits for a line in a fifo. Not in `open`:
+# a signal that comes just before a call that blocks does not end it.
 HELD_UP = """
-import importlib.abc, sys
+import importlib.abc, os, select, sys
 class Wait(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "prompt_toolkit":
-            open(sys.argv[1]).read()
+            gate = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+            while not select.select([gate], [], [], 0.05)[0]:
+                pass
 sys.meta_path.insert(0, Wait())
 from charrepl.cli import main
 main(sys.argv[2:])
