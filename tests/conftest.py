@@ -56,9 +56,8 @@ def reference() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 def make_trainer() -> Callable[..., Trainer]:
     """Makes a trainer in a directory; settings of the model and the training by keyword."""
     from charrepl_train import config as config_module
-    from charrepl_train import data
+    from charrepl_train.corpus import read
     from charrepl_train.loop import Run, Trainer
-    from charrepl_train.vocab import Vocabulary
 
     def make(
         directory: Path, text: str, *, layers: int = 1, hidden_size: int = 16, **training: Any
@@ -68,9 +67,11 @@ def make_trainer() -> Callable[..., Trainer]:
             model={"layers": layers, "hidden_size": hidden_size},
             training={"batch_size": 4, "sequence_length": 16, "epochs": 1.0, **training},
         )
-        vocabulary = Vocabulary.of(data.split(text, config.training).train, max_characters=100)
-        run = Run(corpus=["text.txt"], corpus_digest=data.digest(text), total_steps=0)
-        trainer = Trainer(directory, config, run, vocabulary, text)
+        file = directory.with_suffix(".txt")
+        file.write_text(text, encoding="utf-8")
+        with read([file], near=directory) as kept:
+            run = Run(corpus=[file.name], corpus_digest=kept.digest, total_steps=0)
+            trainer = Trainer(directory, config, run, kept.corpus(config.training))
         run.total_steps = max(1, round(config.training.epochs * trainer.batches.steps_per_epoch))
         trainer.write_settings()
         return trainer

@@ -50,6 +50,16 @@ def test_windows_each_start_from_a_zero_carry(length: int, trained, evaluator, p
     assert evaluator.windows(trained.state["params"], ids) == pytest.approx(plain(rows).mean(), abs=2e-6)
 
 
+def test_a_large_alphabet_is_read_in_shorter_pieces(
+    trained, evaluator, plain, corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "_LOGITS", 64 * len(trained.vocabulary) * 50)
+    ids = trained.vocabulary.encode(corpus.read_text()).astype(np.uint8)
+    rows = np.stack([ids[256 * n : 256 * n + 257] for n in range(7)])
+    assert evaluator.windows(trained.state["params"], ids) == pytest.approx(plain(rows).mean(), abs=2e-6)
+    assert evaluator.stateful(trained.state["params"], ids) == pytest.approx(plain(ids).mean(), abs=2e-6)
+
+
 def test_a_text_shorter_than_a_window_has_no_loss_in_windows(trained, evaluator) -> None:
     assert evaluator.windows(trained.state["params"], np.ones(256, np.int32)) is None
 

@@ -28,6 +28,7 @@ _BEFOREHAND = {"vocab.json", "vocab.json.new", "config.toml", "config.toml.new",
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from rich.console import Console
 
+    from charrepl_train.corpus import Text
     from charrepl_train.loop import Trainer
 
 
@@ -72,19 +73,19 @@ def main(
         raise click.UsageError("choose --epochs or --minutes, not both")
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     _check_taken(directory, resume=resume)
-    from charrepl_train import data  # numpy: only once the command line is known to be right
+    from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
 
-    text = data.read_corpus(corpus)
-    from charrepl_train import device
+    with read(corpus, near=directory) as text:
+        from charrepl_train import device
 
-    device.prepare()
-    overrides = {"epochs": epochs, "seed": seed}
-    training = {key: value for key, value in overrides.items() if value is not None}
-    if resume:
-        trainer = _resumed(directory, text, preset, config_file, training, minutes)
-    else:
-        config = _settings(preset, config_file, training, on_gpu=device.has_gpu())
-        trainer = _new(directory, config, corpus, text, minutes)
+        device.prepare()
+        overrides = {"epochs": epochs, "seed": seed}
+        training = {key: value for key, value in overrides.items() if value is not None}
+        if resume:
+            trainer = _resumed(directory, text, preset, config_file, training, minutes)
+        else:
+            config = _settings(preset, config_file, training, on_gpu=device.has_gpu())
+            trainer = _new(directory, config, corpus, text, minutes)
     _train(trainer, corpus, device=device.describe(), as_json=as_json)
 
 
@@ -129,19 +130,15 @@ def _settings(
 
 
 def _new(
-    directory: Path, config: Config, corpus: tuple[Path, ...], text: str, minutes: float | None
+    directory: Path, config: Config, files: tuple[Path, ...], text: Text, minutes: float | None
 ) -> Trainer:
-    from charrepl_train import data
     from charrepl_train.loop import Run, Trainer
-    from charrepl_train.vocab import Vocabulary
 
-    vocabulary = Vocabulary.of(
-        data.split(text, config.training).train, max_characters=config.training.max_characters
-    )
-    names = [path.name for path in corpus]
-    run = Run(corpus=names, corpus_digest=data.digest(text), total_steps=0, minutes=minutes)
+    names = [path.name for path in files]
+    run = Run(corpus=names, corpus_digest=text.digest, total_steps=0, minutes=minutes)
+    corpus = text.corpus(config.training)
     with _one_line(config, directory):
-        trainer = Trainer(directory, config, run, vocabulary, text)
+        trainer = Trainer(directory, config, run, corpus)
     run.total_steps = 0 if minutes is not None else _steps(trainer)
     trainer.write_settings()
     return trainer
@@ -149,13 +146,12 @@ def _new(
 
 def _resumed(
     directory: Path,
-    text: str,
+    text: Text,
     preset: str | None,
     config_file: Path | None,
     training: dict[str, float],
     minutes: float | None,
 ) -> Trainer:
-    from charrepl_train import data
     from charrepl_train.loop import Run, Trainer
     from charrepl_train.vocab import Vocabulary
 
@@ -166,7 +162,7 @@ def _resumed(
         raise CharreplError(
             f"{directory}/run.json is damaged ({error}): train anew under another name"
         ) from None
-    if run.corpus_digest != data.digest(text):
+    if run.corpus_digest != text.digest:
         raise CharreplError(
             f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "
             "resume with the same files, unchanged and in the same order, or choose another --name"
@@ -185,16 +181,14 @@ def _resumed(
             "--seed, or choose another --name"
         )
     vocabulary = Vocabulary.load(directory / "vocab.json")
-    expected = Vocabulary.of(
-        data.split(text, kept.training).train, max_characters=kept.training.max_characters
-    )
-    if vocabulary != expected:
+    corpus = text.corpus(kept.training)
+    if vocabulary != corpus.vocabulary:
         raise CharreplError(
             f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"
         )
     config = config_module.replace(kept, training=training)
     with _one_line(config, directory):
-        trainer = Trainer(directory, config, run, vocabulary, text)
+        trainer = Trainer(directory, config, run, corpus)
         step = trainer.resume()
     # The command that was interrupted goes on with the same steps. Another length plans them anew, and so
     # do minutes for a run that is finished: they count from here.
@@ -252,8 +246,8 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: 
     model = trainer.config.model
     console.print(
         f"Training {trainer.directory.name} on {device}: {model.layers} x {model.hidden_size}, "
-        f"{trainer.parameters:,} parameters, {len(trainer.split.train):,} characters "
-        f"of {len(trainer.vocabulary) - 1} kinds. Ctrl-C saves.",
+        f"{trainer.parameters:,} parameters, {len(trainer.corpus.train):,} characters "
+        f"of {len(trainer.vocabulary) - 1:,} kinds. Ctrl-C saves.",
         soft_wrap=True,
     )
     stopped = _StopSignal()

@@ -13,7 +13,8 @@ from charrepl_train.data import Ids, in_streams
 from charrepl_train.model import Definition, Params
 
 DEV_STREAMS = 32
-_PIECE = 256  # characters a call: bounds the memory of the activations
+_PIECE = 256  # characters a call: bounds the memory of the activations...
+_LOGITS = 2**24  # ...and so does this of the logits, where the alphabet is large
 _OVERLAP = 1024  # characters that warm a stream's carry: what the model's window guarantees too
 _WINDOW = 256  # characters, for comparison with models of that context
 
@@ -41,6 +42,7 @@ class Evaluator:
 
     def streams(self, params: Params, ids: Ids, streams: int) -> float:
         """The mean loss of a text read as equal streams, each from a zero carry."""
+        ids = ids.astype(np.int32)
         return self._total(params, self._zeros(streams), *in_streams(ids, streams)) / (len(ids) - 1)
 
     def stateful(self, params: Params, ids: Ids) -> float:
@@ -49,6 +51,7 @@ class Evaluator:
         A long text is read as streams side by side, each warmed by the 1,024 characters before it:
         60 times faster, and within 1e-4 nats of the single pass (ARCHITECTURE.md, Measures).
         """
+        ids = ids.astype(np.int32)
         streams = max(1, min(64, len(ids) // (8 * _OVERLAP)))
         inputs, targets, weights = in_streams(ids, streams)
         carry = self._zeros(streams)
@@ -65,6 +68,7 @@ class Evaluator:
         count = (len(ids) - 1) // _WINDOW
         if not count:
             return None
+        ids = ids.astype(np.int32)
         place = np.arange(count)[:, None] * _WINDOW + np.arange(_WINDOW)
         total, batch = 0.0, 64
         for first in range(0, count, batch):
@@ -83,12 +87,14 @@ class Evaluator:
         return self._run(params, carry, *arrays)[1]
 
     def _run(self, params: Params, carry: jax.Array, *arrays: np.ndarray) -> tuple[jax.Array, float]:
-        time = arrays[0].shape[1]
-        padded = -(-time // _PIECE) * _PIECE if time > _PIECE else time
+        streams, time = arrays[0].shape
+        row = streams * params["output"]["b"].size
+        most = max(1, min(_PIECE, _LOGITS // row))
+        padded = -(-time // most) * most if time > most else time
         arrays = tuple(np.pad(a, ((0, 0), (0, padded - time))) for a in arrays)
         total = 0.0
-        for start in range(0, padded, _PIECE):
-            piece = [jnp.asarray(a[:, start : start + _PIECE]) for a in arrays]
+        for start in range(0, padded, most):
+            piece = [jnp.asarray(a[:, start : start + most]) for a in arrays]
             carry, nats = _piece(self._definition, params, carry, *piece)
             total += float(nats)  # summed in f64: a million f32 terms would drift
         return carry, total

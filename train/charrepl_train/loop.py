@@ -19,8 +19,8 @@ from charrepl_train import checkpoint, data, evaluate, sample
 from charrepl_train import config as config_module
 from charrepl_train import model as model_module
 from charrepl_train.config import Config, TrainingConfig
+from charrepl_train.corpus import Corpus
 from charrepl_train.model import Definition, Params
-from charrepl_train.vocab import Vocabulary
 
 State = dict[str, Any]  # params, optimiser, carry, step, best: what `latest` holds
 
@@ -131,17 +131,21 @@ def update(
 class Trainer:
     """One run, in a model's directory: made anew or resumed, stepped by `train`."""
 
-    def __init__(self, directory: Path, config: Config, run: Run, vocabulary: Vocabulary, text: str) -> None:
+    def __init__(self, directory: Path, config: Config, run: Run, corpus: Corpus) -> None:
         training = config.training
         self.directory = directory
         self.config = config
         self.run = run
-        self.vocabulary = vocabulary
-        self.split = data.split(text, training)
-        self.batches = data.Batches(vocabulary.encode(self.split.train), training)
+        self.corpus = corpus
+        self.vocabulary = corpus.vocabulary
+        self.batches = data.Batches(corpus.train, training)
         dtype = jnp.bfloat16 if training.precision == "bf16" else jnp.float32
         definition, params = model_module.build(
-            config.model, len(vocabulary), seed=training.seed, forget_bias=training.forget_bias, dtype=dtype
+            config.model,
+            len(corpus.vocabulary),
+            seed=training.seed,
+            forget_bias=training.forget_bias,
+            dtype=dtype,
         )
         self.definition = definition
         shape = (config.model.layers, config.model.hidden_size)
@@ -153,7 +157,7 @@ class Trainer:
             "step": jnp.int32(0),
             "best": jnp.float32(jnp.inf),
         }
-        self._dev_ids = vocabulary.encode(self.split.dev)
+        self._dev_ids = corpus.dev
         self._saved_step = -1
         self._began = 0.0
 
@@ -366,9 +370,9 @@ class Trainer:
     def finish(self) -> dict[str, float]:
         """Measures the best weights on the held-out text, once, and marks the run finished."""
         results: dict[str, float] = {}
-        if len(self.split.held_out) >= 2:
+        ids = self.corpus.held_out
+        if len(ids) >= 2:
             _, params = checkpoint.load(self.directory, "best", self.state["params"])
-            ids = self.vocabulary.encode(self.split.held_out)
             results["held_out_loss"] = self._evaluator.stateful(params, ids)
             in_windows = self._evaluator.windows(params, ids)
             if in_windows is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from pathlib import Path
 
 import msgspec
@@ -49,6 +49,12 @@ class Vocabulary:
         known = self._code_points[place] == code_points
         return np.where(known, place + 1, UNKNOWN).astype(np.int32)
 
+    def table(self) -> NDArray[np.unsignedinteger]:
+        """Unsigned [0x110000], of the narrowest type: the id of every code point; for long texts."""
+        ids = np.zeros(sys.maxunicode + 1, np.min_scalar_type(len(self) - 1))
+        ids[self._code_points] = np.arange(1, len(self))
+        return ids
+
     def decode(self, ids: NDArray[np.integer]) -> str:
         """The text of `ids`; U+FFFD for the unknown."""
         return "".join(self._strings[np.asarray(ids)].tolist())
@@ -78,11 +84,14 @@ class Vocabulary:
             ) from None
 
     @classmethod
-    def of(cls, text: str, *, max_characters: int) -> Vocabulary:
-        """The `max_characters` most frequent characters of `text`; ties go to the lower code point."""
-        code_points, counts = np.unique(_code_points(text), return_counts=True)
-        frequent = Counter(dict(zip(code_points.tolist(), counts.tolist(), strict=True)))
-        return cls("".join(chr(code) for code, _ in frequent.most_common(max_characters)))
+    def of(cls, counts: NDArray[np.integer], *, max_characters: int) -> Vocabulary:
+        """The `max_characters` most frequent characters; ties go to the lower code point.
+
+        counts: [code points], how often each occurs.
+        """
+        occurring = np.flatnonzero(counts)
+        frequent = occurring[np.argsort(-counts[occurring], kind="stable")[:max_characters]]
+        return cls("".join(map(chr, frequent.tolist())))
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,0 +1,198 @@
+"""A corpus: from text files to ids, a piece at a time, so that a text of any length takes little memory."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import hashlib
+import io
+import mmap
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from charrepl.errors import CharreplError, reason
+from charrepl_train.config import TrainingConfig
+from charrepl_train.data import Ids, split
+from charrepl_train.vocab import Vocabulary
+
+_CHUNK = 1 << 20  # bytes read at a time: what is made of them stays in the processor's cache
+_IN_MEMORY = 32 << 20  # bytes: a text or its ids, if longer, are kept on the disk
+
+
+class Corpus(NamedTuple):
+    """A text as ids, unsigned [characters], of the narrowest type; views of a file if there are many."""
+
+    vocabulary: Vocabulary
+    train: Ids
+    dev: Ids
+    held_out: Ids
+    characters: int  # of the whole text
+    digest: str  # names exactly this text
+
+
+@contextlib.contextmanager
+def read(paths: Sequence[Path], *, near: Path) -> Iterator[Text]:
+    """The text of all files, one after the other, with Unix line ends; kept until the `with` block ends.
+
+    If it is long, it is kept in a temporary file in `near`, or the nearest directory above that there
+    is: of all places, that one has room for a model, and /tmp may be memory.
+
+    Raises CharreplError if a file is missing, not a readable file, empty, binary or not UTF-8, or if
+    the disk is full.
+    """
+    folder = next(place for place in (near, *near.parents) if place.is_dir())
+    with contextlib.closing(_Blocks(folder)) as blocks:
+        characters, digest = 0, hashlib.sha256()
+        for piece in _joined(paths):
+            block = piece.encode()
+            blocks.append(block)
+            digest.update(block)
+            characters += len(piece)
+        yield Text(blocks, characters, digest.hexdigest())
+
+
+class Text:
+    """A text that has been read; `digest` is the SHA-256 of its UTF-8."""
+
+    def __init__(self, blocks: _Blocks, characters: int, digest: str) -> None:
+        self._blocks = blocks
+        self.characters = characters
+        self.digest = digest
+
+    def corpus(self, config: TrainingConfig) -> Corpus:
+        """The text, split and encoded with the vocabulary of its training part.
+
+        Raises CharreplError if it is too short to train on, or if the disk is full.
+        """
+        parts = split(self.characters, config)
+        counts = self._counts(parts.train.stop)
+        vocabulary = Vocabulary.of(counts, max_characters=config.max_characters)
+        table = vocabulary.table()
+        with contextlib.closing(_Blocks(self._blocks.folder)) as encoded:
+            for block in self._blocks:
+                encoded.append(table[_code_points(block)].tobytes())
+            ids = encoded.array(table.dtype)
+        train, dev, held_out = (ids[part] for part in parts)
+        return Corpus(vocabulary, train, dev, held_out, self.characters, self.digest)
+
+    def _counts(self, first: int) -> NDArray[np.int64]:
+        """How often each code point occurs among the `first` characters."""
+        counts = np.zeros(sys.maxunicode + 1, np.int64)
+        for block in self._blocks:
+            code_points = _code_points(block)[:first]
+            first -= len(code_points)
+            seen = np.bincount(code_points)
+            counts[: len(seen)] += seen
+            if not first:
+                break
+        return counts
+
+
+class _Blocks:
+    """Blocks of bytes: in memory while they are few, else in a file of `folder` without a name.
+
+    Without one, nothing has to be cleared away, whatever ends the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115  (see close)
+        self._lengths: list[int] = []
+
+    def append(self, block: bytes) -> None:
+        try:
+            self._file.write(block)
+            self._file.flush()  # here, and not where it would go unnoticed, a full disk is met
+        except OSError as error:
+            raise CharreplError(
+                f"could not keep the text in a temporary file in {self.folder}: {reason(error)}: "
+                "free some space, twice the size of the text, or choose another disk with --out"
+            ) from error
+        self._lengths.append(len(block))
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        for length in self._lengths:
+            yield self._file.read(length)
+
+    def array(self, dtype: DTypeLike) -> Ids:
+        """All blocks as one array, which outlives them."""
+        if sum(self._lengths) > _IN_MEMORY:
+            return np.frombuffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
+        return np.frombuffer(b"".join(self), dtype)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what a full disk refused is refused once more
+            self._file.close()
+
+
+def _joined(paths: Sequence[Path]) -> Iterator[str]:
+    """The text of all files in pieces, with a newline put after a file that does not end with one."""
+    last = "\n"
+    for path in paths:
+        if last != "\n":
+            yield "\n"
+        last = ""
+        for piece in _pieces(path):
+            yield piece
+            last = piece[-1]
+
+
+def _pieces(path: Path) -> Iterator[str]:
+    """The text of a file in pieces, with Unix line ends and without its byte order mark."""
+    utf8 = codecs.getincrementaldecoder("utf-8")()  # utf-8-sig would count an error's offset from the mark
+    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
+    begun = False
+    chunks = _chunks(path)
+    for offset, chunk in chunks:
+        pending, _ = utf8.getstate()  # bytes of a character that the chunk before began
+        try:
+            piece = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            for _ in chunks:
+                pass  # a NUL byte further on says more: this was never meant to be UTF-8
+            raise CharreplError(
+                f"{path} is not UTF-8 at byte {offset - len(pending) + error.start}: convert it, as in "
+                f"iconv -f latin1 -t utf-8 {path} > corpus.txt"
+            ) from None
+        if piece and not begun:
+            begun, piece = True, piece.removeprefix("\ufeff")
+        if piece:
+            yield piece
+
+
+def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The bytes of a file, each chunk with its offset; the last one is empty."""
+    offset = 0
+    chunk = b"to be read"
+    try:
+        with path.open("rb") as file:
+            while chunk:
+                chunk = file.read(_CHUNK)
+                nul = chunk.find(b"\0")
+                if nul >= 0:
+                    raise CharreplError(
+                        f"{path} has a NUL byte at offset {offset + nul}: it is not text, or not UTF-8"
+                    )
+                if not chunk and not offset:
+                    raise CharreplError(f"{path} is empty: name a text file with something in it")
+                yield offset, chunk
+                offset += len(chunk)
+    except FileNotFoundError:
+        raise CharreplError(f"{path} does not exist: name a UTF-8 text file") from None
+    except IsADirectoryError:
+        raise CharreplError(f"{path} is a directory: name the text files in it, as in {path}/*.txt") from None
+    except OSError as error:
+        raise CharreplError(f"cannot read {path}: {reason(error)}") from None
+
+
+def _code_points(block: bytes) -> NDArray[np.unsignedinteger]:
+    if block.isascii():
+        return np.frombuffer(block, np.uint8)
+    return np.frombuffer(block.decode().encode("utf-32-le"), np.uint32)
