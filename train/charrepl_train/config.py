@@ -39,6 +39,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     batching: Literal["streams", "chunks"] = "streams"  # carry kept across steps, or zeroed at each chunk
     batch_size: Annotated[int, Meta(ge=1, le=65_536)] = 32
     sequence_length: Annotated[int, Meta(ge=1, le=16_384)] = 64  # predictions a sequence
+    random_offsets: bool = True  # each epoch of streams starts elsewhere in the text
     # Length
     epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 20.0
     # Optimiser: Adam with decoupled weight decay
@@ -51,8 +52,11 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     final_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01  # of learning_rate at the end, cosine only
     decay: Annotated[float, Meta(gt=0, le=1)] = 0.97  # of the rate, every decay_epochs, steps only
     decay_epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 5.0
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # decay a step of the averaged weights; 0: none
     # Regularisation
-    dropout: Fraction = 0.1  # between layers and before the output
+    dropout: Fraction = 0.0  # between layers
+    output_dropout: Fraction = 0.0  # before the output
+    weight_drop: Fraction = 0.0  # of the weights from state to state
     forget_bias: Annotated[float, Meta(ge=-10, le=10)] = 1.0  # at the start
     # Numbers
     precision: Literal["f32", "bf16"] = "f32"  # of the products; sums and the cell state stay f32

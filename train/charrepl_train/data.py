@@ -15,6 +15,8 @@ Ids = NDArray[np.integer]  # of any width: a corpus's are as narrow as its vocab
 _DEV_LIMIT = 65_536  # characters: enough to choose by, and a few seconds to read
 _HELD_OUT_LIMIT = 1_000_000
 
+MOST_STEPS = 64  # a call
+
 
 class Split(NamedTuple):
     """Where the three parts of a text are, in order: trained on, chosen by, only measured."""
@@ -44,8 +46,16 @@ def split(characters: int, config: TrainingConfig) -> Split:
     return Split(slice(0, train), slice(train, kept), measured)
 
 
+class Steps(NamedTuple):
+    """What some training steps read: the first `number` of `MOST_STEPS` windows."""
+
+    windows: NDArray[np.int32]  # [steps, batch, time + 1]: inputs, and one character further the targets
+    resets: NDArray[np.bool_]  # [steps]: whether the carry is zeroed first
+    number: int
+
+
 class Batches:
-    """The training text as batches of (inputs, targets), int32 [batch, time] each, by step number.
+    """The training text as batches, by step number.
 
     A step's batch is a pure function of the step and the seed, so that a resumed run reads on
     exactly where it stopped.
@@ -55,6 +65,7 @@ class Batches:
         self._ids = ids
         self._time = config.sequence_length
         self._seed = config.seed
+        self._random_offsets = config.random_offsets
         self.stateful = config.batching == "streams"
         if self.stateful:
             self.batch_size = min(config.batch_size, (len(ids) - 1) // self._time)
@@ -69,22 +80,32 @@ class Batches:
         """Whether the carry is zeroed before this step."""
         return not self.stateful or step % self.steps_per_epoch == 0
 
-    def __call__(self, step: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """The batch of a step."""
+    def __call__(self, step: int) -> NDArray[np.int32]:
+        """The batch of a step, [batch, time + 1]: inputs, and one character further the targets."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self.stateful:
             starts = np.arange(self.batch_size) * self._stream + place * self._time + self._offset(epoch)
         else:
             first = place * self.batch_size
             starts = np.arange(first, first + self.batch_size) * (self._time + 1)
-        window = self._ids[starts[:, None] + np.arange(self._time + 1)].astype(np.int32)
-        return window[:, :-1], window[:, 1:]
+        place_in_text = (starts[:, None] + np.arange(self._time + 1)) % len(self._ids)
+        return self._ids[place_in_text].astype(np.int32)
+
+    def many(self, step: int, steps: int) -> Steps:
+        """The batches of some steps from `step` on."""
+        windows = np.zeros((MOST_STEPS, self.batch_size, self._time + 1), np.int32)
+        resets = np.zeros(MOST_STEPS, np.bool_)
+        for n in range(steps):
+            windows[n] = self(step + n)
+            resets[n] = self.starts_epoch(step + n)
+        return Steps(windows, resets, steps)
 
     def _offset(self, epoch: int) -> int:
-        # What a stream does not fill is skipped at its start, differently each epoch, so that the
-        # carry's cut and the sequence boundaries do not always fall on the same characters.
-        slack = self._stream - self.steps_per_epoch * self._time
-        return int(np.random.default_rng((self._seed, epoch)).integers(slack + 1))
+        # The text is read as a ring, from another place each epoch: what starts a stream, or a
+        # sequence, or is left over at the end of one, is never the same twice.
+        if not self._random_offsets:
+            return 0
+        return int(np.random.default_rng((self._seed, epoch)).integers(len(self._ids)))
 
 
 def in_streams(ids: Ids, streams: int) -> tuple[Ids, Ids, NDArray[np.float32]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,21 +11,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import msgspec
-import optax
+import numpy as np
 
 from charrepl.errors import CharreplError, reason
 from charrepl_train import checkpoint, data, evaluate, sample
 from charrepl_train import config as config_module
 from charrepl_train import model as model_module
-from charrepl_train.config import Config, TrainingConfig
+from charrepl_train.config import Config
 from charrepl_train.corpus import Corpus
-from charrepl_train.model import Definition, Params
-
-State = dict[str, Any]  # params, optimiser, carry, step, best: what `latest` holds
+from charrepl_train.data import MOST_STEPS
+from charrepl_train.update import Measured, State, evaluated, start, update
 
 UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
-_TIMED_STEPS = 5  # how many steps decide what fits into --minutes
+_TIMED_S = 3.0  # how long steps are timed to decide how many fit into --minutes
 _RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
+_CALL_S = 0.4  # how long a call may take: nobody waits longer for a Ctrl-C, or for a sign of life
 
 
 class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -66,68 +65,6 @@ class Tick(NamedTuple):
     left_s: float
 
 
-def learning_rate(
-    step: jax.Array, total: jax.Array, steps_per_epoch: int, config: TrainingConfig
-) -> jax.Array:
-    """The rate of a step: warm-up and cosine, or stepwise decay."""
-    if config.schedule == "steps":
-        decays = jnp.floor(step / (config.decay_epochs * steps_per_epoch))
-        return config.learning_rate * config.decay**decays
-    warmup = jnp.ceil(config.warmup * total)
-    progress = jnp.clip((step - warmup) / jnp.maximum(total - warmup, 1), 0, 1)
-    cosine = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
-    return config.learning_rate * jnp.where(step < warmup, (step + 1) / (warmup + 1), cosine)
-
-
-def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, before the learning rate (the rate multiplies both)."""
-    clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    return optax.chain(
-        *clip,
-        optax.scale_by_adam(b2=config.beta2),
-        optax.add_decayed_weights(config.weight_decay),
-    )
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
-def update(
-    definition: Definition,
-    config: TrainingConfig,
-    steps_per_epoch: int,
-    state: State,
-    inputs: jax.Array,
-    targets: jax.Array,
-    total: jax.Array,
-    reset: jax.Array,
-) -> tuple[State, dict[str, jax.Array]]:
-    """The state after one step on a batch, int32 [batch, time], and its loss, accuracy and rate.
-
-    `reset` zeroes the carry first. The state is donated: the one passed in is gone.
-    """
-    step = state["step"]
-    carry = jnp.where(reset, 0.0, state["carry"])
-    key = jax.random.fold_in(jax.random.key(config.seed), step) if config.dropout else None
-
-    def loss_of(params: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        model = model_module.bind(definition, params)
-        after, logits = model(carry, inputs, dropout=config.dropout, key=key)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-        return losses.mean(), (after, (logits.argmax(-1) == targets).mean())
-
-    (loss, (carry, accuracy)), gradient = jax.value_and_grad(loss_of, has_aux=True)(state["params"])
-    rate = learning_rate(step, total, steps_per_epoch, config)
-    changes, opt_state = optimiser(config).update(gradient, state["optimiser"], state["params"])
-    params = jax.tree.map(lambda p, change: p - rate * change, state["params"], changes)
-    after = {
-        "params": params,
-        "optimiser": opt_state,
-        "carry": carry,
-        "step": step + 1,
-        "best": state["best"],
-    }
-    return after, {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
-
-
 class Trainer:
     """One run, in a model's directory: made anew or resumed, stepped by `train`."""
 
@@ -150,13 +87,7 @@ class Trainer:
         self.definition = definition
         shape = (config.model.layers, config.model.hidden_size)
         self._evaluator = evaluate.Evaluator(definition, *shape)
-        self.state: State = {
-            "params": params,
-            "optimiser": optimiser(training).init(params),
-            "carry": jnp.zeros((self.batches.batch_size, shape[0], 2, shape[1])),
-            "step": jnp.int32(0),
-            "best": jnp.float32(jnp.inf),
-        }
+        self.state: State = start(config, params, self.batches.batch_size)
         self._dev_ids = corpus.dev
         self._saved_step = -1
         self._began = 0.0
@@ -206,7 +137,7 @@ class Trainer:
         step = int(self.state["step"])
         if step != self._saved_step:
             if not len(self._dev_ids):  # nothing to choose by: the newest is the best
-                checkpoint.save(self.directory, "best", step, self.state["params"])
+                checkpoint.save(self.directory, "best", step, evaluated(self.state))
             checkpoint.save(self.directory, "latest", step, self.state)
             self._saved_step = step
         self.run.elapsed_s = self._elapsed_s()
@@ -226,68 +157,58 @@ class Trainer:
         """
         started = time.monotonic()
         self._began = started - self.run.elapsed_s
-        timing = not self.run.total_steps
         total = self.run.total_steps or UNDECIDED
-        began_at = step = int(self.state["step"])
-        mark, mark_step = time.monotonic(), step
-        last_tick = first = 0.0
-        ahead: dict[str, jax.Array] | None = None
+        step = int(self.state["step"])
+        pace = _Pace(step)
+        mark, mark_step = started, step
+        last_tick = 0.0
         while step < total and not interrupted():
-            measured = self._step(step, total)
-            step += 1
-            # Waiting for the step before keeps the device busy, and dispatch one step ahead at most.
-            loss = self._count(ahead, step - 1) if ahead is not None else None
-            ahead = measured
+            steps = min(pace.steps(), self._until_due(step, total))
+            measured = self._steps(step, steps, total)
+            loss = self._count(measured, step, steps)
+            step += steps
             now = time.monotonic()
-            if timing and step == began_at + 2:
-                first = now  # the first step was compiled: the clock starts after it
-            if timing and step == began_at + 2 + _TIMED_STEPS:
+            pace.took(step, now)
+            if not self.run.total_steps and pace.timed_s >= _TIMED_S:
                 left = (self.run.minutes or 0) * 60 * (1 - _RESERVED) - (now - started)
-                total = step + max(1, int(left * _TIMED_STEPS / (now - first)))
-                self.run.total_steps, timing = total, False
-            if now - last_tick > 0.5 and loss is not None:
-                each = (now - mark) / (step - mark_step)
-                tick(Tick(step, total, loss, self._characters(1 / each), (total - step) * each))
+                self.run.total_steps = total = step + max(1, int(left / pace.mean_s))
+            if now - last_tick > 0.5:
+                tick(Tick(step, total, loss, self._characters(1 / pace.step_s), (total - step) * pace.step_s))
                 last_tick = now
-            if timing or not self._due(step, total):
-                continue
-            self._count(measured, step)
-            ahead = None
-            yield self._measure(step, total, measured, mark, mark_step)
-            mark, mark_step = time.monotonic(), step
-        if ahead is not None:
-            self._count(ahead, step)
+            if self.run.total_steps and self._due(step, total):
+                yield self._measure(step, total, measured, mark, mark_step)
+                mark, mark_step = time.monotonic(), step
+                pace.resumes(mark)
         self.save()
 
     def _elapsed_s(self) -> float:
         return round(time.monotonic() - self._began, 2)
 
-    def _count(self, measured: dict[str, jax.Array], step: int) -> float:
-        """The loss of a step, once it is computed, added to those since the last line of metrics."""
-        loss = float(measured["loss"])
-        if not math.isfinite(loss):
-            raise CharreplError(
-                f"the loss became {loss} at step {step}: train again with a lower learning_rate; "
-                f"what was saved before is kept in {self.directory}"
-            )
-        self.run.loss_sum += loss
-        self.run.loss_steps += 1
-        return loss
+    def _count(self, measured: Measured, step: int, steps: int) -> float:
+        """The loss of the last of some steps after `step`, all added to those since the last metrics."""
+        losses = np.asarray(measured.losses)[:steps].tolist()
+        for n, loss in enumerate(losses, 1):
+            if not math.isfinite(loss):
+                raise CharreplError(
+                    f"the loss became {loss} at step {step + n}: train again with a lower learning_rate; "
+                    f"what was saved before is kept in {self.directory}"
+                )
+            self.run.loss_sum += loss
+        self.run.loss_steps += steps
+        return float(losses[-1])
 
     def _characters(self, steps: float) -> float:
         return steps * self.batches.batch_size * self.config.training.sequence_length
 
-    def _step(self, step: int, total: int) -> dict[str, jax.Array]:
-        inputs, targets = self.batches(step)
+    def _steps(self, step: int, steps: int, total: int) -> Measured:
+        """Takes some steps after `step`."""
         self.state, measured = update(
             self.definition,
             self.config.training,
             self.batches.steps_per_epoch,
             self.state,
-            jnp.asarray(inputs),
-            jnp.asarray(targets),
+            self.batches.many(step, steps),
             jnp.int32(total),
-            jnp.bool_(self.batches.starts_epoch(step)),
         )
         return measured
 
@@ -295,7 +216,7 @@ class Trainer:
         self,
         step: int,
         total: int,
-        measured: dict[str, jax.Array],
+        measured: Measured,
         mark: float,
         mark_step: int,
     ) -> Metrics:
@@ -306,8 +227,8 @@ class Trainer:
             step=step,
             epoch=round(step / self.batches.steps_per_epoch, 4),
             loss=loss,
-            accuracy=float(measured["accuracy"]),
-            learning_rate=float(measured["learning_rate"]),
+            accuracy=float(measured.accuracy),
+            learning_rate=float(measured.learning_rate),
             elapsed_s=self._elapsed_s(),
             characters_per_s=round(self._characters(step - mark_step) / (now - mark), 1),
         )
@@ -319,6 +240,11 @@ class Trainer:
         if evaluates:
             self.save()
         return metrics
+
+    def _until_due(self, step: int, total: int) -> int:
+        """How many steps there are until something is reported, `MOST_STEPS` at most."""
+        most = min(MOST_STEPS, total - step)
+        return next((n for n in range(1, most) if self._due(step + n, total)), most)
 
     def _due(self, step: int, total: int) -> bool:
         """Whether something is reported after this step."""
@@ -340,7 +266,7 @@ class Trainer:
         return step % max(1, total // max(1, min(training.evaluations, most))) == 0
 
     def _evaluate(self, metrics: Metrics, step: int) -> None:
-        params = self.state["params"]
+        params = evaluated(self.state)
         if len(self._dev_ids):
             streams = min(evaluate.DEV_STREAMS, len(self._dev_ids) - 1)
             metrics.dev_loss = self._evaluator.streams(params, self._dev_ids, streams)
@@ -381,6 +307,41 @@ class Trainer:
         self.run.finished = True
         self._write_run()
         return results
+
+
+class _Pace:
+    """How fast steps are, and so how many of them a call should take.
+
+    What is measured changes neither what a step does nor when something is reported.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._calls = 0
+        self._first = self._last = (step, 0.0)
+        self.step_s = _CALL_S  # of the last call
+        self.mean_s = _CALL_S  # of all since the first
+        self.timed_s = 0.0  # how long those took
+
+    def steps(self) -> int:
+        """For the next call."""
+        if self._calls < 2:
+            return 1  # the first one compiles, the second one is timed
+        return max(1, min(MOST_STEPS, int(_CALL_S / self.step_s)))
+
+    def took(self, step: int, now: float) -> None:
+        """Takes note of a call that ended now, before the step of that number."""
+        self._calls += 1
+        if self._calls > 1:
+            (before, began), self._last = self._last, (step, now)
+            self.step_s = (now - began) / (step - before)
+            self.timed_s = now - self._first[1]
+            self.mean_s = self.timed_s / (step - self._first[0])
+        else:
+            self._first = self._last = (step, now)
+
+    def resumes(self, now: float) -> None:
+        """Leaves out the time since the last call."""
+        self._last = (self._last[0], now)
 
 
 def _step_of(line: bytes) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,22 @@ class Output(nnx.Module):
     def __init__(self, hidden_size: int, vocabulary: int, *, rngs: nnx.Rngs) -> None:
         self.w = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), (hidden_size, vocabulary)))
         self.b = nnx.Param(jnp.zeros(vocabulary))
+
+
+class Drop(NamedTuple):
+    """What to leave out while training: the same units at all times (Gal & Ghahramani, 2016)."""
+
+    between: float  # part of each layer's outputs, before the next
+    output: float  # part of the last layer's
+    recurrent: float  # part of the weights from state to state (DropConnect; Merity et al., 2018)
+    key: jax.Array  # another one each step
+
+    def mask(self, part: float, shape: tuple[int, ...], *where: int) -> jax.Array:
+        """0 for what is left out and 1 / (1 - part) for the rest; another one for each `where`."""
+        key = functools.reduce(jax.random.fold_in, where, self.key)
+        # A byte an element: random bits are most of what a mask costs.
+        kept = jax.random.bits(key, shape, jnp.uint8) >= round(part * 256)
+        return kept / (1 - round(part * 256) / 256)
 
 
 class CharacterModel(nnx.Module):
@@ -77,39 +93,55 @@ class CharacterModel(nnx.Module):
         """The carry [batch, layers, 2, hidden] after one more character each, int32 [batch]."""
         inputs, after = None, []
         for n, layer in enumerate(self.layers.values()):
-            projected = self._project(layer, tokens, inputs)
-            (h, c), _ = lstm.step(projected, (carry[:, n, 0], carry[:, n, 1]), layer.w_hh[...], self.dtype)
+            # A one-hot product is a lookup.
+            w_ih = layer.w_ih[...]
+            projected = w_ih[tokens] if inputs is None else lstm.product(inputs, w_ih, self.dtype)
+            projected = projected + layer.b[...]
+            h, c = lstm.step(projected, (carry[:, n, 0], carry[:, n, 1]), layer.w_hh[...], self.dtype)
             after.append(jnp.stack([h, c], axis=1))
             inputs = h
         return jnp.stack(after, axis=1)
 
     def __call__(
-        self, carry: jax.Array, tokens: jax.Array, *, dropout: float = 0.0, key: jax.Array | None = None
+        self, carry: jax.Array, tokens: jax.Array, *, drop: Drop | None = None
     ) -> tuple[jax.Array, jax.Array]:
         """The carry after all of `tokens`, and f32 logits [batch, time, vocabulary] after each.
 
-        carry: f32 [batch, layers, 2, hidden]; tokens: int32 [batch, time]. With a `key`, that part
-        of each layer's outputs is zeroed, the same ones at all times (Gal & Ghahramani, 2016).
+        carry: f32 [batch, layers, 2, hidden]; tokens: int32 [batch, time].
         """
-        tokens = tokens.T  # time first: a scan then reads contiguous rows
-        inputs: jax.Array | None = None
-        after = []
-        for n, layer in enumerate(self.layers.values()):
-            projected = self._project(layer, tokens, inputs)
-            h, last = lstm.recur(projected, (carry[:, n, 0], carry[:, n, 1]), layer.w_hh[...], self.dtype)
-            after.append(jnp.stack(last, axis=1))
-            if key is not None and dropout > 0:
-                kept = jax.random.bernoulli(jax.random.fold_in(key, n), 1 - dropout, h.shape[1:])
-                h = h * (kept / (1 - dropout))
-            inputs = h
-        assert inputs is not None  # there is a layer at least
-        return jnp.stack(after, axis=1), self._output(inputs).swapaxes(0, 1)
+        carry, logits = self._read(carry, tokens, drop)
+        batch, time = tokens.shape
+        return carry, logits.reshape(-1, time, batch).transpose(2, 1, 0)
 
-    def _project(self, layer: Layer, tokens: jax.Array, inputs: jax.Array | None) -> jax.Array:
-        # A one-hot product is a lookup; the bias is folded into the table, of one row a character.
-        if inputs is None:
-            return lstm.lookup(layer.w_ih[...] + layer.b[...], tokens, self.dtype)
-        return lstm.product(inputs, layer.w_ih[...], self.dtype) + layer.b[...]
+    def losses(
+        self, carry: jax.Array, tokens: jax.Array, targets: jax.Array, *, drop: Drop | None = None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The carry after all of `tokens`; nats, f32 [time, batch]; and whether each guess is right.
+
+        carry: f32 [batch, layers, 2, hidden]; tokens and targets: int32 [batch, time].
+        """
+        carry, logits = self._read(carry, tokens, drop)
+        # Neither gather nor argmax: XLA does both one by one on a CPU, forward and back.
+        hit = jnp.arange(len(logits))[:, None] == targets.T.reshape(-1)
+        picked = jnp.sum(jnp.where(hit, logits, 0), axis=0)
+        nats = jax.nn.logsumexp(logits, axis=0) - picked
+        return carry, nats.reshape(targets.T.shape), (picked >= logits.max(0)).reshape(targets.T.shape)
+
+    def _read(self, carry: jax.Array, tokens: jax.Array, drop: Drop | None) -> tuple[jax.Array, jax.Array]:
+        """The carry after all of `tokens`, and f32 logits [vocabulary, time x batch]."""
+        inputs, after = tokens.T, []
+        for n, layer in enumerate(self.layers.values()):
+            w_hh = layer.w_hh[...]
+            if drop is not None and drop.recurrent:
+                w_hh = w_hh * drop.mask(drop.recurrent, w_hh.shape, n, 1)
+            first = carry[:, n, 0].T, carry[:, n, 1].T
+            inputs, last = lstm.recur(inputs, first, (layer.w_ih[...], w_hh, layer.b[...]), self.dtype)
+            after.append(jnp.stack([state.T for state in last], axis=1))
+            part = 0.0 if drop is None else drop.output if n == len(self.layers) - 1 else drop.between
+            if drop is not None and part:
+                inputs = inputs * drop.mask(part, inputs.shape[1:], n, 0)
+        logits = lstm.dense(inputs, self.output.w[...], self.dtype) + self.output.b[...][:, None]
+        return jnp.stack(after, axis=1), logits
 
     def _output(self, h: jax.Array) -> jax.Array:
         return lstm.product(h, self.output.w[...], self.dtype) + self.output.b[...]

@@ -1,0 +1,138 @@
+"""Characters a second in training, beside PyTorch on the same machine: `make bench-train`.
+
+Both train the same model (3 x 512, one-hot characters in, 65 out) on the same shapes, with carried
+state, gradient clipping and AdamW, each in processes of its own that take turns; PyTorch as its users
+would: nn.LSTM, fused AdamW and, for bf16, autocast. Prints medians, the best and their ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+VOCABULARY, HIDDEN, LAYERS = 65, 512, 3
+SHAPES = ((128, 64), (32, 50))
+PRECISIONS = ("bf16", "f32")
+ROUNDS = 3  # processes each
+MEASURED_S = 5.0  # a process, after its warm-up
+RATE = 2e-3
+
+
+def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float]]:
+    """A function that takes some steps and returns how many."""
+    from charrepl_train import device
+
+    device.prepare()
+    import jax
+    import jax.numpy as jnp
+
+    from charrepl_train import config as config_module
+    from charrepl_train import data, update
+    from charrepl_train import model as model_module
+
+    config = config_module.replace(
+        config_module.Config(),
+        model={"layers": LAYERS, "hidden_size": HIDDEN},
+        training={"batch_size": batch, "sequence_length": time_, "precision": precision, "learning_rate": RATE},
+    )
+    ids = np.random.default_rng(0).integers(0, VOCABULARY, 1_000_000)
+    batches = data.Batches(ids, config.training)
+    dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
+    definition, params = model_module.build(config.model, VOCABULARY, dtype=dtype)
+    state = update.start(config, params, batch)
+    step = 0
+
+    def run(steps: int = 1 + 512 // batch) -> float:
+        nonlocal state, step
+        state, measured = update.update(
+            definition, config.training, 1000, state, batches.many(step, steps), jnp.int32(1000)
+        )
+        jax.block_until_ready(measured)
+        step += steps
+        return steps
+
+    yield run
+
+
+def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float]]:
+    """As `ours`."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    lstm = nn.LSTM(VOCABULARY, HIDDEN, LAYERS, batch_first=True)
+    dense = nn.Linear(HIDDEN, VOCABULARY)
+    params = [*lstm.parameters(), *dense.parameters()]
+    optimiser = torch.optim.AdamW(params, lr=RATE, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    state = None
+
+    def run() -> float:
+        nonlocal state
+        window = torch.randint(0, VOCABULARY, (batch, time_ + 1), generator=generator)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            h, state = lstm(F.one_hot(window[:, :-1], VOCABULARY).float(), state)
+            logits = dense(h)
+        loss = F.cross_entropy(logits.float().flatten(0, 1), window[:, 1:].flatten())
+        state = tuple(part.detach() for part in state)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(params, 1.0)
+        optimiser.step()
+        return 1
+
+    yield run
+
+
+def measure(who: str, batch: int, time_: int, precision: str) -> list[float]:
+    """Characters a second of each call."""
+    (run,) = (ours if who == "ours" else torch)(batch, time_, precision)
+    for _ in range(2):
+        run()
+    speeds, began = [], time.perf_counter()
+    while time.perf_counter() - began < MEASURED_S:
+        start = time.perf_counter()
+        steps = run()
+        speeds.append(steps * batch * time_ / (time.perf_counter() - start))
+    return speeds
+
+
+def main() -> None:
+    """Prints a line for each shape and precision, or measures one side of one (`--only`)."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", nargs=4)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    arguments = parser.parse_args()
+    if arguments.only:
+        who, batch, time_, precision = arguments.only
+        print(json.dumps(measure(who, int(batch), int(time_), precision)))
+        return
+    print(f"{LAYERS} x {HIDDEN}, characters/s: median (best)")
+    for precision in PRECISIONS:
+        for shape in SHAPES:
+            speeds: dict[str, list[float]] = {"ours": [], "torch": []}
+            for _ in range(arguments.rounds):
+                for who, seen in speeds.items():
+                    command = [sys.executable, "-m", "tests.bench.train_speed", "--only", who]
+                    command += [*map(str, shape), precision]
+                    done = subprocess.run(command, check=True, capture_output=True, text=True)
+                    seen += json.loads(done.stdout.splitlines()[-1])
+            middle = {who: statistics.median(seen) for who, seen in speeds.items()}
+            best = {who: max(seen) for who, seen in speeds.items()}
+            print(
+                f"{precision:5} {shape[0]:4} x {shape[1]:<3}"
+                + "".join(f"  {who} {middle[who]:7,.0f} ({best[who]:7,.0f})" for who in speeds)
+                + f"  ratio {middle['ours'] / middle['torch']:.2f} ({best['ours'] / best['torch']:.2f})",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
