@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
+import pyte
+import pytest
 from rich.console import Console
 
+from charrepl_train.history import Record
 from charrepl_train.loop import UNDECIDED, Metrics, Tick
 from charrepl_train.report import Reporter
 
@@ -39,3 +43,86 @@ def test_there_is_no_time_left_to_show_before_it_is_known() -> None:
         reporter.tick(Tick(8, 100, 1.0, 9.0, 200))
         assert "step 8 of 100" in out.getvalue()
         assert "3 min 20 s left" in out.getvalue()
+
+
+def evaluated(step: int, **more: Any) -> Metrics:
+    measured = {"epoch": step / 100, "loss": 100 / step, "accuracy": 0.5, "learning_rate": 0.1}
+    return Metrics(step=step, **measured, elapsed_s=1, characters_per_s=9, **more)
+
+
+class Watched:
+    """A reporter and the screen that it draws on, after each of what it was told."""
+
+    def __init__(self, columns: int, rows: int, *, encoding: str = "utf-8") -> None:
+        self.screen = pyte.HistoryScreen(columns, rows, history=1000)
+        self.screen.set_mode(pyte.modes.LNM)
+        self._stream = pyte.ByteStream(self.screen)
+        self._raw = io.BytesIO()
+        file = io.TextIOWrapper(self._raw, encoding=encoding, write_through=True)
+        self.console = Console(file=file, width=columns, height=rows, force_terminal=True, markup=False)
+
+    def lines(self) -> list[str]:
+        self._stream.feed(self._raw.getvalue())
+        self._raw.seek(0)
+        self._raw.truncate()
+        return [line.rstrip() for line in self.screen.display]
+
+
+def train(reporter: Reporter, *, sample: str | None) -> None:
+    for step in range(1, 301):
+        if step % 100 == 0:
+            reporter.metrics(evaluated(step, dev_loss=1 + 100 / step, sample=sample))
+        reporter.tick(Tick(step, 1000, 1 + 100 / step, 3000.0, 75.0))
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (100, 30), (120, 24), (200, 50)])
+def test_a_terminal_shows_the_curve_and_the_sample_and_all_is_gone_after(columns: int, rows: int) -> None:
+    watched = Watched(columns, rows)
+    with Reporter(watched.console) as reporter:
+        train(reporter, sample="My lord")
+        shown = "\n".join(watched.lines())
+    assert "nats per character  ⠒⠒ dev loss 1.333  ⠂⠂ training loss" in shown
+    assert shown.count("step 300") == 2  # of the bar and of the axis
+    assert shown.count("└") == 1
+    assert "│ My lord" in shown
+    assert "epoch 3.00  loss 0.3333" in shown
+    printed = ("epoch", "characters/s")  # where an evaluation's line goes on in the next
+    assert [line for line in watched.lines() if line and not line.lstrip().startswith(printed)] == []
+
+
+def test_a_curve_comes_before_the_first_sample() -> None:
+    watched = Watched(80, 24)
+    with Reporter(watched.console) as reporter:
+        for step in (1, 2, 3):
+            reporter.tick(Tick(step, 1000, 4.0 - step, 3000.0, 75.0))
+        assert "nats per character  ⠂⠂ training loss" in watched.lines()
+
+
+def test_the_curve_of_a_resumed_run_goes_on() -> None:
+    watched = Watched(80, 24)
+    before = [Record(step=step, loss=2.0, dev_loss=2.5) for step in (100, 200)]
+    with Reporter(watched.console, before) as reporter:
+        reporter.tick(Tick(201, 1000, 1.9, 3000.0, 75.0))
+        lines = watched.lines()
+    assert lines[1] == "nats per character  ⠒⠒ dev loss 2.500  ⠂⠂ training loss"
+    assert lines[9].split()[1:2] == ["100"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "encoding"), [(30, 24, "utf-8"), (80, 12, "utf-8"), (80, 24, "ascii")]
+)
+def test_where_a_curve_has_no_place_there_is_none(columns: int, rows: int, encoding: str) -> None:
+    watched = Watched(columns, rows, encoding=encoding)
+    with Reporter(watched.console) as reporter:
+        train(reporter, sample="My lord")
+        shown = "\n".join(watched.lines())
+    assert "nats per character" not in shown
+    assert "step 300 of 1,000" in shown
+    assert "My lord" in shown
+
+
+def test_a_file_gets_no_curve() -> None:
+    out = io.StringIO()
+    with Reporter(Console(file=out, width=80)) as reporter:
+        train(reporter, sample=None)
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == ["epoch"] * 3

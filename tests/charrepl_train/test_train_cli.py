@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from charrepl_train import checkpoint, loop
 from charrepl_train.cli import main
@@ -98,6 +99,12 @@ def metrics(directory: Path) -> list[dict]:
     return [{k: v for k, v in json.loads(line).items() if k not in CLOCK} for line in lines]
 
 
+def steps_shown(directory: Path) -> list[int]:
+    """The steps of the dev losses that TensorBoard shows."""
+    events = EventAccumulator(str(directory / "tensorboard")).Reload()
+    return [event.step for event in events.Scalars("loss/dev")]
+
+
 def run_file(directory: Path) -> dict:
     return json.loads((directory / "run.json").read_text())
 
@@ -129,8 +136,11 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
     assert sorted(path.name for path in directory.iterdir()) == [
         "checkpoints",
         "config.toml",
+        "curve.png",
+        "curve.svg",
         "metrics.jsonl",
         "run.json",
+        "tensorboard",
         "vocab.json",
     ]
     steps = run_file(directory)["total_steps"]
@@ -180,12 +190,14 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
         assert err[-2] == "Saving..."
         assert err[-1] == f"Saved. Go on with: charrepl-train {corpus} --out {tmp_path / 'run'} --resume"
         assert not run_file(tmp_path / "run")["finished"]
+        assert (tmp_path / "run" / "curve.png").is_file()
     code, _, err = finish(start(*command, "--resume"))
     assert code == 0
     assert err[-1].startswith("Type with it: ")
     assert run_file(tmp_path / "run")["total_steps"] == run_file(whole)["total_steps"]
     # To the bit: dropout, sampling, the optimiser and the means of the losses included.
     assert metrics(tmp_path / "run") == metrics(whole)
+    assert steps_shown(tmp_path / "run") == [line["step"] for line in metrics(whole)[:-1]]
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     times = [json.loads(line).get("elapsed_s", 1e9) for line in lines]
     assert times == sorted(times)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import re
 import shlex
@@ -67,7 +68,8 @@ def main(
 ) -> None:
     """Train a model on CORPUS, one or more UTF-8 text files, and keep it under a name.
 
-    Ctrl-C saves; the same command with --resume goes on.
+    Ctrl-C saves; the same command with --resume goes on. With the extras installed (pip install
+    '.[plot,tensorboard]'), the model's directory also gets curve.png, curve.svg and events for TensorBoard.
     """
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
@@ -240,6 +242,7 @@ def _steps(trainer: Trainer) -> int:
 def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: bool) -> None:
     from rich.console import Console
 
+    from charrepl_train import events, history, plot
     from charrepl_train.report import Reporter, duration
 
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
@@ -251,24 +254,31 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: 
         soft_wrap=True,
     )
     stopped = _StopSignal()
+    warn = functools.partial(console.print, soft_wrap=True)
+    board = events.Events(trainer.directory, warn=warn)
 
     def interrupted() -> bool:
         if stopped():
             console.print("\nSaving...")
         return stopped()
 
-    with Reporter(console) as reporter, stopped, _one_line(trainer.config, trainer.directory):
+    before = history.read(trainer.directory)
+    with Reporter(console, before) as reporter, stopped, _one_line(trainer.config, trainer.directory):
         for metrics in trainer.train(interrupted=interrupted, tick=reporter.tick):
             reporter.metrics(metrics)
+            board.update()
     if stopped():
         own = trainer.directory.parent == paths.models_dir()
         place = ["--name", trainer.directory.name] if own else ["--out", str(trainer.directory)]
         again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
         console.print(f"Saved. Go on with: {again}", soft_wrap=True)
+        plot.save(trainer.directory, warn=warn)
         raise click.exceptions.Exit(130)
     with _one_line(trainer.config, trainer.directory):
         results = trainer.finish()
     _tell_daemon(trainer.directory)
+    board.update()
+    plot.save(trainer.directory, warn=warn)
     _summary(console, trainer, results, duration(trainer.run.elapsed_s), as_json=as_json)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from charrepl.safe import printable
+from charrepl_train import curve
+from charrepl_train.history import Record
 from charrepl_train.loop import UNDECIDED, Metrics, Tick
 
 _REVEALED = 12  # characters of the sample that appear at each tick
+_BAR, _SHORTEST_BAR = 24, 6  # characters
+_WIDE = 112  # columns from which the sample is beside the curve
+_CURVE, _SAMPLE, _LOWEST_SAMPLE = 9, 12, 5  # lines
+_ABOVE = 3  # lines of a low terminal that are left to what is printed
 
 
 def duration(seconds: float) -> str:
@@ -38,13 +45,17 @@ def line(metrics: Metrics) -> str:
 
 
 class Reporter:
-    """Progress on a terminal, or plain lines where the output is not one."""
+    """Progress on a terminal, or plain lines where the output is not one.
 
-    def __init__(self, console: Console) -> None:
+    `history` is what was measured before, where a run is resumed: its curve goes on.
+    """
+
+    def __init__(self, console: Console, history: Sequence[Record] = ()) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False, transient=True)
-        self._tick: Tick | None = None
-        self._dev_loss: float | None = None
+        self._before = [(r.step, r.loss) for r in history if r.loss is not None]
+        self._trace = curve.Trace()
+        self._dev = [(r.step, r.dev_loss) for r in history if r.dev_loss is not None]
         self._sample = ""
         self._shown = 0
 
@@ -59,8 +70,8 @@ class Reporter:
         self._live.stop()
 
     def tick(self, tick: Tick) -> None:
-        """Redraws the bar and reveals some more of the sample."""
-        self._tick = tick
+        """Redraws the bar and the curve, and reveals some more of the sample."""
+        self._trace.add(tick.step, tick.loss)
         self._shown += _REVEALED
         if self._console.is_terminal:
             self._live.update(self._draw(tick), refresh=True)
@@ -68,25 +79,64 @@ class Reporter:
     def metrics(self, metrics: Metrics) -> None:
         """Prints an evaluation above the bar; the sample too, where there is no bar to hold it."""
         self._console.print(line(metrics), soft_wrap=True)
-        self._dev_loss = metrics.dev_loss if metrics.dev_loss is not None else self._dev_loss
+        if metrics.dev_loss is not None:
+            self._dev.append((metrics.step, metrics.dev_loss))
         if metrics.sample is not None:
             self._sample, self._shown = printable(metrics.sample), 0  # a corpus may hold escape sequences
             if not self._console.is_terminal:
                 self._console.print(Text(self._sample + "\n"), soft_wrap=True)
 
     def _draw(self, tick: Tick) -> RenderableType:
-        decided = tick.total < UNDECIDED
-        grid = Table.grid(padding=(0, 2))
-        grid.add_row(
-            ProgressBar(total=tick.total if decided else None, completed=tick.step, width=24),
-            f"step {tick.step:,}" + (f" of {tick.total:,}" if decided else ""),
-            f"loss {tick.loss:.3f}",
-            f"dev loss {self._dev_loss:.3f}" if self._dev_loss is not None else "",
-            f"{tick.characters_per_s:,.0f} characters/s",
-            f"{duration(tick.left_s)} left" if decided else "",
-        )
+        width, height = self._console.size
+        beside = bool(self._sample) and width >= _WIDE
+        half = (width - 2) // 2
+        lines = self._curve(half, _SAMPLE) if beside else self._curve(width, _CURVE)
+        # On a low terminal the sample makes room, then the curve: what is printed above stays in sight.
+        if height < 1 + _ABOVE + (_SAMPLE if beside else _CURVE + _LOWEST_SAMPLE):
+            lines = []
+        bar = self._bar(tick, width, dev_loss=not lines)
+        chart = Group(*lines)
         if not self._sample:
-            return grid
-        return Group(
-            grid, Panel(Text(self._sample[: self._shown], style="dim italic"), title="sample", height=12)
+            return Group(bar, chart)
+        room = height - 1 - _ABOVE - (0 if beside else len(lines))
+        panel = Panel(
+            Text(self._sample[: self._shown], style="dim italic"),
+            title="sample",
+            height=max(3, min(_SAMPLE, room)),
         )
+        if not (beside and lines):
+            return Group(bar, chart, panel)
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(width=half)
+        grid.add_column(width=width - half - 2)
+        grid.add_row(chart, panel)
+        return Group(bar, grid)
+
+    def _curve(self, width: int, height: int) -> list[Text]:
+        if self._console.options.ascii_only:
+            return []
+        losses = [*self._before, *self._trace.points]
+        latest = f"dev loss {self._dev[-1][1]:.3f}" if self._dev else ""
+        series = (
+            curve.Series("training loss", losses, "cyan", dotted=True),
+            curve.Series(latest, self._dev, "green"),
+        )
+        return curve.draw(series, width=width, height=height)
+
+    def _bar(self, tick: Tick, width: int, *, dev_loss: bool) -> RenderableType:
+        decided = tick.total < UNDECIDED
+        parts = [f"step {tick.step:,}" + (f" of {tick.total:,}" if decided else ""), f"loss {tick.loss:.3f}"]
+        if dev_loss and self._dev:
+            parts.append(f"dev loss {self._dev[-1][1]:.3f}")
+        parts.append(f"{tick.characters_per_s:,.0f} characters/s")
+        if decided:
+            parts.append(f"{duration(tick.left_s)} left")
+        words = Text("  ".join(parts), no_wrap=True, overflow="crop")
+        room = min(_BAR, width - len(words) - 2)
+        if room < _SHORTEST_BAR:
+            return words
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_row(
+            ProgressBar(total=tick.total if decided else None, completed=tick.step, width=room), words
+        )
+        return grid
