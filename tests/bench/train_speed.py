@@ -40,7 +40,12 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float]
     config = config_module.replace(
         config_module.Config(),
         model={"layers": LAYERS, "hidden_size": HIDDEN},
-        training={"batch_size": batch, "sequence_length": time_, "precision": precision, "learning_rate": RATE},
+        training={
+            "batch_size": batch,
+            "sequence_length": time_,
+            "precision": precision,
+            "learning_rate": RATE,
+        },
     )
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 1_000_000)
     batches = data.Batches(ids, config.training)

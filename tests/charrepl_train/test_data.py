@@ -71,13 +71,32 @@ def test_streams_read_on_where_the_step_before_stopped(case: tuple[np.ndarray, i
     assert batches.stateful
     before = None
     for step in range(2 * batches.steps_per_epoch):
-        inputs, targets = batches(step)
-        assert inputs.shape == targets.shape == (batches.batch_size, time)
-        np.testing.assert_array_equal(targets, inputs + 1)  # the next character, the ids being places
+        window = batches(step)
+        assert window.shape == (batches.batch_size, time + 1)
+        # The next character, the ids being places in a text that is read as a ring.
+        np.testing.assert_array_equal(window[:, 1:], (window[:, :-1] + 1) % len(ids))
         assert batches.starts_epoch(step) == (step % batches.steps_per_epoch == 0)
         if before is not None and not batches.starts_epoch(step):
-            np.testing.assert_array_equal(inputs[:, 0], before[:, -1])
-        before = targets
+            np.testing.assert_array_equal(window[:, 0], before[:, -1])
+        before = window
+
+
+def test_each_epoch_starts_elsewhere_unless_told_not_to() -> None:
+    ids = np.arange(1000, dtype=np.int32)
+    for random_offsets in (True, False):
+        batches = data.Batches(ids, settings(random_offsets=random_offsets))
+        starts = {int(batches(epoch * batches.steps_per_epoch)[0, 0]) for epoch in range(10)}
+        assert (len(starts) > 5) if random_offsets else (starts == {0})
+
+
+def test_the_steps_of_a_call_are_the_batches_one_after_the_other() -> None:
+    batches = data.Batches(np.arange(1000, dtype=np.int32), settings(sequence_length=60, batch_size=4))
+    steps = batches.many(3, 5)
+    assert len(steps.windows) == len(steps.resets) == data.MOST_STEPS
+    assert steps.number == 5
+    for n in range(5):
+        np.testing.assert_array_equal(steps.windows[n], batches(3 + n))
+        assert steps.resets[n] == batches.starts_epoch(3 + n)
 
 
 @given(corpora, st.integers(0, 3), st.randoms(use_true_random=False))
@@ -93,9 +112,9 @@ def test_a_batch_is_a_pure_function_of_its_step_and_the_seed(case, seed: int, ra
 
 def test_narrow_ids_become_int32_a_batch_at_a_time() -> None:
     ids = (np.arange(1000) % 256).astype(np.uint8)
-    inputs, targets = data.Batches(ids, settings(sequence_length=60, batch_size=4))(0)
-    assert inputs.dtype == targets.dtype == np.int32
-    np.testing.assert_array_equal(targets % 256, (inputs + 1) % 256)
+    window = data.Batches(ids, settings(sequence_length=60, batch_size=4, random_offsets=False))(0)
+    assert window.dtype == np.int32
+    np.testing.assert_array_equal(window[:, 1:] % 256, (window[:, :-1] + 1) % 256)
 
 
 def test_streams_cover_the_text_over_the_epochs() -> None:
@@ -103,8 +122,8 @@ def test_streams_cover_the_text_over_the_epochs() -> None:
     batches = data.Batches(ids, settings(sequence_length=60, batch_size=4))
     seen = set()
     for step in range(40 * batches.steps_per_epoch):
-        seen.update(batches(step)[1].ravel().tolist())
-    assert len(seen) > 990  # an epoch alone: 960
+        seen.update(batches(step)[:, 1:].ravel().tolist())
+    assert len(seen) == 1000  # an epoch alone: 960
 
 
 def test_the_seed_preset_cuts_the_article_s_chunks() -> None:
@@ -115,10 +134,9 @@ def test_the_seed_preset_cuts_the_article_s_chunks() -> None:
     assert (batches.batch_size, batches.steps_per_epoch) == (32, 2)
     vocabulary = Vocabulary(text)
     for step in range(5):
-        inputs, targets = batches(step)
+        window = batches(step)
         chunks = [text[50 * n : 50 * n + 50] for n in range(step % 2 * 32, step % 2 * 32 + 32)]
-        assert [vocabulary.decode(row) for row in inputs] == [chunk[:-1] for chunk in chunks]
-        assert [vocabulary.decode(row) for row in targets] == [chunk[1:] for chunk in chunks]
+        assert [vocabulary.decode(row) for row in window] == chunks
         assert batches.starts_epoch(step)  # the carry is zeroed at every chunk
 
 

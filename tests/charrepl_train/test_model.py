@@ -11,6 +11,7 @@ import pytest
 
 from charrepl_train import model as model_module
 from charrepl_train.config import ModelConfig
+from charrepl_train.model import Drop
 
 VOCABULARY, HIDDEN, FORGET_BIAS = 11, 5, 0.5
 SHAPES = [(1, 1, 7), (3, 3, 5), (3, 2, 1)]  # layers, batch, time
@@ -21,11 +22,12 @@ def built(layers: int, dtype=jnp.float32, seed: int = 0):
     return model_module.build(config, VOCABULARY, seed=seed, forget_bias=FORGET_BIAS, dtype=dtype)
 
 
-@functools.partial(jax.jit, static_argnames=("definition", "dropout"))
-def read(definition, params, tokens, dropout=0.0, key=None):
-    """The carry and the logits after `tokens`, from a zero carry."""
+@functools.partial(jax.jit, static_argnames=("definition", "parts"))
+def read(definition, params, tokens, parts=None, key=None):
+    """The carry and the logits after `tokens`, from a zero carry; parts: what to drop, as in `Drop`."""
     model = model_module.bind(definition, params)
-    return model(model.initial_carry(len(tokens)), tokens, dropout=dropout, key=key)
+    drop = None if parts is None else Drop(*parts, key)
+    return model(model.initial_carry(len(tokens)), tokens, drop=drop)
 
 
 def tokens_of(batch: int, time: int) -> jax.Array:
@@ -56,11 +58,13 @@ def test_reading_at_once_equals_reading_step_by_step(dtype) -> None:
         carry = model.step(carry, token)
         return carry, model.logits(carry)
 
+    # Sums in another order may round a state to the next bf16.
+    atol = 1e-5 if dtype == jnp.float32 else 1e-3
     carry = jnp.zeros((3, 3, 2, HIDDEN))
     for t in range(5):
         carry, one = step(carry, tokens[:, t])
-        np.testing.assert_allclose(one, logits[:, t], rtol=0, atol=1e-5)
-    np.testing.assert_allclose(carry, after, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(one, logits[:, t], rtol=0, atol=atol)
+    np.testing.assert_allclose(carry, after, rtol=0, atol=atol)
 
 
 def textbook_logits(params, tokens):
@@ -138,14 +142,62 @@ def test_dropout_zeroes_the_same_outputs_at_all_times() -> None:
     definition, params = built(1)
     tokens, key = tokens_of(1, 7), jax.random.key(0)
     carry, logits = read(definition, params, tokens)
-    np.testing.assert_array_equal(read(definition, params, tokens, dropout=0.5)[1], logits)  # no key: serving
-    np.testing.assert_array_equal(read(definition, params, tokens, dropout=0.0, key=key)[1], logits)
-    np.testing.assert_array_equal(read(definition, params, tokens, dropout=0.5, key=key)[0], carry)
+    np.testing.assert_array_equal(read(definition, params, tokens, (0, 0, 0), key)[1], logits)
+    np.testing.assert_array_equal(read(definition, params, tokens, (0, 0.5, 0), key)[0], carry)
     # With the identity as output layer the logits are the thinned outputs themselves.
     params = params | {"output": {"w": jnp.eye(HIDDEN), "b": jnp.zeros(HIDDEN)}}
     whole = read(definition, params, tokens)[1]
-    thinned = read(definition, params, tokens, dropout=0.5, key=key)[1]
+    thinned = read(definition, params, tokens, (0, 0.5, 0), key)[1]
     kept = np.asarray(thinned[:, 0] != 0)
     assert kept.any()
     assert not kept.all()
     np.testing.assert_allclose(thinned, whole * kept[:, None] * 2, rtol=1e-6)
+
+
+def test_dropout_between_layers_leaves_the_first_and_the_last_whole() -> None:
+    definition, params = built(3)
+    tokens, key = tokens_of(2, 7), jax.random.key(0)
+    carry, _ = read(definition, params, tokens)
+    changed, _ = read(definition, params, tokens, (0.5, 0, 0), key)
+    np.testing.assert_array_equal(changed[:, 0], carry[:, 0])
+    assert not np.array_equal(changed[:, 1], carry[:, 1])
+    alone, _ = built(1)
+    first = {"layers": {"0": params["layers"]["0"]}, "output": params["output"]}
+    np.testing.assert_array_equal(
+        read(alone, first, tokens, (0.5, 0, 0), key)[1], read(alone, first, tokens)[1]
+    )
+
+
+def test_weight_drop_leaves_out_weights_from_state_to_state_only() -> None:
+    definition, params = built(1)
+    key = jax.random.key(0)
+    one, several = tokens_of(2, 1), tokens_of(2, 7)
+    # After one character from a zero state nothing has gone through them.
+    np.testing.assert_array_equal(
+        read(definition, params, one, (0, 0, 0.5), key)[1], read(definition, params, one)[1]
+    )
+    mask = np.asarray(Drop(0, 0, 0.5, key).mask(0.5, (HIDDEN, 4 * HIDDEN), 0, 1))
+    assert set(np.unique(mask)) == {0, 2}
+    layer = params["layers"]["0"]
+    thinned = params | {"layers": {"0": layer | {"w_hh": layer["w_hh"] * mask}}}
+    np.testing.assert_allclose(
+        read(definition, params, several, (0, 0, 0.5), key)[1],
+        read(definition, thinned, several)[1],
+        rtol=1e-6,
+    )
+
+
+def test_losses_are_those_of_the_logits() -> None:
+    definition, params = built(2)
+    tokens, targets = tokens_of(3, 7), tokens_of(3, 7)[:, ::-1]
+
+    @jax.jit
+    def both(params):
+        model = model_module.bind(definition, params)
+        carry = model.initial_carry(3)
+        return model.losses(carry, tokens, targets)[1:], model(carry, tokens)[1]
+
+    (nats, right), logits = both(params)
+    expected = -np.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
+    np.testing.assert_allclose(nats, expected.T, rtol=1e-5)
+    np.testing.assert_array_equal(right, (logits.argmax(-1) == targets).T)

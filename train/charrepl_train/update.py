@@ -35,14 +35,14 @@ def start(config: Config, params: Params, batch_size: int) -> State:
         "best": jnp.float32(jnp.inf),
     }
     if config.training.average:
-        state["average"] = jax.tree.map(jnp.copy, params)  # not the same buffers: both are donated
+        # A copy: both are donated.
+        state["average"] = jax.tree.map(jnp.array, params)
     return state
 
 
 def evaluated(state: State) -> Params:
     """The weights to measure and to keep: their running average, if there is one."""
-    params: Params = state.get("average", state["params"])
-    return params
+    return dict(state["average"] if "average" in state else state["params"])
 
 
 def learning_rate(

@@ -1,0 +1,76 @@
+"""Training steps: the same however many a call takes; averages, rates, what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from charrepl_train import config as config_module
+from charrepl_train import data, update
+from charrepl_train import model as model_module
+
+VOCABULARY = 11
+IDS = np.random.default_rng(0).integers(0, VOCABULARY, 500)
+
+
+@pytest.fixture
+def steps() -> Callable[..., tuple[update.State, list[float], update.Measured]]:
+    """Takes training steps in calls of some sizes: the state, all losses, and the last measures."""
+
+    def run(calls: Sequence[int], **training):
+        config = config_module.replace(
+            config_module.Config(),
+            model={"layers": 2, "hidden_size": 5},
+            training={"batch_size": 3, "sequence_length": 7, "learning_rate": 0.05, **training},
+        )
+        batches = data.Batches(IDS, config.training)
+        definition, params = model_module.build(config.model, VOCABULARY)
+        state, losses = update.start(config, params, batches.batch_size), []
+        for number in calls:
+            step = int(state["step"])
+            state, measured = update.update(
+                definition,
+                config.training,
+                batches.steps_per_epoch,
+                state,
+                batches.many(step, number),
+                jnp.int32(100),
+            )
+            losses += measured.losses[:number].tolist()
+        return state, losses, measured
+
+    return run
+
+
+def test_steps_are_the_same_to_the_bit_however_many_a_call_takes(steps) -> None:
+    everything = {"dropout": 0.3, "output_dropout": 0.3, "weight_drop": 0.3, "average": 0.9}
+    state, losses, measured = steps([30], **everything)
+    for calls in ([1] * 30, [7, 16, 7]):
+        again, same, last = steps(calls, **everything)
+        jax.tree.map(np.testing.assert_array_equal, again, state)
+        assert same == losses
+        assert (last.accuracy, last.learning_rate) == (measured.accuracy, measured.learning_rate)
+
+
+def test_losses_fall_on_a_text_that_can_be_learnt(steps, monkeypatch) -> None:
+    monkeypatch.setitem(globals(), "IDS", np.arange(500) % VOCABULARY)
+    _, losses, measured = steps([60])
+    assert losses[0] == pytest.approx(np.log(VOCABULARY), abs=0.2)
+    assert losses[-1] < 0.5
+    assert measured.accuracy > 0.9
+
+
+def test_the_average_forgets_the_first_weights_soon_and_is_what_is_kept(steps) -> None:
+    average = model_module.build(config_module.ModelConfig(layers=2, hidden_size=5), VOCABULARY)[1]
+    for number in (1, 2, 3):
+        state, _, _ = steps([number], average=0.9)
+        decay = number / (number + 9)
+        average = jax.tree.map(lambda a, p, d=decay: d * a + (1 - d) * p, average, state["params"])
+        kept = update.evaluated(state)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), kept, average)
+    without, _, _ = steps([3])
+    jax.tree.map(np.testing.assert_array_equal, update.evaluated(without), without["params"])
