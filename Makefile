@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench bench-train clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -20,6 +20,9 @@ bench: .venv/test
 	$(BIN)/python -m tests.bench.first_paint
 	$(BIN)/python -m tests.bench.ghost_latency
 
+bench-train: .venv/bench
+	$(BIN)/python -m tests.bench.train_speed
+
 # A .venv made with another interpreter is made anew.
 .venv/made-with-%:
 	rm -rf .venv
@@ -35,6 +38,10 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 
 .venv/test: .venv/made-with-$(VERSION) pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[test]'
+	touch $@
+
+.venv/bench: .venv/test
+	$(INSTALL) --editable '.[test,bench]'
 	touch $@
 
 clean:

@@ -69,14 +69,15 @@ def test_streams_read_on_where_the_step_before_stopped(case: tuple[np.ndarray, i
     ids, time, batch = case
     batches = data.Batches(ids, settings(sequence_length=time, batch_size=batch, seed=seed))
     assert batches.stateful
-    before = None
+    before = np.empty((0, 0))
     for step in range(2 * batches.steps_per_epoch):
         window = batches(step)
         assert window.shape == (batches.batch_size, time + 1)
         # The next character, the ids being places in a text that is read as a ring.
         np.testing.assert_array_equal(window[:, 1:], (window[:, :-1] + 1) % len(ids))
-        assert batches.starts_epoch(step) == (step % batches.steps_per_epoch == 0)
-        if before is not None and not batches.starts_epoch(step):
+        if step % batches.steps_per_epoch == 0:
+            assert batches.resets(step).all()
+        else:
             np.testing.assert_array_equal(window[:, 0], before[:, -1])
         before = window
 
@@ -96,7 +97,17 @@ def test_the_steps_of_a_call_are_the_batches_one_after_the_other() -> None:
     assert steps.number == 5
     for n in range(5):
         np.testing.assert_array_equal(steps.windows[n], batches(3 + n))
-        assert steps.resets[n] == batches.starts_epoch(3 + n)
+        np.testing.assert_array_equal(steps.resets[n], batches.resets(3 + n))
+
+
+def test_a_carry_is_zeroed_once_every_so_many_characters() -> None:
+    ids = np.arange(200_000) % 251
+    batches = data.Batches(ids, settings(sequence_length=50, batch_size=20, reset_every=500.0))
+    zeroed = np.array([batches.resets(step) for step in range(1, batches.steps_per_epoch)])
+    assert zeroed.mean() == pytest.approx(0.1, abs=0.02)
+    assert (zeroed.sum(axis=0) > 5).all()  # every stream's, each at its own times
+    never = data.Batches(ids, settings(sequence_length=50, batch_size=20, reset_every=0.0))
+    assert not any(never.resets(step).any() for step in range(1, never.steps_per_epoch))
 
 
 @given(corpora, st.integers(0, 3), st.randoms(use_true_random=False))
@@ -137,7 +148,7 @@ def test_the_seed_preset_cuts_the_article_s_chunks() -> None:
         window = batches(step)
         chunks = [text[50 * n : 50 * n + 50] for n in range(step % 2 * 32, step % 2 * 32 + 32)]
         assert [vocabulary.decode(row) for row in window] == chunks
-        assert batches.starts_epoch(step)  # the carry is zeroed at every chunk
+        assert batches.resets(step).all()  # the carry is zeroed at every chunk
 
 
 @given(st.integers(2, 300), st.integers(1, 40))

@@ -50,7 +50,7 @@ class Steps(NamedTuple):
     """What some training steps read: the first `number` of `MOST_STEPS` windows."""
 
     windows: NDArray[np.int32]  # [steps, batch, time + 1]: inputs, and one character further the targets
-    resets: NDArray[np.bool_]  # [steps]: whether the carry is zeroed first
+    resets: NDArray[np.bool_]  # [steps, batch]: whether a stream's carry is zeroed first
     number: int
 
 
@@ -66,6 +66,7 @@ class Batches:
         self._time = config.sequence_length
         self._seed = config.seed
         self._random_offsets = config.random_offsets
+        self._reset_every = config.reset_every
         self.stateful = config.batching == "streams"
         if self.stateful:
             self.batch_size = min(config.batch_size, (len(ids) - 1) // self._time)
@@ -76,9 +77,18 @@ class Batches:
             self.batch_size = min(config.batch_size, chunks)
             self.steps_per_epoch = chunks // self.batch_size
 
-    def starts_epoch(self, step: int) -> bool:
-        """Whether the carry is zeroed before this step."""
-        return not self.stateful or step % self.steps_per_epoch == 0
+    def resets(self, step: int) -> NDArray[np.bool_]:
+        """Bool [batch]: which streams' carries are zeroed before this step.
+
+        All of them where an epoch starts, and each by chance every `reset_every` characters: a carry
+        that is only ever handed on comes to lie where no text that has just begun does.
+        """
+        if not self.stateful or step % self.steps_per_epoch == 0:
+            return np.ones(self.batch_size, np.bool_)
+        if not self._reset_every:
+            return np.zeros(self.batch_size, np.bool_)
+        chances = np.random.default_rng((self._seed, step)).random(self.batch_size)
+        return chances < self._time / self._reset_every
 
     def __call__(self, step: int) -> NDArray[np.int32]:
         """The batch of a step, [batch, time + 1]: inputs, and one character further the targets."""
@@ -94,10 +104,10 @@ class Batches:
     def many(self, step: int, steps: int) -> Steps:
         """The batches of some steps from `step` on."""
         windows = np.zeros((MOST_STEPS, self.batch_size, self._time + 1), np.int32)
-        resets = np.zeros(MOST_STEPS, np.bool_)
+        resets = np.zeros((MOST_STEPS, self.batch_size), np.bool_)
         for n in range(steps):
             windows[n] = self(step + n)
-            resets[n] = self.starts_epoch(step + n)
+            resets[n] = self.resets(step + n)
         return Steps(windows, resets, steps)
 
     def _offset(self, epoch: int) -> int:

@@ -105,7 +105,7 @@ def _step(
     total: jax.Array,
 ) -> tuple[State, jax.Array, jax.Array, jax.Array]:
     step = state["step"]
-    carry = jnp.where(reset, 0.0, state["carry"])
+    carry = jnp.where(reset[:, None, None, None], 0.0, state["carry"])
     drop = Drop(
         config.dropout,
         config.output_dropout,
