@@ -40,9 +40,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     batch_size: Annotated[int, Meta(ge=1, le=65_536)] = 32
     sequence_length: Annotated[int, Meta(ge=1, le=16_384)] = 64  # predictions a sequence
     random_offsets: bool = True  # each epoch of streams starts elsewhere in the text
-    reset_every: Annotated[float, Meta(ge=0, le=1e9)] = (
-        1024.0  # mean characters between zeroed carries; 0: never
-    )
+    reset_every: Annotated[float, Meta(ge=0, le=1e9)] = 1024.0  # characters to a zeroed carry; 0: never
     # Length
     epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 20.0
     # Optimiser: Adam with decoupled weight decay
