@@ -20,9 +20,11 @@ import pyte
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 DEADLINE_S = 30.0
 
-# Makes its standard input its controlling terminal, then becomes the program.
+# Makes its standard input its controlling terminal, then becomes the program. A terminal's shell starts
+# its programs with SIGINT in force, but what runs in the background, tests too perhaps, ignores it.
 _IN_TERMINAL = """\
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """

@@ -33,18 +33,18 @@ def shows(line: str):
 
 
 def test_it_starts_a_daemon_and_finishes_the_line(prompt):
-    prompt.type("the road is lo")  # at once: keys work while the daemon is starting
-    prompt.wait_for(shows("the road is lo")).wait_for(ghost_begins("ng "))
+    prompt.type("The kettle si")  # at once: keys work while the daemon is starting
+    prompt.wait_for(shows("The kettle si")).wait_for(ghost_begins("ngs, "))
     assert process.running() is not None
     prompt.type("n")
-    prompt.wait_for(shows("the road is lon")).wait_for(ghost_begins("g "))
+    prompt.wait_for(shows("The kettle sin")).wait_for(ghost_begins("gs, "))
     prompt.type(BACKSPACE)
-    prompt.wait_for(shows("the road is lo")).wait_for(ghost_begins("ng "))
+    prompt.wait_for(shows("The kettle si")).wait_for(ghost_begins("ngs, "))
     prompt.type(ALT_F)
-    prompt.wait_for(shows("the road is long ")).wait_for(lambda screen: screen.ghost)
+    prompt.wait_for(shows("The kettle sings, ")).wait_for(lambda screen: screen.ghost)
     rest = prompt.ghost.split("↵")[0]
     prompt.type("\t")
-    prompt.wait_for(lambda screen: screen.lines[0] == f"> the road is long {rest}")
+    prompt.wait_for(lambda screen: screen.lines[0] == f"> The kettle sings, {rest}")
 
 
 def test_after_kill_9_the_ghost_comes_back_and_no_key_is_lost(prompt):
