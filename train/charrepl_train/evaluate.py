@@ -28,9 +28,8 @@ def _piece(
     targets: jax.Array,
     weights: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    carry, logits = model_module.bind(definition, params)(carry, inputs)
-    picked = jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
-    return carry, -jnp.sum(picked * weights)
+    carry, nats, _ = model_module.bind(definition, params).losses(carry, inputs, targets)
+    return carry, jnp.sum(nats * weights.T)
 
 
 class Evaluator:
