@@ -37,10 +37,10 @@ def test_a_sample_cannot_command_the_terminal() -> None:
 def test_there_is_no_time_left_to_show_before_it_is_known() -> None:
     out = io.StringIO()
     with Reporter(Console(file=out, width=120, force_terminal=True)) as reporter:
-        reporter.tick(Tick(7, UNDECIDED, 1.0, 9.0, 1e9))
+        reporter.tick(Tick(7, UNDECIDED, 1.0, 9.0, 1e9, False))
         assert "step 7" in out.getvalue()
         assert "left" not in out.getvalue()
-        reporter.tick(Tick(8, 100, 1.0, 9.0, 200))
+        reporter.tick(Tick(8, 100, 1.0, 9.0, 200, False))
         assert "step 8 of 100" in out.getvalue()
         assert "3 min 20 s left" in out.getvalue()
 
@@ -72,7 +72,7 @@ def train(reporter: Reporter, *, sample: str | None) -> None:
     for step in range(1, 301):
         if step % 100 == 0:
             reporter.metrics(evaluated(step, dev_loss=1 + 100 / step, sample=sample))
-        reporter.tick(Tick(step, 1000, 1 + 100 / step, 3000.0, 75.0))
+        reporter.tick(Tick(step, 1000, 1 + 100 / step, 3000.0, 75.0, False))
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (100, 30), (120, 24), (200, 50)])
@@ -94,7 +94,7 @@ def test_a_curve_comes_before_the_first_sample() -> None:
     watched = Watched(80, 24)
     with Reporter(watched.console) as reporter:
         for step in (1, 2, 3):
-            reporter.tick(Tick(step, 1000, 4.0 - step, 3000.0, 75.0))
+            reporter.tick(Tick(step, 1000, 4.0 - step, 3000.0, 75.0, False))
         assert "nats per character  ⠂⠂ training loss" in watched.lines()
 
 
@@ -102,7 +102,7 @@ def test_the_curve_of_a_resumed_run_goes_on() -> None:
     watched = Watched(80, 24)
     before = [Record(step=step, loss=2.0, dev_loss=2.5) for step in (100, 200)]
     with Reporter(watched.console, before) as reporter:
-        reporter.tick(Tick(201, 1000, 1.9, 3000.0, 75.0))
+        reporter.tick(Tick(201, 1000, 1.9, 3000.0, 75.0, False))
         lines = watched.lines()
     assert lines[1] == "nats per character  ⠒⠒ dev loss 2.500  ⠂⠂ training loss"
     assert lines[9].split()[1:2] == ["100"]
@@ -126,3 +126,11 @@ def test_a_file_gets_no_curve() -> None:
     with Reporter(Console(file=out, width=80)) as reporter:
         train(reporter, sample=None)
     assert [line.split()[0] for line in out.getvalue().splitlines()] == ["epoch"] * 3
+
+
+def test_a_file_is_told_once_how_long_it_takes() -> None:
+    out = io.StringIO()
+    with Reporter(Console(file=out, width=80)) as reporter:
+        for step, steady in ((1, False), (9, True), (10, True)):
+            reporter.tick(Tick(step, 1000, 2.0, 3000.0, 75.0, steady))
+    assert out.getvalue() == "About 1 min 15 s to go, at 3,000 characters/s.\n"

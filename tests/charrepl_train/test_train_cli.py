@@ -129,7 +129,8 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
     assert code == 0
     assert out == ""
     assert err[0].startswith("Training corpus on CPU, ")
-    assert err[0].endswith("1,641 characters of 46 kinds. Ctrl-C saves.")
+    assert " with preset small, for a short text: 1 x 16, " in err[0]
+    assert err[0].endswith("1,641 characters of 46 kinds, 2 epochs. Ctrl-C saves.")
     assert err[-2].startswith("Held-out loss ")
     assert err[-1] == "Type with it: charrepl"
     directory = home / "data" / "models" / "corpus"

@@ -20,6 +20,7 @@ from charrepl import __version__, launch, models, paths
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
 from charrepl.options import AMOUNT
+from charrepl_train import auto
 from charrepl_train import config as config_module
 from charrepl_train.config import Config
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option(
     "--preset",
     type=click.Choice(["auto", *config_module.PRESETS]),
-    help="Named settings.  [default: auto, by the device]",
+    help="Named settings.  [default: auto, by the device and the length of the text]",
 )
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Settings of your own, in TOML."
@@ -83,12 +84,14 @@ def main(
         device.prepare()
         overrides = {"epochs": epochs, "seed": seed}
         training = {key: value for key, value in overrides.items() if value is not None}
+        where = device.describe()
         if resume:
             trainer = _resumed(directory, text, preset, config_file, training, minutes)
         else:
-            config = _settings(preset, config_file, training, on_gpu=device.has_gpu())
+            config, chosen = _settings(preset, config_file, training, text, on_gpu=device.has_gpu())
+            where += chosen
             trainer = _new(directory, config, corpus, text, minutes)
-    _train(trainer, corpus, device=device.describe(), as_json=as_json)
+    _train(trainer, corpus, where=where, as_json=as_json)
 
 
 def _name(name: str | None, corpus: Path) -> str:
@@ -120,15 +123,18 @@ def _occupied(directory: Path) -> bool:
 
 
 def _settings(
-    preset: str | None, config_file: Path | None, training: dict[str, float], *, on_gpu: bool
-) -> Config:
-    if preset in (None, "auto"):
-        preset = "gpu" if on_gpu else "laptop"
-    assert preset is not None
-    config = config_module.preset(preset)
+    preset: str | None, config_file: Path | None, training: dict[str, float], text: Text, *, on_gpu: bool
+) -> tuple[Config, str]:
+    """The settings of a new run, and how they were chosen, for a person, where nobody said."""
+    chosen = ""
+    if preset is None or preset == "auto":
+        choice = auto.choose(text.characters, on_gpu=on_gpu)
+        config, chosen = choice.config, f" with preset {choice.name}, for {choice.why}"
+    else:
+        config = config_module.preset(preset)
     if config_file is not None:
         config = config_module.load(config_file, base=config)
-    return config_module.replace(config, training=training)
+    return config_module.replace(config, training=training), chosen
 
 
 def _new(
@@ -239,7 +245,7 @@ def _steps(trainer: Trainer) -> int:
     return max(1, round(trainer.config.training.epochs * trainer.batches.steps_per_epoch))
 
 
-def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: bool) -> None:
+def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: bool) -> None:
     from rich.console import Console
 
     from charrepl_train import events, history, plot
@@ -247,10 +253,12 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, device: str, as_json: 
 
     console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     model = trainer.config.model
+    epochs = trainer.run.total_steps / trainer.batches.steps_per_epoch
     console.print(
-        f"Training {trainer.directory.name} on {device}: {model.layers} x {model.hidden_size}, "
+        f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}, "
         f"{trainer.parameters:,} parameters, {len(trainer.corpus.train):,} characters "
-        f"of {len(trainer.vocabulary) - 1:,} kinds. Ctrl-C saves.",
+        f"of {len(trainer.vocabulary) - 1:,} kinds" + (f", {epochs:.3g} epochs" if epochs else "") + ". "
+        "Ctrl-C saves.",
         soft_wrap=True,
     )
     stopped = _StopSignal()

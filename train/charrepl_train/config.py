@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from charrepl.errors import CharreplError, reason
 
-PRESETS = ("seed", "laptop", "gpu")
+PRESETS = ("small", "laptop", "gpu", "seed")
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, Meta(ge=0, le=0.9)]

@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from charrepl import paths
 from charrepl.errors import CharreplError
+
+HUGE_PAGES = "glibc.malloc.hugetlb=1"  # has malloc ask for huge pages, which `madvise` kernels wait for
+
+
+def use_huge_pages() -> None:
+    """Starts this process again with its large arrays in huge pages, where that takes asking.
+
+    A step touches half a gigabyte, and a page is 4 KiB unless the allocator asks for more; glibc reads
+    this setting only as a process starts. Returns where there is nothing to gain, or nobody to ask.
+    """
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if "glibc.malloc.hugetlb" in tunables or not _huge_pages_on_request():
+        return
+    os.environ["GLIBC_TUNABLES"] = f"{tunables}:{HUGE_PAGES}" if tunables else HUGE_PAGES
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _huge_pages_on_request() -> bool:
+    try:
+        return "[madvise]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except OSError:
+        return False
 
 
 def prepare() -> None:

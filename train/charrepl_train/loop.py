@@ -25,6 +25,7 @@ from charrepl_train.update import Measured, State, evaluated, start, update
 UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
 _TIMED_S = 3.0  # how long steps are timed to decide how many fit into --minutes
 _RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
+_READING = 1 / 3  # of the time to learn from a text
 _CALL_S = 0.4  # how long a call may take: nobody waits longer for a Ctrl-C, or for a sign of life
 
 
@@ -62,7 +63,8 @@ class Tick(NamedTuple):
     total: int
     loss: float
     characters_per_s: float
-    left_s: float
+    left_s: float  # to the end, evaluations included
+    steady: bool  # whether steps were timed for long enough to believe it
 
 
 class Trainer:
@@ -173,7 +175,8 @@ class Trainer:
                 left = (self.run.minutes or 0) * 60 * (1 - _RESERVED) - (now - started)
                 self.run.total_steps = total = step + max(1, int(left / pace.mean_s))
             if now - last_tick > 0.5:
-                tick(Tick(step, total, loss, self._characters(1 / pace.step_s), (total - step) * pace.step_s))
+                speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
+                tick(Tick(step, total, loss, speed, self._left_s(step, total, pace), steady))
                 last_tick = now
             if self.run.total_steps and self._due(step, total):
                 yield self._measure(step, total, measured, mark, mark_step)
@@ -255,15 +258,22 @@ class Trainer:
         return step % self.batches.steps_per_epoch == 0
 
     def _evaluates(self, step: int, total: int) -> bool:
+        return step == total or step % self._interval(total) == 0
+
+    def _interval(self, total: int) -> int:
+        """Steps between two evaluations."""
         training = self.config.training
-        if step == total:
-            return True
         if training.sample_epochs:
-            return step % max(1, round(training.sample_epochs * self.batches.steps_per_epoch)) == 0
-        # Reading costs about a third of learning: a short run is evaluated less often, so that
-        # evaluations take at most a tenth of its time.
-        most = int(0.3 * self._characters(total) / max(len(self._dev_ids), 1))
-        return step % max(1, total // max(1, min(training.evaluations, most))) == 0
+            return max(1, round(training.sample_epochs * self.batches.steps_per_epoch))
+        # A short run is evaluated less often, so that evaluations take at most a tenth of its time.
+        most = int(0.1 / _READING * self._characters(total) / max(len(self._dev_ids), 1))
+        return max(1, total // max(1, min(training.evaluations, most)))
+
+    def _left_s(self, step: int, total: int, pace: _Pace) -> float:
+        """How long the rest of a run takes, at the mean pace so far."""
+        evaluations = -(-(total - step) // self._interval(total))
+        read = evaluations * len(self._dev_ids) + len(self.corpus.held_out)
+        return pace.mean_s * (total - step + _READING * read / self._characters(1))
 
     def _evaluate(self, metrics: Metrics, step: int) -> None:
         params = evaluated(self.state)
@@ -319,7 +329,7 @@ class _Pace:
         self._calls = 0
         self._first = self._last = (step, 0.0)
         self.step_s = _CALL_S  # of the last call
-        self.mean_s = _CALL_S  # of all since the first
+        self.mean_s = _CALL_S  # of all but the first
         self.timed_s = 0.0  # how long those took
 
     def steps(self) -> int:
@@ -341,6 +351,8 @@ class _Pace:
 
     def resumes(self, now: float) -> None:
         """Leaves out the time since the last call."""
+        pause = now - self._last[1]
+        self._first = (self._first[0], self._first[1] + pause)
         self._last = (self._last[0], now)
 
 

@@ -58,6 +58,7 @@ class Reporter:
         self._dev = [(r.step, r.dev_loss) for r in history if r.dev_loss is not None]
         self._sample = ""
         self._shown = 0
+        self._promised = False
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -73,6 +74,11 @@ class Reporter:
         """Redraws the bar and the curve, and reveals some more of the sample."""
         self._trace.add(tick.step, tick.loss)
         self._shown += _REVEALED
+        if tick.steady and not self._promised:
+            # Once, from a pace that was measured: what a log keeps, and what one can plan by.
+            self._promised = True
+            speed = f"{tick.characters_per_s:,.0f} characters/s"
+            self._console.print(f"About {duration(tick.left_s)} to go, at {speed}.", soft_wrap=True)
         if self._console.is_terminal:
             self._live.update(self._draw(tick), refresh=True)
 

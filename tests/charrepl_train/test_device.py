@@ -1,0 +1,48 @@
+"""What a process is given before it computes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from charrepl_train.device import HUGE_PAGES
+
+REPORT = "from charrepl_train import device; device.use_huge_pages(); import os, sys; print("
+REPORT += "os.environ.get('GLIBC_TUNABLES'), sys.argv[1:], os.getpid())"
+OFFERED = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+def report(*arguments: str, tunables: str | None = None) -> str:
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    if tunables is not None:
+        environment["GLIBC_TUNABLES"] = tunables
+    command = [sys.executable, "-c", REPORT, *arguments]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    out, _ = process.communicate(timeout=60)
+    said, _, pid = out.strip().rpartition(" ")
+    assert process.returncode == 0
+    assert int(pid) == process.pid
+    return said
+
+
+def test_a_process_gets_huge_pages_where_they_take_asking_and_keeps_its_arguments() -> None:
+    on_request = OFFERED.is_file() and "[madvise]" in OFFERED.read_text()
+    said = report("a text.txt", "--name=x y")
+    assert said == f"{HUGE_PAGES if on_request else None} ['a text.txt', '--name=x y']"
+
+
+@pytest.mark.parametrize("said", ["glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=2:glibc.malloc.check=0"])
+def test_who_has_chosen_how_memory_is_mapped_keeps_the_choice(said: str) -> None:
+    assert report(tunables=said) == f"{said} []"
+
+
+@pytest.mark.skipif(not OFFERED.is_file(), reason="this system has no huge pages to ask for")
+def test_other_choices_for_the_allocator_are_kept_beside_it() -> None:
+    if "[madvise]" in OFFERED.read_text():
+        assert report(tunables="glibc.malloc.check=0") == f"glibc.malloc.check=0:{HUGE_PAGES} []"
+    else:
+        assert report(tunables="glibc.malloc.check=0") == "glibc.malloc.check=0 []"
