@@ -1,8 +1,10 @@
 """Characters a second in training, beside PyTorch on the same machine: `make bench-train`.
 
 Both train the same model (3 x 512, one-hot characters in, 65 out) on the same shapes, with carried
-state, gradient clipping and AdamW, each in processes of its own that take turns; PyTorch as its users
-would: nn.LSTM, fused AdamW and, for bf16, autocast. Prints medians, the best and their ratio.
+state, gradient clipping and AdamW, each in processes of its own that take turns, a few steps a timing;
+ours as charrepl-train does, in huge pages where the system waits to be asked; PyTorch as its users
+would: nn.LSTM, fused AdamW and, for bf16, autocast (`--huge` gives it huge pages too). Prints medians,
+the best and their ratio.
 """
 
 from __future__ import annotations
@@ -17,18 +19,18 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from charrepl_train import device
+
 VOCABULARY, HIDDEN, LAYERS = 65, 512, 3
 SHAPES = ((128, 64), (32, 50))
 PRECISIONS = ("bf16", "f32")
 ROUNDS = 3  # processes each
-MEASURED_S = 5.0  # a process, after its warm-up
+MEASURED_S = 8.0  # a process, after its warm-up
 RATE = 2e-3
 
 
-def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float]]:
-    """A function that takes some steps and returns how many."""
-    from charrepl_train import device
-
+def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], None]]:
+    """A function that takes some steps."""
     device.prepare()
     import jax
     import jax.numpy as jnp
@@ -54,19 +56,18 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float]
     state = update.start(config, params, batch)
     step = 0
 
-    def run(steps: int = 1 + 512 // batch) -> float:
+    def run(steps: int) -> None:
         nonlocal state, step
         state, measured = update.update(
             definition, config.training, 1000, state, batches.many(step, steps), jnp.int32(1000)
         )
         jax.block_until_ready(measured)
         step += steps
-        return steps
 
     yield run
 
 
-def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float]]:
+def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], None]]:
     """As `ours`."""
     import torch
     import torch.nn.functional as F
@@ -79,7 +80,7 @@ def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float
     generator = torch.Generator().manual_seed(0)
     state = None
 
-    def run() -> float:
+    def step() -> None:
         nonlocal state
         window = torch.randint(0, VOCABULARY, (batch, time_ + 1), generator=generator)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -91,7 +92,10 @@ def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float
         loss.backward()
         nn.utils.clip_grad_norm_(params, 1.0)
         optimiser.step()
-        return 1
+
+    def run(steps: int) -> None:
+        for _ in range(steps):
+            step()
 
     yield run
 
@@ -99,12 +103,13 @@ def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[], float
 def measure(who: str, batch: int, time_: int, precision: str) -> list[float]:
     """Characters a second of each call."""
     (run,) = (ours if who == "ours" else torch)(batch, time_, precision)
+    steps = 1 + 256 // batch
     for _ in range(2):
-        run()
+        run(steps)
     speeds, began = [], time.perf_counter()
     while time.perf_counter() - began < MEASURED_S:
         start = time.perf_counter()
-        steps = run()
+        run(steps)
         speeds.append(steps * batch * time_ / (time.perf_counter() - start))
     return speeds
 
@@ -114,9 +119,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs=4)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--huge", action="store_true", help="give PyTorch huge pages too")
     arguments = parser.parse_args()
     if arguments.only:
         who, batch, time_, precision = arguments.only
+        if who == "ours" or arguments.huge:
+            device.use_huge_pages()
         print(json.dumps(measure(who, int(batch), int(time_), precision)))
         return
     print(f"{LAYERS} x {HIDDEN}, characters/s: median (best)")
@@ -126,7 +134,7 @@ def main() -> None:
             for _ in range(arguments.rounds):
                 for who, seen in speeds.items():
                     command = [sys.executable, "-m", "tests.bench.train_speed", "--only", who]
-                    command += [*map(str, shape), precision]
+                    command += [*map(str, shape), precision, *(["--huge"] if arguments.huge else [])]
                     done = subprocess.run(command, check=True, capture_output=True, text=True)
                     seen += json.loads(done.stdout.splitlines()[-1])
             middle = {who: statistics.median(seen) for who, seen in speeds.items()}
