@@ -24,7 +24,7 @@ BUSY_S = 0.5
 MEANINGFUL = 5
 
 if TYPE_CHECKING:  # zmq and msgspec take 22 ms to import: only after the first paint
-    from charrepl.client import AsyncClient, ConnectionState
+    from charrepl.async_client import AsyncClient, ConnectionState
     from charrepl.protocol import ModelList
 
 
@@ -112,7 +112,7 @@ class Session:
         # In a thread, so that keys typed during the import are echoed at once.
         await asyncio.to_thread(_import_client)
         from charrepl import models
-        from charrepl.client import AsyncClient
+        from charrepl.async_client import AsyncClient
 
         # By name from here on, so that a model that finishes training does not take over this prompt.
         self.model = models.absolute(self.model) or ("" if endpoint else models.default().name)
@@ -259,7 +259,7 @@ class Session:
 
 
 def _import_client() -> None:
-    import charrepl.client  # noqa: F401  (for its effect on sys.modules)
+    import charrepl.async_client  # noqa: F401  (for its effect on sys.modules)
 
 
 def literal(line: str) -> str | None:

@@ -86,7 +86,7 @@ def typed(line: str) -> Callable[[Screen], bool]:
 
 
 def test_neither_jax_nor_the_wire_is_imported_before_the_first_paint() -> None:
-    late = "{'jax', 'zmq', 'msgspec', 'charrepl.client', 'charrepl.protocol', 'pygments'}"
+    late = "{'jax', 'zmq', 'msgspec', 'charrepl.connection', 'charrepl.protocol', 'pygments'}"
     code = f"import charrepl.repl, sys; sys.exit(sorted({late} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert found.stderr.strip() in ("", "[]"), found.stderr

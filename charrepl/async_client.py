@@ -1,0 +1,185 @@
+"""The client for programs with an event loop, such as the REPL: a connection that comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from typing import Literal
+
+import msgspec
+import zmq
+import zmq.asyncio
+from zmq.utils.monitor import parse_monitor_message
+
+from charrepl import connection, launch, protocol
+from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.protocol import Reply, Request
+
+_RETRY_S = 1.0  # between attempts to start a daemon that will not
+
+
+@dataclasses.dataclass(frozen=True)
+class ConnectionState:
+    """Where an AsyncClient stands; `detail` is one line for a person."""
+
+    phase: Literal["connecting", "starting", "ready", "down"]
+    detail: str = ""
+    device: str = ""
+    pid: int = 0
+
+
+class AsyncClient:
+    """A connection to the daemon that comes back by itself. `run` keeps it; used by one event loop."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: str | None = None,
+        autostart: bool = True,
+        on_state: Callable[[ConnectionState], None] = lambda state: None,
+    ) -> None:
+        self._endpoint = launch.checked(endpoint) if endpoint else None
+        self._autostart = autostart and endpoint is None
+        self._on_state = on_state
+        self._state = ConnectionState("connecting")
+        self._context = zmq.asyncio.Context()
+        self._socket: zmq.asyncio.Socket | None = None
+        self._waiting: dict[int, asyncio.Queue[Reply | DaemonUnavailableError]] = {}
+        self._seq = 0
+        self._wanted = asyncio.Event()
+
+    @property
+    def state(self) -> ConnectionState:
+        """Where the connection stands."""
+        return self._state
+
+    def _set(self, state: ConnectionState) -> None:
+        if state != self._state:
+            self._state = state
+            self._on_state(state)
+
+    async def run(self) -> None:
+        """Connects, starts a daemon where there is none, and comes back after its death.
+
+        Runs until cancelled. What goes wrong is told in `state`, never raised.
+        """
+        while True:
+            try:
+                endpoint = self._endpoint or connection.own_endpoint()
+                if not launch.is_listening(endpoint):
+                    if not self._autostart:
+                        raise DaemonUnavailableError("no daemon: start it with charrepl-daemon start")
+                    self._set(ConnectionState("starting", "starting the daemon"))
+                    await launch.start_async()
+                await self._converse(endpoint)
+                if launch.left_in_order(endpoint):
+                    # Stopped, or idle for long: to start it at once would make neither possible.
+                    self._wanted.clear()
+                    self._set(ConnectionState("down", "the daemon has left: the next key starts it again"))
+                    await self._wanted.wait()
+                self._set(ConnectionState("connecting", "connecting again"))
+            except CharreplError as error:
+                self._set(ConnectionState("down", str(error)))
+                await asyncio.sleep(_RETRY_S)
+            finally:
+                self._drop()
+
+    def wake(self) -> None:
+        """Brings the connection back, if it waits for somebody to want it."""
+        self._wanted.set()
+
+    async def close(self) -> None:
+        """Drops the connection; call it after `run` was cancelled."""
+        self._drop()
+        self._context.term()
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            self._socket.disable_monitor()
+            self._socket.close()
+            self._socket = None
+        for queue in self._waiting.values():
+            queue.put_nowait(DaemonUnavailableError("the daemon died while answering"))
+
+    async def _converse(self, endpoint: str) -> None:
+        """Says hello and hands out replies until the daemon is gone."""
+        socket = self._context.socket(zmq.DEALER)
+        self._socket = socket
+        connection.configure(socket)
+        monitor = socket.get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED)
+        socket.connect(endpoint)
+        gone = asyncio.create_task(self._watch(monitor, {zmq.EVENT_DISCONNECTED}))
+        reading: asyncio.Task[None] | None = None
+        try:
+            await self._hello(socket)
+            reading = asyncio.create_task(self._read(socket))
+            done, _ = await asyncio.wait({gone, reading}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            tasks = [task for task in (gone, reading) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            monitor.close()
+
+    async def _hello(self, socket: zmq.asyncio.Socket) -> None:
+        self._seq += 1
+        hello = connection.hello(self._seq)
+        try:
+            async with asyncio.timeout(connection.ANSWER_S):
+                await socket.send(protocol.encode(hello))
+                welcome = connection.welcomed(protocol.decode_reply(await socket.recv()))
+        except TimeoutError:
+            raise DaemonUnavailableError("the daemon does not answer: run charrepl-daemon restart") from None
+        self._set(ConnectionState("ready", device=welcome.device, pid=welcome.pid))
+
+    @staticmethod
+    async def _watch(monitor: zmq.asyncio.Socket, events: set[int]) -> None:
+        while True:
+            event = parse_monitor_message(await monitor.recv_multipart())
+            if event["event"] in events:
+                return
+
+    async def _read(self, socket: zmq.asyncio.Socket) -> None:
+        while True:
+            reply = protocol.decode_reply(await socket.recv())
+            queue = self._waiting.get(reply.seq)
+            if queue is not None:  # else nobody waits for it any more
+                queue.put_nowait(reply)
+
+    async def ask(self, request: Request) -> Reply:
+        """The only reply to a request."""
+        async for reply in self.stream(request):
+            last = reply
+        return last
+
+    async def stream(self, request: Request) -> AsyncIterator[Reply]:
+        """The replies to a request, the last one final.
+
+        Raises DaemonUnavailableError if there is no connection or it is lost, and CharreplError for
+        what the daemon refuses. Leaving the loop early drops what comes later.
+        """
+        socket = self._socket
+        if socket is None or self._state.phase != "ready":
+            self.wake()
+            raise DaemonUnavailableError(self._state.detail or "not connected to the daemon yet")
+        self._seq += 1
+        seq = self._seq
+        queue: asyncio.Queue[Reply | DaemonUnavailableError] = asyncio.Queue()
+        self._waiting[seq] = queue
+        try:
+            try:
+                await socket.send(protocol.encode(msgspec.structs.replace(request, seq=seq)), zmq.NOBLOCK)
+            except zmq.ZMQError:  # not connected, or its queue is full
+                raise DaemonUnavailableError("the daemon is not reading: try again") from None
+            while True:
+                reply = await queue.get()
+                if isinstance(reply, DaemonUnavailableError):
+                    raise reply
+                yield connection.checked(reply)
+                if protocol.is_final(reply):
+                    return
+        finally:
+            del self._waiting[seq]
