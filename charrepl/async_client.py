@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
@@ -17,6 +19,28 @@ from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl.protocol import Reply, Request
 
 _RETRY_S = 1.0  # between attempts to start a daemon that will not
+
+
+async def _reach(endpoint: str) -> str:
+    """As `connection.reach`, in a thread of its own: one of the loop's would hold up its end."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[str] = loop.create_future()
+
+    def settle(address: str, error: CharreplError | None) -> None:
+        if not found.done():
+            found.set_exception(error) if error else found.set_result(address)
+
+    def look() -> None:
+        address, failed = "", None
+        try:
+            address = connection.reach(endpoint)
+        except CharreplError as error:
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, address, failed)
+
+    threading.Thread(target=look, name="reach", daemon=True).start()
+    return await found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +120,6 @@ class AsyncClient:
 
     def _drop(self) -> None:
         if self._socket is not None:
-            self._socket.disable_monitor()
             self._socket.close()
             self._socket = None
         for queue in self._waiting.values():
@@ -106,13 +129,18 @@ class AsyncClient:
         """Says hello and hands out replies until the daemon is gone."""
         socket = self._context.socket(zmq.DEALER)
         self._socket = socket
-        connection.configure(socket)
-        monitor = socket.get_monitor_socket(zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED)
-        socket.connect(endpoint)
-        gone = asyncio.create_task(self._watch(monitor, {zmq.EVENT_DISCONNECTED}))
+        monitor = socket.get_monitor_socket(connection.OUTCOMES)
+        gone: asyncio.Task[None] | None = None
         reading: asyncio.Task[None] | None = None
         try:
-            await self._hello(socket)
+            connection.configure(socket, endpoint)
+            if connection.is_remote(endpoint):
+                socket.connect(await _reach(endpoint))
+                await self._shake_hands(monitor, endpoint)
+            else:
+                socket.connect(endpoint)
+            gone = asyncio.create_task(self._watch(monitor))
+            await self._hello(socket, endpoint)
             reading = asyncio.create_task(self._read(socket))
             done, _ = await asyncio.wait({gone, reading}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -122,9 +150,19 @@ class AsyncClient:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            socket.disable_monitor()  # first: it would wait for the monitor to make room
             monitor.close()
 
-    async def _hello(self, socket: zmq.asyncio.Socket) -> None:
+    @staticmethod
+    async def _shake_hands(monitor: zmq.asyncio.Socket, endpoint: str) -> None:
+        event = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(connection.ANSWER_S):
+                event = parse_monitor_message(await monitor.recv_multipart())["event"]
+        if event != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            raise connection.refusal(endpoint, event)
+
+    async def _hello(self, socket: zmq.asyncio.Socket, endpoint: str) -> None:
         self._seq += 1
         hello = connection.hello(self._seq)
         try:
@@ -132,15 +170,15 @@ class AsyncClient:
                 await socket.send(protocol.encode(hello))
                 welcome = connection.welcomed(protocol.decode_reply(await socket.recv()))
         except TimeoutError:
-            raise DaemonUnavailableError("the daemon does not answer: run charrepl-daemon restart") from None
+            raise connection.silent(endpoint) from None
         self._set(ConnectionState("ready", device=welcome.device, pid=welcome.pid))
 
     @staticmethod
-    async def _watch(monitor: zmq.asyncio.Socket, events: set[int]) -> None:
-        while True:
-            event = parse_monitor_message(await monitor.recv_multipart())
-            if event["event"] in events:
-                return
+    async def _watch(monitor: zmq.asyncio.Socket) -> None:
+        """Returns when the connection is gone."""
+        event = None
+        while event != zmq.EVENT_DISCONNECTED:
+            event = parse_monitor_message(await monitor.recv_multipart())["event"]
 
     async def _read(self, socket: zmq.asyncio.Socket) -> None:
         while True:

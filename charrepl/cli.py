@@ -168,20 +168,27 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
 
 
 @main.command("models")
+@endpoint_option
 @json_option
 @debug_option
 @exit_codes
-def list_models(as_json: bool, debug: bool) -> None:
+def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
     """List the models that --model knows by name; * marks the one used without it."""
     from charrepl import models
 
-    default = models.chosen() or models.default().name
-    found = []
-    for directory in models.installed():
-        try:
-            found.append(models.info(directory))
-        except CharreplError as error:
-            click.echo(f"Error: {error}", err=True)
+    if endpoint:
+        from charrepl.client import Client
+
+        with Client(endpoint=endpoint) as client:
+            listed = client.models()
+        default, found = models.chosen() or listed.default, listed.models
+    else:
+        default, found = models.chosen() or models.default().name, []
+        for directory in models.installed():
+            try:
+                found.append(models.info(directory))
+            except CharreplError as error:
+                click.echo(f"Error: {error}", err=True)
     if as_json:
         import msgspec
 

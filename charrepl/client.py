@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import msgspec
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from charrepl import connection, launch, models, protocol, window
 from charrepl.errors import DaemonUnavailableError
@@ -48,6 +49,7 @@ class Client:
         self._autostart = autostart and endpoint is None
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None  # of a connection through the network
         self._seq = 0
 
     def __enter__(self) -> Self:
@@ -60,9 +62,7 @@ class Client:
 
     def close(self) -> None:
         """Drops the connection; safe to repeat."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._drop()
         self._context.term()
 
     def complete(
@@ -146,7 +146,7 @@ class Client:
         socket = self._connected()
         self._seq += 1
         request = msgspec.structs.replace(request, seq=self._seq)
-        self._send(socket, request, time.monotonic() + connection.ANSWER_S)
+        self._send(socket, request)
         while True:
             reply = self._receive(socket, timeout_s)
             if reply.seq != self._seq:
@@ -156,34 +156,63 @@ class Client:
                 return
 
     def _connected(self) -> zmq.Socket[bytes]:
-        if not launch.is_listening(self._endpoint):
-            if self._socket is not None:
-                self._socket.close()
-                self._socket = None
-            if not self._autostart:
-                raise DaemonUnavailableError("no daemon is running: start it with charrepl-daemon start")
-            launch.start()
+        if self._socket is not None and self._lost():
+            self._drop()
         if self._socket is None:
+            if not launch.is_listening(self._endpoint):
+                if not self._autostart:
+                    raise DaemonUnavailableError("no daemon is running: start it with charrepl-daemon start")
+                launch.start()
             self._socket = self._context.socket(zmq.DEALER)
-            connection.configure(self._socket)
-            self._socket.connect(self._endpoint)
-            self._seq += 1
-            self._send(self._socket, connection.hello(self._seq), time.monotonic() + connection.ANSWER_S)
-            connection.welcomed(self._receive(self._socket, connection.ANSWER_S))
+            try:
+                self._introduce(self._socket)
+            except BaseException:
+                self._drop()
+                raise
         return self._socket
 
-    def _send(self, socket: zmq.Socket[bytes], request: Request, deadline: float) -> None:
+    def _introduce(self, socket: zmq.Socket[bytes]) -> None:
+        connection.configure(socket, self._endpoint)
+        if connection.is_remote(self._endpoint):
+            self._monitor = socket.get_monitor_socket(connection.OUTCOMES)
+            socket.connect(connection.reach(self._endpoint))
+            event = None
+            if self._monitor.poll(int(1000 * connection.ANSWER_S)):
+                event = recv_monitor_message(self._monitor)["event"]
+            if event != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                raise connection.refusal(self._endpoint, event)
+        else:
+            socket.connect(self._endpoint)
+        self._seq += 1
+        self._send(socket, connection.hello(self._seq))
+        connection.welcomed(self._receive(socket, connection.ANSWER_S))
+
+    def _lost(self) -> bool:
+        """Whether the daemon has gone, or the connection to it."""
+        if self._monitor is not None:
+            return bool(self._monitor.poll(0))
+        return not launch.is_listening(self._endpoint)
+
+    def _drop(self) -> None:
+        if self._socket is not None:
+            if self._monitor is not None:
+                self._socket.disable_monitor()
+                self._monitor.close()
+                self._monitor = None
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, socket: zmq.Socket[bytes], request: Request) -> None:
         # IMMEDIATE makes a socket that is not connected yet refuse rather than queue.
-        left_ms = max(0, int(1000 * (deadline - time.monotonic())))
-        if not socket.poll(left_ms, zmq.POLLOUT):
-            raise DaemonUnavailableError("the daemon does not answer: run charrepl-daemon restart")
+        if not socket.poll(int(1000 * connection.ANSWER_S), zmq.POLLOUT):
+            raise connection.silent(self._endpoint)
         socket.send(protocol.encode(request), zmq.NOBLOCK)
 
     def _receive(self, socket: zmq.Socket[bytes], timeout_s: float | None) -> Reply:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not socket.poll(500):
-            if not launch.is_listening(self._endpoint):
-                raise DaemonUnavailableError("the daemon died while answering: run the command again")
+            if self._lost():
+                raise connection.lost(self._endpoint)
             if deadline is not None and time.monotonic() > deadline:
-                raise DaemonUnavailableError("the daemon does not answer: run charrepl-daemon restart")
+                raise connection.silent(self._endpoint)
         return protocol.decode_reply(socket.recv())

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import errno
+import socket as sockets
 from typing import Any, TypeVar
 
 import zmq
 
-from charrepl import __version__, paths, protocol
-from charrepl.errors import CharreplError
+from charrepl import __version__, credentials, paths, protocol
+from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 from charrepl.protocol import Reply
 
 ANSWER_S = 10.0  # for a connection, and for the answer to `hello`
+_REACH_S = 5.0
+_HEARTBEAT_MS = 5_000
+_SILENCE_MS = 15_000
+
+# What can become of an attempt to connect through the network, and of the connection.
+OUTCOMES = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_DISCONNECTED
+)
+
+# What every ZeroMQ 4 peer says first (ZMTP 3.0, rfc.zeromq.org/spec/23): that it speaks, and its mechanism.
+_GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
 
 R = TypeVar("R", bound=protocol.Message)
 
@@ -24,14 +42,104 @@ def own_endpoint() -> str:
     return paths.endpoint()
 
 
-def configure(socket: zmq.Socket[Any]) -> None:
-    """Sets the options of a client's socket; before it connects."""
+def is_remote(endpoint: str) -> bool:
+    """Whether an endpoint is reached through the network, and so with keys."""
+    return endpoint.startswith("tcp://")
+
+
+def reach(endpoint: str) -> str:
+    """The numeric address that answers behind a `tcp://` endpoint.
+
+    Blocks for a few seconds at most. Raises DaemonUnavailableError if no ZeroMQ socket that asks for
+    keys answers there: ZeroMQ would try on in silence.
+    """
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    said = b""
+    try:
+        with sockets.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S) as probe:
+            address = probe.getpeername()[0]
+            probe.sendall(_GREETING)
+            while len(said) < len(_GREETING) and (piece := probe.recv(len(_GREETING) - len(said))):
+                said += piece
+        if not said:
+            raise ConnectionResetError(errno.ECONNRESET, "the connection is closed at once")
+    except (OSError, UnicodeError) as error:  # the second of a name that no host can have
+        raise DaemonUnavailableError(
+            f"cannot reach {endpoint}: {reason(error)}; is charrepl-daemon start --endpoint running there?"
+        ) from None
+    mechanism = said[12:32].rstrip(b"\0") if said.startswith(_GREETING[:1]) else b""
+    if mechanism != b"CURVE":
+        what = f"ZeroMQ with {mechanism.decode('ascii', 'replace')!r}" if mechanism else "not ZeroMQ"
+        raise DaemonUnavailableError(
+            f"what answers at {endpoint} is no charrepl daemon, it speaks {what}: check host and port"
+        )
+    return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
+
+
+def configure(socket: zmq.Socket[Any], endpoint: str) -> None:
+    """Sets a client's socket up, before it connects to what `reach` finds for the endpoint.
+
+    Raises CharreplError if a key is missing or its file is not as it should be.
+    """
     socket.linger = 0
     # Without this, messages queued for a dead daemon would be replayed to the one after it.
     socket.setsockopt(zmq.IMMEDIATE, 1)
-    socket.setsockopt(zmq.RECONNECT_IVL, 20)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
     socket.setsockopt(zmq.MAXMSGSIZE, 64 << 20)
+    if is_remote(endpoint):
+        # First, for the command that makes up for its lack makes this machine's own key as well.
+        socket.curve_serverkey = credentials.trusted(endpoint)
+        pair = credentials.own()
+        socket.curve_secretkey = pair.secret
+        socket.curve_publickey = pair.public
+        # A machine that has lost its power does not say so.
+        socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
+        socket.setsockopt(zmq.IPV6, 1)
+        # Whoever lost the connection makes a new socket, for the name may mean another address by now.
+        socket.setsockopt(zmq.RECONNECT_IVL, -1)
+    else:
+        socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
+
+
+def silent(endpoint: str) -> DaemonUnavailableError:
+    """What to say of a daemon that is there and does not answer."""
+    if is_remote(endpoint):
+        return DaemonUnavailableError(
+            f"the daemon at {endpoint} does not answer: run charrepl-daemon restart there"
+        )
+    return DaemonUnavailableError("the daemon does not answer: run charrepl-daemon restart")
+
+
+def lost(endpoint: str) -> DaemonUnavailableError:
+    """What to say when the connection has gone while an answer was awaited."""
+    if is_remote(endpoint):
+        return DaemonUnavailableError(
+            f"the connection to {endpoint} was lost while answering: run the command again"
+        )
+    return DaemonUnavailableError("the daemon died while answering: run the command again")
+
+
+def refusal(endpoint: str, event: int | None) -> CharreplError:
+    """Why a `tcp://` endpoint that was reached did not let us in, and what to do.
+
+    `event` is the first of OUTCOMES, or None if none came in time.
+    """
+    if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        key = credentials.encoded(credentials.own().public)
+        return CharreplError(
+            f"the daemon at {endpoint} does not allow this machine: "
+            f"have charrepl-daemon allow NAME {key} run there",
+            code="forbidden",
+        )
+    if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        # It could not read what was meant for the owner of the key we trust, and hung up.
+        return CharreplError(
+            f"the daemon at {endpoint} has another key than the one trusted: if that is as it should be, "
+            f"run charrepl-daemon trust {endpoint} KEY --force with its new key",
+            code="untrusted",
+        )
+    return silent(endpoint)
 
 
 def hello(seq: int) -> protocol.Hello:

@@ -17,7 +17,8 @@ _START_TIMEOUT_S = 180.0
 
 def checked(endpoint: str) -> str:
     """`endpoint`, if ZeroMQ can connect to such an address. Raises CharreplError if not."""
-    if not re.fullmatch(r"ipc:///.+|tcp://[^/:]+:\d{1,5}|tcp://\[[^/]+\]:\d{1,5}", endpoint):
+    found = re.fullmatch(r"ipc:///.+|tcp://(?:[^/:\s]+|\[[^/\s]+\]):(\d{1,5})", endpoint, re.ASCII)
+    if found is None or int(found[1] or 0) > 65_535:
         raise CharreplError(f"{endpoint!r} is no endpoint: give ipc:///PATH or tcp://HOST:PORT")
     return endpoint
 

@@ -1,7 +1,7 @@
 """Where charrepl keeps its files: the XDG places, each overridable by one environment variable.
 
 CHARREPL_DATA_DIR     models, history, logs, compiled programs   (~/.local/share/charrepl)
-CHARREPL_CONFIG_DIR   config.toml                                (~/.config/charrepl)
+CHARREPL_CONFIG_DIR   config.toml, keys                          (~/.config/charrepl)
 CHARREPL_RUNTIME_DIR  the daemon's socket, lock and status file  ($XDG_RUNTIME_DIR/charrepl)
 """
 
@@ -33,7 +33,16 @@ def data_dir() -> Path:
 
 def config_file() -> Path:
     """The user's settings; need not exist."""
-    return _place("CHARREPL_CONFIG_DIR", "config") / "config.toml"
+    return _config_dir() / "config.toml"
+
+
+def keys_dir() -> Path:
+    """The machine's secret key, and the public keys of those it deals with; need not exist."""
+    return _config_dir() / "keys"
+
+
+def _config_dir() -> Path:
+    return _place("CHARREPL_CONFIG_DIR", "config")
 
 
 def runtime_dir() -> Path:
@@ -130,4 +139,6 @@ def check_private(path: Path) -> None:
 
 def _variable(path: Path) -> str:
     """The environment variable that moves `path` elsewhere."""
+    if path.is_relative_to(keys_dir()):
+        return "CHARREPL_CONFIG_DIR"
     return "CHARREPL_DATA_DIR" if path.is_relative_to(data_dir()) else "CHARREPL_RUNTIME_DIR"

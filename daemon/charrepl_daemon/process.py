@@ -195,7 +195,13 @@ def be(*, debug: bool = False, **settings: Any) -> NoReturn:
 
 
 def serve(
-    *, model: str, idle_minutes: float | None, cache_mb: int, max_models: int, ready_fd: int | None
+    *,
+    model: str,
+    idle_minutes: float | None,
+    cache_mb: int,
+    max_models: int,
+    ready_fd: int | None,
+    endpoint: str | None = None,
 ) -> None:
     """Is the daemon, until it is stopped. Raises CharreplError if it cannot be, or one runs already."""
     os.umask(0o077)
@@ -206,7 +212,7 @@ def serve(
             # At once: until then the file names a daemon of before, and a pid that may be anyone's.
             _write_status(Running(os.getpid(), paths.endpoint()))
             _log_to_file(also_here=ready_fd is None)
-            _serve(model, idle_minutes, cache_mb, max_models, tell)
+            _serve(model, idle_minutes, cache_mb, max_models, endpoint, tell)
     except CharreplError as error:
         tell(str(error))
         raise
@@ -268,8 +274,16 @@ def _log_to_file(*, also_here: bool) -> None:
 
 
 def _serve(
-    model: str, idle_minutes: float | None, cache_mb: int, max_models: int, tell: Callable[[str], None]
+    model: str,
+    idle_minutes: float | None,
+    cache_mb: int,
+    max_models: int,
+    network_endpoint: str | None,
+    tell: Callable[[str], None],
 ) -> None:
+    from charrepl_daemon.security import Network
+
+    network = Network(network_endpoint) if network_endpoint else None
     # Imported here, under the lock: a start that finds a daemon running need not wait for jax.
     from charrepl_train import device
 
@@ -286,6 +300,7 @@ def _serve(
         model=model,
         device=device.describe(),
         idle_s=None if idle_minutes is None else 60 * idle_minutes,
+        network=network,
     )
     server.bind()
     scheduler.start()
@@ -326,8 +341,10 @@ def stop() -> Running | None:
     found = running()
     if found is None:
         return None
-    if _ask_to_stop() and _wait_unlocked(_TERM_AFTER_S):
-        return found
+    with contextlib.suppress(CharreplError):
+        ask_to_stop()
+        if _wait_unlocked(_TERM_AFTER_S):
+            return found
     for number in (signal.SIGTERM, signal.SIGKILL):
         found = running() or found
         if found.pid:
@@ -338,24 +355,27 @@ def stop() -> Running | None:
     raise CharreplError(f"the daemon (pid {found.pid}) does not end: kill it by hand")
 
 
-def _ask_to_stop() -> bool:
+def ask_to_stop(endpoint: str | None = None) -> None:
+    """Asks the daemon at an endpoint, or else this user's own, to drain and exit.
+
+    Raises CharreplError if it does not answer or refuses.
+    """
     from charrepl.client import Client
 
-    try:
-        with Client(autostart=False) as client:
-            client.ask(protocol.Shutdown(seq=0), timeout_s=_ANSWER_S)
-    except CharreplError:
-        return False
-    return True
+    with Client(endpoint=endpoint, autostart=False) as client:
+        client.ask(protocol.Shutdown(seq=0), timeout_s=_ANSWER_S)
 
 
-def status() -> dict[str, Any]:
-    """What the running daemon says of itself.
+def status(endpoint: str | None = None) -> dict[str, Any]:
+    """What the daemon at an endpoint, or else this user's own, says of itself.
 
     Raises DaemonUnavailableError if none runs or it does not answer.
     """
     from charrepl.client import Client
 
+    if endpoint:
+        with Client(endpoint=endpoint) as client:
+            return client.status()
     found = running()
     if found is None:
         raise DaemonUnavailableError("no daemon is running: start it with charrepl-daemon start")

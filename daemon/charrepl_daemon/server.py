@@ -1,4 +1,8 @@
-"""The sockets: one asyncio thread that reads requests and sends replies, and never computes."""
+"""The sockets: one asyncio thread that reads requests and sends replies, and never computes.
+
+One socket is the owner's, who may do everything; the other, if asked for, is for those on the
+allow-list (`security.py`).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import zmq
 import zmq.asyncio
 
 from charrepl import __version__, models, protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon.scheduler import Job, Scheduler, Work
+from charrepl_daemon.security import NO_LONGER, Network, Peer
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +36,17 @@ _PRUNED_AT = 4096  # connections remembered before those without requests are le
 
 
 class Server:
-    """Serves one endpoint until it is told to stop, or nobody has asked for anything in a while."""
+    """Serves its owner and its guests until told to stop, or nobody has asked for anything in a while."""
 
     def __init__(
-        self, endpoint: str, scheduler: Scheduler, *, model: str, device: str, idle_s: float | None
+        self,
+        endpoint: str,
+        scheduler: Scheduler,
+        *,
+        model: str,
+        device: str,
+        idle_s: float | None,
+        network: Network | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._scheduler = scheduler
@@ -42,19 +55,28 @@ class Server:
         self._default_read = time.monotonic()
         self._device = device
         self._idle_s = idle_s
+        self._network = network
         self._context = zmq.asyncio.Context()
         self._began = self._last_request = time.monotonic()
         self._stop: asyncio.Event | None = None
-        self._jobs: dict[bytes, set[Job]] = {}  # of each connection
-        self._unsent: dict[bytes, deque[tuple[bytes, Job | None]]] = {}  # to those slow to read
+        self._jobs: dict[Peer, set[Job]] = {}  # of each connection
+        self._unsent: dict[Peer, deque[tuple[bytes, Job | None]]] = {}  # to those slow to read
         self._malformed = 0
         self._unreachable = 0
 
     def bind(self) -> None:
-        """Takes the endpoint. Raises CharreplError if it cannot.
+        """Takes the owner's endpoint. Raises CharreplError if it cannot.
 
         The caller holds the daemon's lock: ZeroMQ silently steals an ipc address that is in use.
         """
+        socket = self._router()
+        try:
+            socket.bind(self._endpoint)
+        except zmq.ZMQError as error:
+            raise CharreplError(f"cannot listen on {self._endpoint}: {error.strerror}") from None
+        self._socket = socket
+
+    def _router(self) -> zmq.asyncio.Socket:
         socket = self._context.socket(zmq.ROUTER)
         socket.linger = 200
         # Without this a reply to a client that has left vanishes, and its job computes on.
@@ -62,11 +84,7 @@ class Server:
         socket.setsockopt(zmq.MAXMSGSIZE, _HARD_FRAME_LIMIT)
         socket.setsockopt(zmq.SNDHWM, 1000)
         socket.setsockopt(zmq.RCVHWM, 1000)
-        try:
-            socket.bind(self._endpoint)
-        except zmq.ZMQError as error:
-            raise CharreplError(f"cannot listen on {self._endpoint}: {error.strerror}") from None
-        self._socket = socket
+        return socket
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serves; calls `ready` when the default model answers. Raises CharreplError if it cannot."""
@@ -82,10 +100,14 @@ class Server:
             loop.call_soon_threadsafe(settle)
 
         self._scheduler.reload(self._default, loaded)
-        receiving = asyncio.create_task(self._receive())
+        receiving = [asyncio.create_task(self._receive())]
         watching: asyncio.Task[None] | None = None
         stopping = asyncio.create_task(self._stop.wait())
         try:
+            if self._network is not None:
+                self._network.bind(self._router())
+                receiving.append(asyncio.create_task(self._receive_from(self._network)))
+                receiving.append(asyncio.create_task(self._network.limit()))
             first: set[asyncio.Future[Any]] = {loading, stopping}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
@@ -102,11 +124,13 @@ class Server:
             # it has not read yet when its connection goes.
             await asyncio.sleep(_GRACE_S)
         finally:
-            tasks = [task for task in (receiving, watching, stopping) if task is not None]
+            tasks = [task for task in (*receiving, watching, stopping) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._socket.close()
+            if self._network is not None:
+                self._network.close()
             self._context.term()
 
     def stop(self) -> None:
@@ -128,41 +152,48 @@ class Server:
     async def _receive(self) -> None:
         while True:
             identity, *frames = await self._socket.recv_multipart()
-            frame = frames[-1] if frames else b""
-            try:
-                self._handle(identity, protocol.decode_request(frame))
-            except CharreplError as error:
-                self._malformed += error.code in ("bad_request", "too_large")
-                self._send(
-                    identity,
-                    protocol.Error(seq=protocol.seq_of(frame), code=error.code, message=str(error)),
-                )
-            except Exception:  # a bug in one answer must not end the others
-                log.exception("a request could not be handled")
-                message = "the daemon failed on this request: see charrepl-daemon logs"
-                self._send(
-                    identity, protocol.Error(seq=protocol.seq_of(frame), code="internal", message=message)
-                )
+            self._answer(Peer(identity), frames[-1] if frames else b"")
 
-    def _handle(self, identity: bytes, request: protocol.Request) -> None:
+    async def _receive_from(self, network: Network) -> None:
+        while True:
+            self._answer(*await network.receive())
+
+    def _answer(self, peer: Peer, frame: bytes) -> None:
+        try:
+            request = protocol.decode_request(frame)
+            if self._network is not None:
+                self._network.check(peer, request)
+            self._handle(peer, request)
+        except CharreplError as error:
+            self._malformed += error.code in ("bad_request", "too_large")
+            self._send(
+                peer,
+                protocol.Error(seq=protocol.seq_of(frame), code=error.code, message=str(error)),
+            )
+        except Exception:  # a bug in one answer must not end the others
+            log.exception("a request could not be handled")
+            message = "the daemon failed on this request: see charrepl-daemon logs"
+            self._send(peer, protocol.Error(seq=protocol.seq_of(frame), code="internal", message=message))
+
+    def _handle(self, peer: Peer, request: protocol.Request) -> None:
         seq = request.seq
         # Looking does not count as using: a monitor must not keep an idle daemon alive.
         if not isinstance(request, protocol.Status):
             self._last_request = time.monotonic()
         match request:
             case protocol.Hello():
-                self._send(identity, self._welcome(request))
+                self._send(peer, self._welcome(request))
             case protocol.Complete() | protocol.Sample() | protocol.Score():
-                self._submit(identity, request)
+                self._submit(peer, request)
             case protocol.Status():
-                self._send(identity, protocol.Report(seq=seq, status=self.status()))
+                self._send(peer, protocol.Report(seq=seq, status=self.status()))
             case protocol.Models():
-                self._send(identity, self._model_list(seq))
+                self._send(peer, self._model_list(peer, seq))
             case protocol.Reload():
-                self._reload(identity, request)
+                self._reload(peer, request)
             case protocol.Shutdown():
                 log.info("asked to shut down")
-                self._send(identity, protocol.Done(seq=seq))
+                self._send(peer, protocol.Done(seq=seq))
                 self.stop()
 
     def _welcome(self, request: protocol.Hello) -> protocol.Reply:
@@ -197,74 +228,80 @@ class Server:
             self._default, self._default_read = models.default(), now
         return self._default
 
-    def _submit(self, identity: bytes, request: Work) -> None:
-        session = (identity, request.session) if isinstance(request, protocol.Complete) else identity
+    def _submit(self, peer: Peer, request: Work) -> None:
+        session = (peer, request.session) if isinstance(request, protocol.Complete) else peer
         loop = asyncio.get_running_loop()
 
         def send(reply: protocol.Reply) -> None:
             job.count_unsent(1)
-            loop.call_soon_threadsafe(self._reply, identity, job, reply)
+            loop.call_soon_threadsafe(self._reply, peer, job, reply)
 
         job = Job(request, directory=self._directory(request.model), session=session, send=send)
         self._scheduler.submit(job)
-        self._jobs.setdefault(identity, set()).add(job)
+        self._jobs.setdefault(peer, set()).add(job)
         if len(self._jobs) > _PRUNED_AT:
             self._jobs = {key: jobs for key, jobs in self._jobs.items() if jobs}
 
-    def _reply(self, identity: bytes, job: Job, reply: protocol.Reply) -> None:
-        jobs = self._jobs.get(identity, set())
+    def _reply(self, peer: Peer, job: Job, reply: protocol.Reply) -> None:
+        jobs = self._jobs.get(peer, set())
         if job not in jobs:
             self._scheduler.sent(job)
             return  # its final reply was sent: this one was on its way from the other thread
+        if self._network is not None and not self._network.admits(peer):
+            self._scheduler.abandon(job)
+            reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
         if protocol.is_final(reply):
             jobs.discard(job)
-        self._send(identity, reply, job)
+        self._send(peer, reply, job)
 
-    def _send(self, identity: bytes, reply: protocol.Reply, job: Job | None = None) -> None:
+    def _send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
         """Sends a reply, now or when its reader has made room; lets go of a client that has left."""
-        unsent = self._unsent.setdefault(identity, deque())
+        unsent = self._unsent.setdefault(peer, deque())
         unsent.append((protocol.encode(reply), job))
         if len(unsent) == 1:
-            self._send_on(identity)
+            self._send_on(peer)
         elif len(unsent) > _MOST_UNSENT:
             log.warning("a client reads nothing: letting go of it")
-            self._let_go(identity)
+            self._let_go(peer)
 
-    def _send_on(self, identity: bytes) -> None:
-        unsent = self._unsent.get(identity)
+    def _send_on(self, peer: Peer) -> None:
+        unsent = self._unsent.get(peer)
         while unsent:
             frame, job = unsent[0]
             try:
                 # Not awaited: under NOBLOCK its future is done at once. A plain socket's send would do,
                 # but it swallows the event that wakes the loop for what came in meanwhile.
-                sent = self._socket.send_multipart([identity, frame], zmq.NOBLOCK)
+                sent = self._socket_of(peer).send_multipart([peer.identity, frame], zmq.NOBLOCK)
                 cast("asyncio.Future[Any]", sent).result()
             except zmq.Again:  # its queue is full; there is no event for one client's having room
-                asyncio.get_running_loop().call_later(_RETRY_S, self._send_on, identity)
+                asyncio.get_running_loop().call_later(_RETRY_S, self._send_on, peer)
                 return
             except zmq.ZMQError:
                 self._unreachable += 1
-                self._let_go(identity)
+                self._let_go(peer)
                 return
             unsent.popleft()
             if job is not None:
                 self._scheduler.sent(job)
-        self._unsent.pop(identity, None)
+        self._unsent.pop(peer, None)
 
-    def _let_go(self, identity: bytes) -> None:
-        self._unsent.pop(identity, None)
-        for job in self._jobs.pop(identity, set()):
+    def _socket_of(self, peer: Peer) -> zmq.asyncio.Socket:
+        return self._socket if self._network is None or peer.is_owner else self._network.socket
+
+    def _let_go(self, peer: Peer) -> None:
+        self._unsent.pop(peer, None)
+        for job in self._jobs.pop(peer, set()):
             self._scheduler.abandon(job)
 
     def _refuse_the_rest(self) -> None:
         """Answers what could not be finished before the end."""
-        for identity, jobs in list(self._jobs.items()):
+        for peer, jobs in list(self._jobs.items()):
             for job in list(jobs):
                 message = "the daemon was stopped: ask again"
                 error = protocol.Error(seq=job.request.seq, code="stopping", message=message)
-                self._reply(identity, job, error)
+                self._reply(peer, job, error)
 
-    def _model_list(self, seq: int) -> protocol.ModelList:
+    def _model_list(self, peer: Peer, seq: int) -> protocol.ModelList:
         found = []
         for directory in models.installed():
             try:
@@ -272,9 +309,11 @@ class Server:
                 found.append(models.info(directory, loaded=loaded))
             except CharreplError as error:
                 log.warning("%s", error)
+        if not peer.is_owner:  # who could not name them so either
+            found = [msgspec.structs.replace(model, path="") for model in found]
         return protocol.ModelList(seq=seq, models=found, default=self._directory("").name)
 
-    def _reload(self, identity: bytes, request: protocol.Reload) -> None:
+    def _reload(self, peer: Peer, request: protocol.Reload) -> None:
         directory = self._directory(request.model)
         loop = asyncio.get_running_loop()
 
@@ -282,7 +321,7 @@ class Server:
             reply: protocol.Reply = protocol.Done(seq=request.seq)
             if error is not None:
                 reply = protocol.Error(seq=request.seq, code=error.code, message=str(error))
-            loop.call_soon_threadsafe(self._send, identity, reply)
+            loop.call_soon_threadsafe(self._send, peer, reply)
 
         self._scheduler.reload(directory, done)
 
@@ -293,6 +332,7 @@ class Server:
             "version": __version__,
             "protocol": protocol.PROTOCOL,
             "endpoint": self._endpoint,
+            "network": self._network.status() if self._network else None,
             "device": self._device,
             "ready": bool(self._scheduler.library.engines()),
             "uptime_s": round(time.monotonic() - self._began, 1),

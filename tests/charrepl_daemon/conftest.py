@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.charrepl_daemon.machine import Machine
+
 LINES = """\
 MASTER:
 The kettle sings, the kitchen fills with steam, and every cup is warm.
@@ -154,3 +156,9 @@ def shared_daemon(shared_home: Path, start_daemon: Callable[[], Command]) -> Com
 def daemon(home: Path, start_daemon: Callable[[], Command]) -> Command:
     """A running daemon; returns its command."""
     return start_daemon()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Callable[[str], Machine]:
+    """Makes machines by name, each with keys of its own."""
+    return lambda name: Machine(tmp_path / f"config-{name}")

@@ -1,0 +1,287 @@
+"""Who may connect through the network: CURVE keys, an allow-list, and the socket they guard.
+
+The owner's own ipc socket needs none of this: its directory is closed to everybody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import logging
+import socket as sockets
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import zmq
+import zmq.asyncio
+from zmq.auth.asyncio import AsyncioAuthenticator
+from zmq.utils import z85
+
+from charrepl import credentials, launch, models, paths, protocol
+from charrepl.errors import CharreplError, reason
+
+log = logging.getLogger(__name__)
+
+NO_LONGER = "your key is no longer allowed here: ask the daemon's owner"
+_DOMAIN = "charrepl"
+_KEPT_S = 1.0
+_QUIET_S = 60.0  # between two mentions of the same stranger
+_MONITOR = "inproc://charrepl.network"
+_DESCRIPTORS = 10_240  # what macOS allows at most, and more than ever needed
+_LOOK_EVERY = 16  # connections
+_AGAIN_S = 0.5
+_HANDSHAKE_MS = 10_000
+_HEARTBEAT_MS = 10_000
+_SILENCE_MS = 30_000
+
+
+class Peer(NamedTuple):
+    """A connection that asks for something."""
+
+    identity: bytes  # what ROUTER calls it
+    key: str | None = None  # the public key it has proved to hold; None for the owner, on the ipc socket
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether it came through the ipc socket, which only the owner can reach."""
+        return self.key is None
+
+
+class Guest(NamedTuple):
+    """One who may connect."""
+
+    name: str
+    admin: bool
+
+
+class AllowList:
+    """Who may connect, by public key, as the files of `credentials` say; edits to them count at once.
+
+    A file that cannot be used lets nobody in, and the log says why.
+    """
+
+    def __init__(self) -> None:
+        self._guests: dict[str, Guest] = {}
+        self._read_at = -_KEPT_S
+        self._problems: set[str] = set()
+
+    def read(self) -> dict[str, Guest]:
+        """The guests by their public keys, as the files are now."""
+        guests: dict[str, Guest] = {}
+        problems: set[str] = set()
+        try:
+            paths.check_private(paths.keys_dir())
+            files = credentials.allowed_files()
+        except (CharreplError, OSError) as error:
+            files = []
+            problems.add(reason(error))
+        for file in files:
+            try:
+                key, admin = credentials.allowed(file)
+            except CharreplError as error:
+                problems.add(str(error))
+            else:
+                guests[credentials.encoded(key)] = Guest(file.stem, admin)
+        for problem in problems - self._problems:
+            log.warning("%s", problem)
+        self._guests, self._problems, self._read_at = guests, problems, time.monotonic()
+        return guests
+
+    def get(self, key: str) -> Guest | None:
+        """The guest with a public key, as the files were at most a second ago."""
+        if time.monotonic() - self._read_at >= _KEPT_S:
+            self.read()
+        return self._guests.get(key)
+
+
+class Network:
+    """The socket for other machines, on a `tcp://` endpoint, which only guests get through to.
+
+    Raises CharreplError if this machine has no key, or nobody would be let in.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        if not launch.checked(endpoint).startswith("tcp://"):
+            raise CharreplError(f"cannot listen on {endpoint}: give tcp://HOST:PORT")
+        self.asked = endpoint
+        self.endpoint = endpoint  # numeric, and with the port that was got, once bound
+        self._pair = credentials.own()
+        self.guests = AllowList()
+        if not self.guests.read():
+            raise CharreplError(
+                f"nobody may connect to {endpoint} yet: run charrepl-daemon allow NAME KEY "
+                "with the key that charrepl-daemon keygen prints on their machine"
+            )
+        self.refused = 0
+        self._mentioned: tuple[str, float] = ("", 0.0)
+        self._authenticator: _Authenticator | None = None
+        self._most_descriptors = _more_descriptors() // 2
+        self.socket: zmq.asyncio.Socket
+
+    def bind(self, socket: zmq.asyncio.Socket) -> None:
+        """Makes a ROUTER listen. Needs a running event loop. Raises CharreplError if it cannot."""
+        self.socket = socket
+        self._monitor = socket.context.socket(zmq.PAIR)
+        self._monitor.setsockopt(zmq.RCVHWM, 0)  # ZeroMQ's thread would wait for us to make room
+        socket.monitor(_MONITOR, zmq.EVENT_ACCEPTED)
+        self._monitor.connect(_MONITOR)
+        # Before the socket: whoever knocks is asked about from the first moment on.
+        self._authenticator = _Authenticator(socket.context)
+        self._authenticator.configure_curve_callback(_DOMAIN, self)
+        self._authenticator.start()
+        socket.curve_server = True
+        socket.curve_secretkey = self._pair.secret
+        socket.zap_domain = _DOMAIN.encode()
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # without somebody to ask, nobody gets in
+        socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_MS)
+        socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
+        try:
+            address = _numeric(self.endpoint)
+            socket.setsockopt(zmq.IPV6, "[" in address)
+            socket.bind(address)
+        except (OSError, UnicodeError) as error:  # the second of a name that no host can have
+            raise CharreplError(f"cannot listen on {self.endpoint}: {reason(error)}") from None
+        except zmq.ZMQError as error:
+            why, _, _ = error.strerror.partition(" (addr=")
+            raise CharreplError(f"cannot listen on {self.endpoint}: {why}") from None
+        self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        names = ", ".join(guest.name for guest in self.guests.read().values())
+        log.info("listening on %s for %s", self.endpoint, names)
+
+    async def limit(self) -> None:
+        """Closes every connection from the network when those take half of the file descriptors.
+
+        Strangers have theirs closed after a while, but till then each holds a descriptor, and without
+        any left ZeroMQ aborts the process when somebody connects to the ipc socket. To stop listening
+        is the only way to be rid of them, and ends the guests' as well: those come back by themselves.
+        """
+        accepted = 0
+        while True:
+            await self._monitor.recv_multipart()
+            accepted += 1
+            if accepted % _LOOK_EVERY or _open_descriptors() < self._most_descriptors:
+                continue
+            log.warning("too many connections from the network: closing them all")
+            self.socket.unbind(self.endpoint)
+            while True:
+                await asyncio.sleep(_AGAIN_S)
+                try:
+                    self.socket.bind(self.endpoint)
+                    break
+                except zmq.ZMQError as error:  # another thread has yet to close the one before
+                    log.warning("cannot listen on %s yet: %s", self.endpoint, error.strerror)
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        """Whether to let in who holds a key, given in Z85: what pyzmq's authenticator asks."""
+        public = credentials.encoded(z85.decode(key))
+        guest = self.guests.read().get(public)
+        if guest is None:
+            self.refused += 1
+            now = time.monotonic()
+            if self._mentioned[0] != public or now - self._mentioned[1] > _QUIET_S:
+                self._mentioned = (public, now)
+                log.warning("refused %s: to let it in, run charrepl-daemon allow NAME %s", public, public)
+            return False
+        log.info("let %s in%s", guest.name, ", an admin" if guest.admin else "")
+        return True
+
+    def admits(self, peer: Peer) -> bool:
+        """Whether a peer may still be served: a key may be taken off the list at any time."""
+        return peer.key is None or self.guests.get(peer.key) is not None
+
+    def check(self, peer: Peer, request: protocol.Request) -> None:
+        """Raises CharreplError with code `forbidden` if a peer asks for what only others may."""
+        if peer.key is None:
+            return
+        guest = self.guests.get(peer.key)
+        if guest is None:
+            raise CharreplError(NO_LONGER, code="forbidden")
+        if isinstance(request, protocol.Reload | protocol.Shutdown) and not guest.admin:
+            raise CharreplError(
+                f"{request.__struct_config__.tag} is for the daemon's owner and admins: "
+                f"have charrepl-daemon allow {guest.name} {peer.key} --admin run there",
+                code="forbidden",
+            )
+        if models.is_path(getattr(request, "model", "")):
+            raise CharreplError(
+                "a directory names a model on the daemon's own machine only: give one of the names that "
+                "charrepl models --endpoint lists",
+                code="forbidden",
+            )
+
+    def status(self) -> dict[str, Any]:
+        """What `charrepl-daemon status` tells of it; no names, for guests may ask too."""
+        return {
+            "asked": self.asked,
+            "endpoint": self.endpoint,
+            "allowed": len(self.guests.read()),
+            "refused": self.refused,
+        }
+
+    async def receive(self) -> tuple[Peer, bytes]:
+        """The next request, and who sent it."""
+        while True:
+            identity, *frames = await self.socket.recv_multipart(copy=False)
+            frame = frames[-1] if frames else identity
+            try:
+                key = frame.get("User-Id")
+            except zmq.ZMQError:  # cannot be: who has not proved a key does not get this far
+                log.error("a frame without a key: dropped")
+                continue
+            return Peer(identity.bytes, str(key)), frame.bytes if frames else b""
+
+    def close(self) -> None:
+        """Stops listening."""
+        if self._authenticator is not None:
+            self._authenticator.stop()
+            self.socket.disable_monitor()
+            self._monitor.close()
+            self.socket.close()
+
+
+def _more_descriptors() -> int:
+    """How many file descriptors this process may have, having asked for as many as the system gives."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError) as error:
+        log.warning("no more than %d file descriptors: %s", soft, reason(error))
+        return soft
+    return wanted
+
+
+def _open_descriptors() -> int:
+    """How many file descriptors are open; 0 where the system does not tell."""
+    try:
+        return sum(1 for _ in Path("/dev/fd").iterdir())
+    except OSError as error:
+        return _DESCRIPTORS if error.errno in (errno.EMFILE, errno.ENFILE) else 0
+
+
+class _Authenticator(AsyncioAuthenticator):
+    def curve_user_id(self, client_public_key: bytes) -> str:
+        return credentials.encoded(client_public_key)
+
+
+def _numeric(endpoint: str) -> str:
+    """`endpoint` with a host's name replaced by its address: ZeroMQ binds to those only.
+
+    Raises OSError if the name has none.
+    """
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    if host == "*":
+        return f"tcp://0.0.0.0:{port}"
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        found: list[Any] = sockets.getaddrinfo(host, None, sockets.AF_INET, sockets.SOCK_STREAM)
+        return f"tcp://{found[0][4][0]}:{port}"
+    return endpoint
