@@ -64,15 +64,13 @@ class Autosave:
         self._draft, self._line = draft, line
         self._keep_everything(sync=True)
 
-    def added(self, piece: Piece) -> None:
-        """A piece was added to the draft, and the line is empty."""
-        self._line = self._kept = ""
-        self._cancel_timer()
-        self._keep({"add": list(piece)}, sync=True)
+    def added(self, piece: Piece, line: str) -> None:
+        """A piece was added to the draft; the line is what is typed since."""
+        self._keep_change({"add": list(piece)}, line)
 
-    def undone(self) -> None:
-        """The last piece of the draft was taken back."""
-        self._keep({"undo": 1}, sync=True)
+    def undone(self, line: str) -> None:
+        """The last piece of the draft was taken back, and what was typed of it is in the line."""
+        self._keep_change({"undo": 1}, line)
 
     def line_changed(self, line: str) -> None:
         """The line being typed is another."""
@@ -108,6 +106,11 @@ class Autosave:
             record = edited(self._kept, self._line)
             self._kept = self._line
             self._keep(record, sync=False)
+
+    def _keep_change(self, record: Record, line: str) -> None:
+        self._line = self._kept = line
+        self._cancel_timer()
+        self._keep({**record, "line": line} if line else record, sync=True)
 
     def _keep(self, record: Record, *, sync: bool) -> None:
         if self._failed.is_set():

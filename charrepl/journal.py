@@ -5,8 +5,8 @@ failure the next record says everything anew. Each session has a file of its own
 as it lives, so that sessions at the same time cannot touch one another's.
 
     {"all": [opened, [[typed, written], ...]], "line": "..."}   everything
-    {"add": [typed, written]}                                   a piece was added, the line is empty
-    {"undo": 1}                                                 the last piece was taken back
+    {"add": [typed, written], "line": "..."}                    a piece was added, and the line after that
+    {"undo": 1, "line": "..."}                                  the last piece was taken back; the same
     {"edit": [kept, kept_at_the_end, "inserted"]}               the line being typed was changed
 """
 
@@ -70,9 +70,10 @@ def replay(data: bytes) -> State:
                 draft, line = Draft(opened, [Piece(*piece) for piece in pieces]), record["line"]
             elif "add" in record:
                 draft.add(Piece(*record["add"]))
-                line = ""
+                line = record.get("line", "")
             elif "undo" in record:
                 draft.undo()
+                line = record.get("line", "")
             elif "edit" in record:
                 head, tail, inserted = record["edit"]
                 line = line[:head] + inserted + line[len(line) - tail :]

@@ -39,7 +39,9 @@ class Page:
         show: Callable[[StyleAndTextTuples], None],
         command: Callable[[str], None],
     ) -> None:
-        self.writer = Writer(session, print_lines=self._print_lines, finished=self._passage_finished)
+        self.writer = Writer(
+            session, print_lines=self._print_lines, grown=self._passage_grown, finished=self._passage_finished
+        )
         self._session = session
         self._buffer = buffer
         self._autosave = autosave
@@ -106,8 +108,12 @@ class Page:
         text_known = not self._ahead and (passage is None or not passage.kept)
         ghost_fits = text_known and self._buffer.document.is_cursor_at_the_end
         self._session.line_changed(literal(self.line) if ghost_fits else None)
-        waiting = "".join(f"{line}\n" for line, _ in self._ahead)
-        self._autosave.line_changed(written + waiting + self.line)
+        self._autosave.line_changed(written + self._typed)
+
+    @property
+    def _typed(self) -> str:
+        """What is typed and has not had its turn."""
+        return "".join(f"{line}\n" for line, _ in self._ahead) + self.line
 
     # The text
 
@@ -129,8 +135,8 @@ class Page:
         piece = self._session.draft.undo()
         if piece is None:
             return None
-        self._autosave.undone()
         self.put_back(as_typed(piece.typed.removesuffix("\n")))
+        self._autosave.undone(self._typed)
         self.sync()
         return piece.text
 
@@ -156,6 +162,10 @@ class Page:
     def _print_lines(self, lines: str, passage: Passage, first: bool) -> None:
         self._show(committed(lines) if first and passage.kept else [("", indented(lines))])
 
+    def _passage_grown(self) -> None:
+        self.sync()
+        self._session.changed()
+
     def _passage_finished(self, passage: Passage) -> None:
         """What broke off in the middle of a line can be typed on, unless something else is typed already."""
         left, begun = passage.unfinished, passage.begun
@@ -164,7 +174,7 @@ class Page:
             piece, rest = passage.finished(whole=whole)
             if piece is not None:
                 self._session.add(piece)
-                self._autosave.added(piece)
+                self._autosave.added(piece, as_typed(rest) + self._typed)
             self.put_back(as_typed(rest))
             left = "" if rest else left
         if left:
@@ -200,7 +210,7 @@ class Page:
             self._command(line)
         else:
             self._session.tally.typed += 1  # the newline
-            self._autosave.added(self._session.commit(text))
+            self._autosave.added(self._session.commit(text), self._typed)
 
     def _write_on(self, line: str) -> None:
         self.writer.begin(literal(line) or "", most=MOST_CHARS, kept=True)

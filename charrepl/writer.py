@@ -22,11 +22,13 @@ class Writer:
         session: Session,
         *,
         print_lines: Callable[[str, Passage, bool], None],
+        grown: Callable[[], None],
         finished: Callable[[Passage], None],
     ) -> None:
         self.passage: Passage | None = None
         self._session = session
         self._print_lines = print_lines
+        self._grown = grown
         self._finished = finished
         self._task: asyncio.Task[None] | None = None
 
@@ -53,7 +55,7 @@ class Writer:
                 lines = passage.print()
                 if lines:
                     self._print_lines(lines, passage, first)
-                self._session.changed()
+                self._grown()
                 if passage.ended:
                     break
         except CharreplError as error:

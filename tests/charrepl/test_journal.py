@@ -41,7 +41,8 @@ def told(events: list[tuple[str, Any]]) -> tuple[list[dict[str, Any]], list[tupl
             line = ""
         elif kind == "undo":
             draft.undo()
-            records.append({"undo": 1})
+            line = "typed"
+            records.append({"undo": 1, "line": line})
         else:
             records.append(everything(State(draft, line)))
         states.append((draft.text, line))
