@@ -74,3 +74,20 @@ def test_the_average_forgets_the_first_weights_soon_and_is_what_is_kept(steps) -
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), kept, average)
     without, _, _ = steps([3])
     jax.tree.map(np.testing.assert_array_equal, update.evaluated(without), without["params"])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("cosine", {0: 1 / 11, 9: 10 / 11, 10: 1.0, 55: 0.505, 100: 0.01, 150: 0.01}),
+        ("constant", {0: 1 / 11, 9: 10 / 11, 10: 1.0, 55: 1.0, 100: 1.0}),
+        ("steps", {0: 1.0, 19: 1.0, 20: 0.5, 40: 0.25}),
+    ],
+)
+def test_the_rate_follows_its_schedule(schedule: str, rates: dict[int, float]) -> None:
+    config = config_module.TrainingConfig(
+        learning_rate=2.0, schedule=schedule, warmup=0.1, final_rate=0.01, decay=0.5, decay_epochs=2.0
+    )
+    for step, part in rates.items():
+        rate = update.learning_rate(jnp.int32(step), jnp.int32(100), 10, config)
+        assert rate == pytest.approx(2.0 * part, rel=1e-4)

@@ -48,8 +48,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
     beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.99
     clip_norm: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0  # of the gradient; 0 does not clip
-    schedule: Literal["cosine", "steps"] = "cosine"
-    warmup: Fraction = 0.02  # part of all steps, cosine only
+    schedule: Literal["cosine", "constant", "steps"] = "cosine"
+    warmup: Fraction = 0.02  # part of all steps, cosine and constant
     final_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01  # of learning_rate at the end, cosine only
     decay: Annotated[float, Meta(gt=0, le=1)] = 0.97  # of the rate, every decay_epochs, steps only
     decay_epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 5.0
