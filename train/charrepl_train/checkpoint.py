@@ -87,7 +87,7 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     try:
         _check_space(path.parent, tree)
         _discard(path.parent.glob(f"{new.name}*"))  # of a save that was killed
-        with _quiet():
+        with _quiet(), _alone():
             ocp.save(new.absolute(), tree)
         # Read on object stores only, and it names a directory of whoever trained the model.
         (new / "commit_success.txt").unlink(missing_ok=True)
@@ -140,7 +140,7 @@ def _newest(directory: Path, kind: Kind) -> tuple[int, Path]:
 def _read(path: Path, like: Any) -> Any:
     try:
         _check_whole(path)
-        with _quiet():
+        with _quiet(), _alone():
             _check_shapes(ocp.metadata(path.absolute()).metadata, like)
             return ocp.load(path.absolute(), like)
     except _MismatchError as error:
@@ -230,6 +230,21 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Has Orbax take this process for the only one: of those that train together, one keeps the checkpoints.
+
+    MultiprocessingOptions.active_processes says so too, but saving with orbax-checkpoint 0.12.8 still has all
+    processes compare their paths, and so waits for ever; this can go when it no longer does.
+    """
+    count = jax.process_count
+    jax.process_count = lambda backend=None: 1
+    try:
+        yield
+    finally:
+        jax.process_count = count
 
 
 class LoadedModel:

@@ -20,7 +20,7 @@ from charrepl import __version__, launch, models, paths
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
 from charrepl.options import AMOUNT
-from charrepl_train import auto
+from charrepl_train import auto, processes
 from charrepl_train import config as config_module
 from charrepl_train.config import Config
 
@@ -50,6 +50,14 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option("--resume", is_flag=True, help="Go on with a model that was interrupted, or train it further.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the model to this directory instead.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Makes a run repeatable.")
+@click.option(
+    "--distributed", is_flag=True, help="Train in all processes that Slurm or Open MPI has started."
+)
+@click.option(
+    "--coordinator", metavar="HOST:PORT", help="Train in several processes: where the first one is."
+)
+@click.option("--processes", "count", type=click.IntRange(1), help="How many those are.")
+@click.option("--process-id", type=click.IntRange(0), help="Which of them this is, from 0.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="charrepl-train")
@@ -64,6 +72,10 @@ def main(
     resume: bool,
     out: Path | None,
     seed: int | None,
+    distributed: bool,
+    coordinator: str | None,
+    count: int | None,
+    process_id: int | None,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -75,23 +87,28 @@ def main(
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
-    _check_taken(directory, resume=resume)
-    from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
+    overrides = {"epochs": epochs, "seed": seed}
+    training = {key: value for key, value in overrides.items() if value is not None}
+    group = processes.group(coordinator, count, process_id, distributed=distributed)
+    with processes.joined(group, debug=debug) as leads:
+        if leads:
+            _check_taken(directory, resume=resume)
+        from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
 
-    with read(corpus, near=directory) as text:
-        from charrepl_train import device
+        with read(corpus, near=directory) as text:
+            from charrepl_train import device
 
-        device.prepare()
-        overrides = {"epochs": epochs, "seed": seed}
-        training = {key: value for key, value in overrides.items() if value is not None}
-        where = device.describe()
-        if resume:
-            trainer = _resumed(directory, text, preset, config_file, training, minutes)
-        else:
-            config, chosen = _settings(preset, config_file, training, text, on_gpu=device.has_gpu())
-            where += chosen
-            trainer = _new(directory, config, corpus, text, minutes)
-    _train(trainer, corpus, where=where, as_json=as_json)
+            device.prepare()
+            processes.check_same(text)
+            trainer, where = None, device.describe()
+            if leads and resume:
+                trainer = _resumed(directory, text, preset, config_file, training, minutes)
+            elif leads:
+                config, chosen = _settings(preset, config_file, training, text, on_gpu=device.has_gpu())
+                where += chosen
+                trainer = _new(directory, config, corpus, text, minutes)
+            trainer = processes.follow(trainer, directory, text)
+        _train(trainer, corpus, where=where, as_json=as_json)
 
 
 def _name(name: str | None, corpus: Path) -> str:
@@ -248,6 +265,10 @@ def _steps(trainer: Trainer) -> int:
 def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: bool) -> None:
     from rich.console import Console
 
+    stopped = _StopSignal()
+    if not trainer.devices.leads:
+        _train_along(trainer, stopped)
+        return
     from charrepl_train import events, history, plot
     from charrepl_train.report import Reporter, duration
 
@@ -261,7 +282,6 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
         "Ctrl-C saves.",
         soft_wrap=True,
     )
-    stopped = _StopSignal()
     warn = functools.partial(console.print, soft_wrap=True)
     board = events.Events(trainer.directory, warn=warn)
 
@@ -275,7 +295,7 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
         for metrics in trainer.train(interrupted=interrupted, tick=reporter.tick):
             reporter.metrics(metrics)
             board.update()
-    if stopped():
+    if trainer.devices.any(stopped()):
         own = trainer.directory.parent == paths.models_dir()
         place = ["--name", trainer.directory.name] if own else ["--out", str(trainer.directory)]
         again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
@@ -288,6 +308,16 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
     board.update()
     plot.save(trainer.directory, warn=warn)
     _summary(console, trainer, results, duration(trainer.run.elapsed_s), as_json=as_json)
+
+
+def _train_along(trainer: Trainer, stopped: _StopSignal) -> None:
+    """Takes the steps that process 0 takes, and leaves all else to it."""
+    with stopped, _one_line(trainer.config, trainer.directory):
+        for _ in trainer.train(interrupted=stopped):
+            pass
+        if trainer.devices.any(stopped()):
+            raise click.exceptions.Exit(130)
+        trainer.finish()
 
 
 def _tell_daemon(directory: Path) -> None:

@@ -90,24 +90,32 @@ class Batches:
         chances = np.random.default_rng((self._seed, step)).random(self.batch_size)
         return chances < self._time / self._reset_every
 
-    def __call__(self, step: int) -> NDArray[np.int32]:
-        """The batch of a step, [batch, time + 1]: inputs, and one character further the targets."""
+    def __call__(self, step: int, rows: slice = slice(None)) -> NDArray[np.int32]:
+        """The batch of a step, [batch, time + 1]: inputs, and one character further the targets.
+
+        Only some `rows` of it, if so asked.
+        """
         epoch, place = divmod(step, self.steps_per_epoch)
         if self.stateful:
             starts = np.arange(self.batch_size) * self._stream + place * self._time + self._offset(epoch)
         else:
             first = place * self.batch_size
             starts = np.arange(first, first + self.batch_size) * (self._time + 1)
-        place_in_text = (starts[:, None] + np.arange(self._time + 1)) % len(self._ids)
+        place_in_text = (starts[rows, None] + np.arange(self._time + 1)) % len(self._ids)
         return self._ids[place_in_text].astype(np.int32)
 
-    def many(self, step: int, steps: int) -> Steps:
-        """The batches of some steps from `step` on."""
-        windows = np.zeros((MOST_STEPS, self.batch_size, self._time + 1), np.int32)
-        resets = np.zeros((MOST_STEPS, self.batch_size), np.bool_)
+    def many(self, step: int, steps: int, rows: range | None = None) -> Steps:
+        """The batches of some steps from `step` on.
+
+        Only some `rows` of each, if so asked; those that no batch has are zeros.
+        """
+        own = slice(0, self.batch_size) if rows is None else slice(rows.start, rows.stop)
+        windows = np.zeros((MOST_STEPS, own.stop - own.start, self._time + 1), np.int32)
+        resets = np.zeros(windows.shape[:2], np.bool_)
         for n in range(steps):
-            windows[n] = self(step + n)
-            resets[n] = self.resets(step + n)
+            window = self(step + n, own)
+            windows[n, : len(window)] = window
+            resets[n, : len(window)] = self.resets(step + n)[own]
         return Steps(windows, resets, steps)
 
     def _offset(self, epoch: int) -> int:

@@ -57,11 +57,11 @@ def describe() -> str:
     Raises CharreplError if JAX finds no device it can use.
     """
     devices = _devices()
+    kind = devices[0].device_kind
     if devices[0].platform == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return f"CPU, {cores} core{'s' if cores != 1 else ''}"
-    kind = devices[0].device_kind
-    return kind if len(devices) == 1 else f"{len(devices)} x {kind}"
+        kind = f"CPU, {cores} core{'s' if cores != 1 else ''}"
+    return str(kind) if len(devices) == 1 else f"{len(devices)} x {kind}"
 
 
 def has_gpu() -> bool:

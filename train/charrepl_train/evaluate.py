@@ -7,10 +7,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from charrepl_train import model as model_module
 from charrepl_train.data import Ids, in_streams
 from charrepl_train.model import Definition, Params
+from charrepl_train.parallel import AXIS, WHOLE, Devices, Share
 
 DEV_STREAMS = 32
 _PIECE = 256  # characters a call: bounds the memory of the activations...
@@ -19,7 +21,7 @@ _OVERLAP = 1024  # characters that warm a stream's carry: what the model's windo
 _WINDOW = 256  # characters, for comparison with models of that context
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0, static_argnames="share")
 def _piece(
     definition: Definition,
     params: Params,
@@ -27,16 +29,41 @@ def _piece(
     inputs: jax.Array,
     targets: jax.Array,
     weights: jax.Array,
+    *,
+    share: Share | None,
+) -> tuple[jax.Array, jax.Array]:
+    read = functools.partial(_read, definition, share)
+    if share is not None:
+        spread = PartitionSpec(AXIS)
+        read = share.run(read, (WHOLE, spread, spread, spread, spread), (spread, WHOLE))
+    return read(params, carry, inputs, targets, weights)
+
+
+def _read(
+    definition: Definition,
+    share: Share | None,
+    params: Params,
+    carry: jax.Array,
+    inputs: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     carry, nats, _ = model_module.bind(definition, params).losses(carry, inputs, targets)
-    return carry, jnp.sum(nats * weights.T)
+    total = jnp.sum(nats * weights.T)
+    return carry, total if share is None else jax.lax.psum(total, AXIS)
 
 
 class Evaluator:
-    """Losses of one model definition; every text is read in pieces of one compiled shape a batch."""
+    """Losses of one model definition; every text is read in pieces of one compiled shape a batch.
 
-    def __init__(self, definition: Definition, layers: int, hidden_size: int) -> None:
+    Where there are `devices`, the weights are to be on all of them, and each reads its share of the streams.
+    """
+
+    def __init__(
+        self, definition: Definition, layers: int, hidden_size: int, devices: Devices | None = None
+    ) -> None:
         self._definition = definition
+        self._devices = devices or Devices()
         self._carry_shape = (layers, 2, hidden_size)
 
     def streams(self, params: Params, ids: Ids, streams: int) -> float:
@@ -80,7 +107,8 @@ class Evaluator:
         return total / (count * _WINDOW)
 
     def _zeros(self, streams: int) -> jax.Array:
-        return jnp.zeros((streams, *self._carry_shape))
+        rows = len(self._devices.rows(streams))
+        return jnp.asarray(self._devices.spread(np.zeros((rows, *self._carry_shape), np.float32)))
 
     def _total(self, params: Params, carry: jax.Array, *arrays: np.ndarray) -> float:
         return self._run(params, carry, *arrays)[1]
@@ -90,10 +118,11 @@ class Evaluator:
         row = streams * params["output"]["b"].size
         most = max(1, min(_PIECE, _LOGITS // row))
         padded = -(-time // most) * most if time > most else time
-        arrays = tuple(np.pad(a, ((0, 0), (0, padded - time))) for a in arrays)
+        share = self._devices.share(streams)
+        arrays = tuple(np.pad(self._devices.own_rows(a), ((0, 0), (0, padded - time))) for a in arrays)
         total = 0.0
         for start in range(0, padded, most):
-            piece = [jnp.asarray(a[:, start : start + most]) for a in arrays]
-            carry, nats = _piece(self._definition, params, carry, *piece)
+            piece = [jnp.asarray(self._devices.spread(a[:, start : start + most])) for a in arrays]
+            carry, nats = _piece(self._definition, params, carry, *piece, share=share)
             total += float(nats)  # summed in f64: a million f32 terms would drift
         return carry, total

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from charrepl.errors import CharreplError, reason
-from charrepl_train import checkpoint, data, evaluate, sample
+from charrepl_train import checkpoint, data, evaluate, parallel, sample
 from charrepl_train import config as config_module
 from charrepl_train import model as model_module
 from charrepl_train.config import Config
@@ -68,7 +68,11 @@ class Tick(NamedTuple):
 
 
 class Trainer:
-    """One run, in a model's directory: made anew or resumed, stepped by `train`."""
+    """One run, in a model's directory: made anew or resumed, stepped by `train`.
+
+    Where there are several processes, each has one and they take the same steps; only that of the process
+    that leads reads or writes the directory.
+    """
 
     def __init__(self, directory: Path, config: Config, run: Run, corpus: Corpus) -> None:
         training = config.training
@@ -87,8 +91,9 @@ class Trainer:
             dtype=dtype,
         )
         self.definition = definition
+        self.devices = parallel.Devices()
         shape = (config.model.layers, config.model.hidden_size)
-        self._evaluator = evaluate.Evaluator(definition, *shape)
+        self._evaluator = evaluate.Evaluator(definition, *shape, self.devices)
         self.state: State = start(config, params, self.batches.batch_size)
         self._dev_ids = corpus.dev
         self._saved_step = -1
@@ -109,6 +114,8 @@ class Trainer:
     def _write_run(self) -> None:
         # Only where the run begins, saves and ends: never with losses and times that are not those of
         # the latest checkpoint, and the last model trained is known by the time of this file.
+        if not self.devices.leads:
+            return
         run = msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n"
         checkpoint.replace_file(self.directory / "run.json", run)
 
@@ -137,13 +144,18 @@ class Trainer:
     def save(self) -> None:
         """Writes the latest checkpoint, unless it is of this very step."""
         step = int(self.state["step"])
+        state = self.devices.whole(self.state, self.batches.batch_size)
         if step != self._saved_step:
             if not len(self._dev_ids):  # nothing to choose by: the newest is the best
-                checkpoint.save(self.directory, "best", step, evaluated(self.state))
-            checkpoint.save(self.directory, "latest", step, self.state)
+                self._keep("best", step, evaluated(state))
+            self._keep("latest", step, state)
             self._saved_step = step
         self.run.elapsed_s = self._elapsed_s()
         self._write_run()
+
+    def _keep(self, kind: checkpoint.Kind, step: int, tree: Any) -> None:
+        if self.devices.leads:
+            checkpoint.save(self.directory, kind, step, tree)
 
     def train(
         self,
@@ -157,19 +169,20 @@ class Trainer:
         `tick` is called about twice a second. Raises CharreplError if the loss is no longer a number or a
         checkpoint cannot be written.
         """
-        started = time.monotonic()
+        self.state = self.devices.placed(self.state)
+        started = self.devices.clock()
         self._began = started - self.run.elapsed_s
         total = self.run.total_steps or UNDECIDED
         step = int(self.state["step"])
         pace = _Pace(step)
         mark, mark_step = started, step
         last_tick = 0.0
-        while step < total and not interrupted():
+        while step < total and not self.devices.any(interrupted()):
             steps = min(pace.steps(), self._until_due(step, total))
             measured = self._steps(step, steps, total)
             loss = self._count(measured, step, steps)
             step += steps
-            now = time.monotonic()
+            now = self.devices.clock()
             pace.took(step, now)
             if not self.run.total_steps and pace.timed_s >= _TIMED_S:
                 left = (self.run.minutes or 0) * 60 * (1 - _RESERVED) - (now - started)
@@ -180,7 +193,7 @@ class Trainer:
                 last_tick = now
             if self.run.total_steps and self._due(step, total):
                 yield self._measure(step, total, measured, mark, mark_step)
-                mark, mark_step = time.monotonic(), step
+                mark, mark_step = self.devices.clock(), step
                 pace.resumes(mark)
         self.save()
 
@@ -205,13 +218,15 @@ class Trainer:
 
     def _steps(self, step: int, steps: int, total: int) -> Measured:
         """Takes some steps after `step`."""
+        batches, rows = self.batches, self.devices.rows(self.batches.batch_size)
         self.state, measured = update(
             self.definition,
             self.config.training,
-            self.batches.steps_per_epoch,
+            batches.steps_per_epoch,
             self.state,
-            self.batches.many(step, steps),
-            jnp.int32(total),
+            self.devices.steps(batches.many(step, steps, rows)),
+            np.int32(total),
+            share=self.devices.share(batches.batch_size),
         )
         return measured
 
@@ -281,12 +296,12 @@ class Trainer:
             streams = min(evaluate.DEV_STREAMS, len(self._dev_ids) - 1)
             metrics.dev_loss = self._evaluator.streams(params, self._dev_ids, streams)
             if metrics.dev_loss < float(self.state["best"]):
-                self.state["best"] = jnp.float32(metrics.dev_loss)
-                checkpoint.save(self.directory, "best", step, params)
-        if self.config.training.sample_characters:
+                self.state["best"] = self.devices.copied(jnp.float32(metrics.dev_loss))
+                self._keep("best", step, self.devices.local(params))
+        if self.config.training.sample_characters and self.devices.leads:
             metrics.sample = sample.generate(
                 self.definition,
-                params,
+                self.devices.local(params),
                 self.vocabulary,
                 characters=self.config.training.sample_characters,
                 temperature=0.0 if self.config.training.sample_epochs else 0.8,
@@ -294,6 +309,8 @@ class Trainer:
             )
 
     def _log(self, record: msgspec.Struct | dict[str, Any]) -> None:
+        if not self.devices.leads:
+            return
         path = self.directory / "metrics.jsonl"
         try:
             with path.open("ab") as file:
@@ -308,7 +325,10 @@ class Trainer:
         results: dict[str, float] = {}
         ids = self.corpus.held_out
         if len(ids) >= 2:
-            _, params = checkpoint.load(self.directory, "best", self.state["params"])
+            params = self.devices.local(self.state["params"])
+            if self.devices.leads:
+                _, params = checkpoint.load(self.directory, "best", params)
+            params = self.devices.same(params)
             results["held_out_loss"] = self._evaluator.stateful(params, ids)
             in_windows = self._evaluator.windows(params, ids)
             if in_windows is not None:

@@ -45,6 +45,17 @@ class Drop(NamedTuple):
     output: float  # part of the last layer's
     recurrent: float  # part of the weights from state to state (DropConnect; Merity et al., 2018)
     key: jax.Array  # another one each step
+    share: tuple[int, jax.Array] | None = None  # sequences in the batch, and the first of those that are here
+
+    def units(self, part: float, shape: tuple[int, ...], layer: int) -> jax.Array:
+        """The `mask` of a layer's outputs [hidden, batch], or of the sequences that are here."""
+        if self.share is None:
+            return self.mask(part, shape, layer, 0)
+        hidden, here = shape
+        batch, first = self.share
+        # Drawn for the whole batch on each device: a bit depends on where it is among all of them.
+        whole = jnp.pad(self.mask(part, (hidden, batch), layer, 0), ((0, 0), (0, here)))
+        return jax.lax.dynamic_slice_in_dim(whole, first, here, axis=1)
 
     def mask(self, part: float, shape: tuple[int, ...], *where: int) -> jax.Array:
         """0 for what is left out and 1 / (1 - part) for the rest; another one for each `where`."""
@@ -139,7 +150,7 @@ class CharacterModel(nnx.Module):
             after.append(jnp.stack([state.T for state in last], axis=1))
             part = 0.0 if drop is None else drop.output if n == len(self.layers) - 1 else drop.between
             if drop is not None and part:
-                inputs = inputs * drop.mask(part, inputs.shape[1:], n, 0)
+                inputs = inputs * drop.units(part, inputs.shape[1:], n)
         logits = lstm.dense(inputs, self.output.w[...], self.dtype) + self.output.b[...][:, None]
         return jnp.stack(after, axis=1), logits
 

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import PartitionSpec
 
 from charrepl_train import model as model_module
 from charrepl_train.config import Config, TrainingConfig
 from charrepl_train.data import MOST_STEPS, Steps
 from charrepl_train.model import Definition, Drop, Params
+from charrepl_train.parallel import AXIS, WHOLE, Share
 
 State = dict[str, Any]  # params, average (if there is one), optimiser, carry, step, best
 
@@ -69,7 +71,7 @@ def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2), donate_argnums=3)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2), static_argnames="share", donate_argnums=3)
 def update(
     definition: Definition,
     config: TrainingConfig,
@@ -77,18 +79,41 @@ def update(
     state: State,
     steps: Steps,
     total: jax.Array,
+    *,
+    share: Share | None = None,
 ) -> tuple[State, Measured]:
     """The state after some steps, and what they measured. The state passed in is donated.
+
+    With a `share`, the batch is spread over several devices: `steps` by batch, and so is the carry.
 
     One call for many steps saves what a call costs: on a GPU the dispatch, on a CPU the temporary
     arrays, which the system maps afresh at each. The steps are the same ones however many a call
     takes: their number is traced, so that one program runs them all.
     """
+    several = functools.partial(_several, definition, config, steps_per_epoch, share)
+    if share is not None:
+        # Not left to the partitioner: what lies [time, batch] side by side it would gather first.
+        states = {name: PartitionSpec(AXIS) if name == "carry" else WHOLE for name in state}
+        specs: Any = (PartitionSpec(None, AXIS), PartitionSpec(None, AXIS), WHOLE)
+        several = share.run(several, (states, Steps(*specs), WHOLE), (states, WHOLE))
+    return several(state, steps, total)
 
+
+def _several(
+    definition: Definition,
+    config: TrainingConfig,
+    steps_per_epoch: int,
+    share: Share | None,
+    state: State,
+    steps: Steps,
+    total: jax.Array,
+) -> tuple[State, Measured]:
     def one(n: jax.Array, before: tuple[State, Measured]) -> tuple[State, Measured]:
         state, measured = before
         reset, window = jnp.asarray(steps.resets)[n], jnp.asarray(steps.windows)[n]
-        state, loss, accuracy, rate = _step(definition, config, steps_per_epoch, state, reset, window, total)
+        state, loss, accuracy, rate = _step(
+            definition, config, steps_per_epoch, share, state, reset, window, total
+        )
         return state, Measured(measured.losses.at[n].set(loss), accuracy, rate)
 
     nothing = Measured(jnp.zeros(MOST_STEPS), jnp.float32(0), jnp.float32(0))
@@ -100,6 +125,7 @@ def _step(
     definition: Definition,
     config: TrainingConfig,
     steps_per_epoch: int,
+    share: Share | None,
     state: State,
     reset: jax.Array,
     window: jax.Array,
@@ -112,14 +138,19 @@ def _step(
         config.output_dropout,
         config.weight_drop,
         jax.random.fold_in(jax.random.key(config.seed), step),
+        None if share is None else (share.batch, share.first()),
     )
+    mean = jnp.mean if share is None else share.mean
 
     def loss_of(params: Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         model = model_module.bind(definition, params)
         after, nats, right = model.losses(carry, window[:, :-1], window[:, 1:], drop=drop)
-        return nats.mean(), (after, right.mean())
+        return mean(nats), (after, mean(right))
 
-    (loss, (carry, accuracy)), gradient = jax.value_and_grad(loss_of, has_aux=True)(state["params"])
+    before = state["params"] if share is None else share.varying(state["params"])
+    (loss, (carry, accuracy)), gradient = jax.value_and_grad(loss_of, has_aux=True)(before)
+    if share is not None:
+        loss, accuracy, gradient = jax.lax.psum((loss, accuracy, gradient), AXIS)
     rate = learning_rate(step, total, steps_per_epoch, config)
     changes, opt_state = optimiser(config).update(gradient, state["optimiser"], state["params"])
     params = jax.tree.map(lambda p, change: p - rate * change, state["params"], changes)
