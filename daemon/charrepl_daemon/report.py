@@ -25,7 +25,8 @@ def lines(status: Status) -> Iterator[str]:
     yield activity(status)
     yield f"listening on {visible(status['endpoint'])}"
     if network := status.get("network"):
-        yield f"listening on {network['endpoint']}: {network['allowed']} allowed, {network['refused']} refused"
+        guests = f"{network['allowed']} allowed, {network['refused']} refused"
+        yield f"listening on {network['endpoint']}: {guests}"
     if status.get("metrics_url"):
         yield f"metrics at {status['metrics_url']}"
     yield ""
