@@ -19,6 +19,7 @@ from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl.protocol import Reply, Request
 
 _RETRY_S = 1.0  # between attempts to start a daemon that will not
+_REFUSED_S = 10.0  # or to replace one that others use
 
 
 async def _reach(endpoint: str) -> str:
@@ -88,14 +89,16 @@ class AsyncClient:
 
         Runs until cancelled. What goes wrong is told in `state`, never raised.
         """
+        older = False  # whether a daemon runs that may be older than this program
         while True:
             try:
                 endpoint = self._endpoint or connection.own_endpoint()
-                if not launch.is_listening(endpoint):
+                if older or not launch.is_listening(endpoint):
                     if not self._autostart:
                         raise DaemonUnavailableError("no daemon: start it with charrepl-daemon start")
                     self._set(ConnectionState("starting", "starting the daemon"))
-                    await launch.start_async()
+                    await launch.start_async(replace_older=older)
+                    older = False
                 await self._converse(endpoint)
                 if launch.left_in_order(endpoint):
                     # Stopped, or idle for long: to start it at once would make neither possible.
@@ -104,8 +107,12 @@ class AsyncClient:
                     await self._wanted.wait()
                 self._set(ConnectionState("connecting", "connecting again"))
             except CharreplError as error:
+                if error.code == "protocol" and self._autostart:
+                    older = True
+                    continue
                 self._set(ConnectionState("down", str(error)))
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(_REFUSED_S if older else _RETRY_S)
+                older = False
             finally:
                 self._drop()
 

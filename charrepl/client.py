@@ -22,7 +22,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from charrepl import connection, launch, models, protocol, window
-from charrepl.errors import DaemonUnavailableError
+from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl.protocol import Decoding, Reply, Request
 
 _SCORE_PIECE = 8192  # characters a message
@@ -39,14 +39,18 @@ class Completion:
 class Client:
     """A connection to the daemon for scripts, used by one thread.
 
+    Without `greet` it talks to a daemon of any protocol, whose `status` and `shutdown` are the same.
     Every method raises DaemonUnavailableError if no daemon answers and none can be started, and
     CharreplError for what the daemon refuses.
     """
 
-    def __init__(self, *, model: str = "", endpoint: str | None = None, autostart: bool = True) -> None:
+    def __init__(
+        self, *, model: str = "", endpoint: str | None = None, autostart: bool = True, greet: bool = True
+    ) -> None:
         self._model = models.absolute(model)
         self._endpoint = launch.checked(endpoint) if endpoint else connection.own_endpoint()
         self._autostart = autostart and endpoint is None
+        self._greet = greet
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None  # of a connection through the network
@@ -156,6 +160,15 @@ class Client:
                 return
 
     def _connected(self) -> zmq.Socket[bytes]:
+        try:
+            return self._joined()
+        except CharreplError as error:
+            if error.code != "protocol" or not self._autostart:
+                raise
+        launch.start(replace_older=True)
+        return self._joined()
+
+    def _joined(self) -> zmq.Socket[bytes]:
         if self._socket is not None and self._lost():
             self._drop()
         if self._socket is None:
@@ -183,9 +196,10 @@ class Client:
                 raise connection.refusal(self._endpoint, event)
         else:
             socket.connect(self._endpoint)
-        self._seq += 1
-        self._send(socket, connection.hello(self._seq))
-        connection.welcomed(self._receive(socket, connection.ANSWER_S))
+        if self._greet:
+            self._seq += 1
+            self._send(socket, connection.hello(self._seq))
+            connection.welcomed(self._receive(socket, connection.ANSWER_S))
 
     def _lost(self) -> bool:
         """Whether the daemon has gone, or the connection to it."""

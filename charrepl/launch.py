@@ -39,12 +39,15 @@ def is_listening(endpoint: str) -> bool:
     return True
 
 
-def _command() -> list[str]:
-    return [sys.executable, "-m", "charrepl_daemon", "start", "--idle-minutes", str(_IDLE_MINUTES)]
+def _command(*, replace_older: bool) -> list[str]:
+    verb = ["restart", "--if-older"] if replace_older else ["start"]
+    return [sys.executable, "-m", "charrepl_daemon", *verb, "--idle-minutes", str(_IDLE_MINUTES)]
 
 
-def _failure(error_output: bytes) -> DaemonUnavailableError:
+def _failure(error_output: bytes, *, replace_older: bool) -> DaemonUnavailableError:
     lines = error_output.decode(errors="replace").strip().splitlines()
+    if lines and replace_older:
+        return DaemonUnavailableError(lines[-1].removeprefix("Error: "))
     said = lines[-1].removeprefix("Error: ") if lines else "it said nothing: see charrepl-daemon logs"
     return DaemonUnavailableError(f"the daemon did not start: {said}")
 
@@ -56,28 +59,33 @@ def _no_process(error: OSError) -> DaemonUnavailableError:
     )
 
 
-def start() -> None:
+def start(*, replace_older: bool = False) -> None:
     """Starts a daemon and waits until it is ready; one that runs already is fine.
 
+    With `replace_older`, one that speaks an older protocol is stopped first, unless somebody types.
     Raises DaemonUnavailableError, with the daemon's own reason, if it does not get ready.
     """
     try:
         done = subprocess.run(
-            _command(), stdin=subprocess.DEVNULL, capture_output=True, timeout=_START_TIMEOUT_S, check=False
+            _command(replace_older=replace_older),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_START_TIMEOUT_S,
+            check=False,
         )
     except OSError as error:
         raise _no_process(error) from None
     except subprocess.TimeoutExpired:
         raise DaemonUnavailableError(_timed_out()) from None
     if done.returncode:
-        raise _failure(done.stderr)
+        raise _failure(done.stderr, replace_older=replace_older)
 
 
-async def start_async() -> None:
+async def start_async(*, replace_older: bool = False) -> None:
     """As `start`, without holding up the event loop."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *_command(),
+            *_command(replace_older=replace_older),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -91,7 +99,7 @@ async def start_async() -> None:
     except TimeoutError:
         raise DaemonUnavailableError(_timed_out()) from None
     if process.returncode:
-        raise _failure(error_output)
+        raise _failure(error_output, replace_older=replace_older)
 
 
 def _timed_out() -> str:

@@ -10,7 +10,7 @@ import click
 from charrepl import __version__, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
-from charrepl.options import AMOUNT
+from charrepl.options import AMOUNT, FloatRange
 from charrepl_daemon import access
 
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -41,26 +41,26 @@ def _serving(command: Any) -> Any:
         click.option("--max-models", type=click.IntRange(1, 64), default=4, show_default=True,
                      help="Models kept in memory."),
         click.option("--endpoint", metavar="tcp://HOST:PORT", help="Listen to other machines too."),
+        click.option("--metrics-port", metavar="PORT",
+                     help="Answer Prometheus at http://127.0.0.1:PORT/metrics; 0 chooses one."),
     ):  # fmt: skip
         command = option(command)
     return command
 
 
-def _arguments(
-    model: str, idle_minutes: float | None, cache_mb: int, max_models: int, endpoint: str | None
-) -> list[str]:
+def _arguments(serving: dict[str, Any]) -> list[str]:
+    """The same options, as `_serving` gave them, for another process."""
     from charrepl import models
 
-    idle = [] if idle_minutes is None else ["--idle-minutes", str(idle_minutes)]
-    return [
-        *(["--model", models.absolute(model)] if model else []),
-        *idle,
-        *(["--endpoint", endpoint] if endpoint else []),
-        "--cache-mb",
-        str(cache_mb),
-        "--max-models",
-        str(max_models),
+    if serving["metrics_port"] is not None:
+        from charrepl_daemon import responder  # asyncio: only where it is asked for
+
+        responder.parse(serving["metrics_port"])
+    serving = {**serving, "model": models.absolute(serving["model"]) or None}
+    given = [
+        (f"--{name.replace('_', '-')}", str(value)) for name, value in serving.items() if value is not None
     ]
+    return [word for option in given for word in option]
 
 
 @main.command()
@@ -69,44 +69,38 @@ def _arguments(
 @click.option("--ready-fd", type=int, hidden=True)
 @debug_option
 @exit_codes
-def start(
-    model: str,
-    idle_minutes: float | None,
-    cache_mb: int,
-    max_models: int,
-    endpoint: str | None,
-    foreground: bool,
-    ready_fd: int | None,
-    debug: bool,
-) -> None:
+def start(foreground: bool, ready_fd: int | None, debug: bool, **serving: Any) -> None:
     """Start the daemon, and wait until it is ready."""
     from charrepl_daemon import process
 
     if foreground:
-        process.be(
-            model=model,
-            idle_minutes=idle_minutes,
-            cache_mb=cache_mb,
-            max_models=max_models,
-            endpoint=endpoint,
-            ready_fd=ready_fd,
-            debug=debug,
-        )
-    state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models, endpoint))
+        process.be(ready_fd=ready_fd, debug=debug, **serving)
+    state, daemon = process.start(_arguments(serving))
     click.echo("Ready" if state == "started" else "Already running", nl=False)
     click.echo(f", pid {daemon.pid}.")
-    if endpoint:
-        _tell_network(endpoint)
+    _tell(serving)
 
 
-def _tell_network(endpoint: str) -> None:
-    """Says how others reach the daemon. Raises CharreplError if they do not."""
+def _tell(serving: dict[str, Any]) -> None:
+    """Says how others reach the daemon, if they were meant to. Raises CharreplError if they do not."""
+    endpoint, metrics_port = serving["endpoint"], serving["metrics_port"]
+    if not endpoint and metrics_port is None:
+        return
     from charrepl_daemon import process
 
-    network = process.status().get("network")
-    if network is None or network["asked"] != endpoint:
-        raise CharreplError(f"it does not listen on {endpoint}: charrepl-daemon restart takes these options")
-    click.echo(access.listening(network["endpoint"]))
+    found = process.status()
+    if endpoint:
+        network = found.get("network")
+        if network is None or network["asked"] != endpoint:
+            raise CharreplError(
+                f"it does not listen on {endpoint}: charrepl-daemon restart takes these options"
+            )
+        click.echo(access.listening(network["endpoint"]))
+    if metrics_port is not None:
+        url = found.get("metrics_url")
+        if url is None:
+            raise CharreplError("it serves no metrics: charrepl-daemon restart takes these options")
+        click.echo(f"Metrics at {url}.")
 
 
 @main.command()
@@ -127,26 +121,25 @@ def stop(endpoint: str | None, debug: bool) -> None:
 
 @main.command()
 @_serving
+@click.option("--force", is_flag=True, help="Even while somebody types.")
+@click.option("--if-older", is_flag=True, hidden=True)
 @debug_option
 @exit_codes
-def restart(
-    model: str,
-    idle_minutes: float | None,
-    cache_mb: int,
-    max_models: int,
-    endpoint: str | None,
-    debug: bool,
-) -> None:
-    """Stop the daemon, if it runs, and start a new one."""
+def restart(force: bool, if_older: bool, debug: bool, **serving: Any) -> None:
+    """Stop the daemon and start a new one.
+
+    Not while somebody types: every prompt would wait for the new one.
+    """
     from charrepl_daemon import process
 
+    if not force:
+        process.check_restart(if_older=if_older)
     for _ in range(3):
         process.stop()
-        state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models, endpoint))
+        state, daemon = process.start(_arguments(serving))
         if state == "started":
             click.echo(f"Ready, pid {daemon.pid}.")
-            if endpoint:
-                _tell_network(endpoint)
+            _tell(serving)
             return
         # An open prompt missed its daemon and was faster, without these options.
     raise CharreplError("another program keeps starting the daemon: close open prompts and try again")
@@ -161,27 +154,59 @@ def status(endpoint: str | None, as_json: bool, debug: bool) -> None:
     """Show how the daemon is. Exits with 1 if none is running."""
     import msgspec
 
-    from charrepl_daemon import process
+    from charrepl_daemon import process, report
 
     found = process.status(endpoint)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
         return
-    click.echo(f"pid {found['pid']}, charrepl {found['version']}, {found['device']}")
-    click.echo(f"up {found['uptime_s']:.0f} s, {found['requests']} requests, {found['waiting']} waiting")
-    if network := found.get("network"):
-        click.echo(
-            f"listening on {network['endpoint']}: {network['allowed']} allowed, {network['refused']} refused"
-        )
-    for name, title in (("first_piece_ms", "first piece of a ghost"), ("full_ghost_ms", "whole ghost")):
-        if found[name]:
-            times = ", ".join(f"{key} {value} ms" for key, value in found[name].items())
-            click.echo(f"{title}: {times}")
-    for model in found["models"]:
-        click.echo(
-            f"model {model['name']} ({model['digest']}): {model['sessions']} sessions, "
-            f"{model['carries']} of {model['carry_slots']} carries"
-        )
+    for line in report.lines(found):
+        click.echo(line)
+
+
+@main.command()
+@click.option(
+    "--interval",
+    metavar="SECONDS",
+    type=FloatRange(0.1, 86_400),
+    default=1.0,
+    show_default=True,
+    help="Between one look and the next.",
+)
+@endpoint_option
+@debug_option
+@exit_codes
+def top(interval: float, endpoint: str | None, debug: bool) -> None:
+    """Show how the daemon is, live.
+
+    q quits. Where there is no terminal, a line is printed at each look.
+    """
+    from charrepl_daemon import top
+
+    top.run(interval, endpoint)
+
+
+@main.command()
+@_serving
+@click.option("--print", "print_only", is_flag=True, help="Print the unit, and install nothing.")
+@click.option("--force", is_flag=True, help="Replace a unit of that name that is not ours.")
+@debug_option
+@exit_codes
+def install_service(print_only: bool, force: bool, debug: bool, **serving: Any) -> None:
+    """Have systemd run the daemon.
+
+    It is started with your session, and again if it fails.
+    """
+    from charrepl_daemon import service
+
+    unit = service.unit(_arguments(serving))
+    if print_only:
+        click.echo(unit, nl=False)
+        return
+    path = service.install(unit, force=force)
+    click.echo(f"Wrote {path}. To have it run from now on:")
+    click.echo("  systemctl --user daemon-reload")
+    click.echo(f"  systemctl --user enable --now {service.NAME}")
 
 
 @main.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from charrepl_daemon.engine import BATCHES, Engine
 
 log = logging.getLogger(__name__)
 
+_FAILED_S = 1.0  # for which a model that could not be loaded is not tried again
 Loaded = Callable[[Path, Engine | CharreplError], None]
 
 
@@ -28,15 +30,22 @@ class Library:
         self._loaded = loaded
         self._engines: OrderedDict[Path, Engine] = OrderedDict()
         self._loading: dict[Path, bool] = {}  # and whether to begin again when that is done
+        self._failed: dict[Path, tuple[float, CharreplError]] = {}
         self._lock = threading.Lock()
 
-    def get(self, directory: Path) -> Engine | None:
-        """The model's engine; None if it is not loaded, and then loading begins."""
+    def get(self, directory: Path) -> Engine | CharreplError | None:
+        """The model's engine; None if it is not loaded, and then loading begins.
+
+        An error if it could not be loaded a moment ago: a writer asks again at every key.
+        """
         with self._lock:
             engine = self._engines.get(directory)
             if engine is not None:
                 self._engines.move_to_end(directory)
                 return engine
+            failed_at, error = self._failed.get(directory, (0.0, None))
+            if error is not None and time.monotonic() < failed_at + _FAILED_S:
+                return error
         self.load(directory)
         return None
 
@@ -59,7 +68,12 @@ class Library:
                     self._loading[directory] = False
                     continue
                 del self._loading[directory]
-                if isinstance(result, Engine):
+                now = time.monotonic()
+                self._failed = {path: was for path, was in self._failed.items() if now < was[0] + _FAILED_S}
+                if isinstance(result, CharreplError):
+                    self._failed[directory] = now, result
+                else:
+                    self._failed.pop(directory, None)
                     self._engines[directory] = result
                     self._engines.move_to_end(directory)
                     while len(self._engines) > self._most:
@@ -85,6 +99,12 @@ class Library:
         """The engines that are ready, the most recently used last."""
         with self._lock:
             return list(self._engines.values())
+
+    def named(self, name: str) -> Path | None:
+        """The directory of a loaded model, given its name or its directory; None if there is none."""
+        with self._lock:
+            found = [path for path in self._engines if name in (path.name, str(path))]
+            return found[-1] if found else None
 
     def is_loaded(self, directory: Path) -> bool:
         """Whether a model can answer at once."""

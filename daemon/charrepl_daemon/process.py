@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import logging
 import logging.handlers
 import os
@@ -14,13 +15,19 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import filelock
 import msgspec
 
 from charrepl import launch, paths, protocol
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
+from charrepl_daemon import record, report
+from charrepl_daemon.readiness import Teller, notify, read_line
+from charrepl_daemon.record import Running
+
+if TYPE_CHECKING:
+    from charrepl_daemon.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +39,11 @@ _READY = "ready"
 _ANSWER_S = 3.0
 
 
-class Running(msgspec.Struct, frozen=True):
-    """What the status file says of the daemon that wrote it."""
-
-    pid: int
-    endpoint: str
-
-
 def running() -> Running | None:
     """The daemon that holds the lock, if any. A status file without one is stale, and ignored."""
     if not _locked():
         return None
-    try:
-        return msgspec.json.decode(paths.status_file().read_bytes(), type=Running)
-    except (OSError, msgspec.DecodeError):
-        return Running(pid=0, endpoint=paths.endpoint())  # it is about to write it
+    return record.read() or Running(pid=0, endpoint=paths.endpoint())  # it is about to write it
 
 
 def _locked() -> bool:
@@ -63,13 +60,18 @@ def _locked() -> bool:
     return False
 
 
-def _wait_unlocked(timeout_s: float) -> bool:
-    """Whether the daemon let go of its lock, as it does by ending in whatever way, in that time."""
+def _wait_unlocked(timeout_s: float, *, killed: Running | None = None) -> bool:
+    """Whether the daemon let go of its lock, as it does by ending in whatever way, in that time.
+
+    If it was `killed`, as it would not go, that is left for the one after it to tell.
+    """
     lock = filelock.FileLock(paths.lock_file(), mode=0o600)
     try:
         lock.acquire(timeout=timeout_s, poll_interval=0.02)
     except filelock.Timeout:
         return False
+    if killed is not None and paths.status_file().exists():
+        record.write(Running(killed.pid, killed.endpoint, "charrepl-daemon stop, which it did not answer"))
     lock.release()
     return True
 
@@ -99,13 +101,15 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], Running]
             pass_fds=[write_end],
             start_new_session=True,
             cwd="/",
+            # If a service runs us, it is not our child that it waits for.
+            env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
         )
     finally:
         os.close(write_end)
         if output != subprocess.DEVNULL:
             os.close(output)
     try:
-        said = _read_line(read_end, START_TIMEOUT_S)
+        said = read_line(read_end, START_TIMEOUT_S)
     finally:
         os.close(read_end)
     if said == _READY:
@@ -153,22 +157,6 @@ def _open_log() -> int:
         return subprocess.DEVNULL  # a daemon without a log beats none
 
 
-def _read_line(descriptor: int, timeout_s: float) -> str | None:
-    """What the daemon said through its pipe; empty if it ended, None if it said nothing in time."""
-    import select
-
-    deadline, said = time.monotonic() + timeout_s, b""
-    while not said.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return None
-        piece = os.read(descriptor, 65_536)
-        if not piece:
-            break
-        said += piece
-    return said.decode(errors="replace").strip()
-
-
 # Being it
 
 
@@ -177,6 +165,7 @@ def be(*, debug: bool = False, **settings: Any) -> NoReturn:
 
     A program that is being compiled on another thread crashes the interpreter's own way out.
     """
+    faulthandler.enable()  # a crash leaves its traceback, of code alone, in the log
     code = 0
     try:
         serve(**settings)
@@ -200,42 +189,37 @@ def serve(
     idle_minutes: float | None,
     cache_mb: int,
     max_models: int,
+    metrics_port: str | None,
     ready_fd: int | None,
     endpoint: str | None = None,
 ) -> None:
     """Is the daemon, until it is stopped. Raises CharreplError if it cannot be, or one runs already."""
     os.umask(0o077)
-    tell = _Teller(ready_fd)
+    tell = Teller(ready_fd)
     try:
         paths.private_dir(paths.runtime_dir())
         with _lock():
+            predecessor = record.left_behind()
+
+            def leave(number: int, frame: object) -> None:
+                # An exception could be lost in whatever is being imported.
+                record.remove()
+                tell("the daemon was stopped before it was ready")
+                os._exit(1)
+
+            signal.signal(signal.SIGTERM, leave)  # until there is an event loop to tell
             # At once: until then the file names a daemon of before, and a pid that may be anyone's.
-            _write_status(Running(os.getpid(), paths.endpoint()))
-            _log_to_file(also_here=ready_fd is None)
-            _serve(model, idle_minutes, cache_mb, max_models, endpoint, tell)
+            record.write(Running(os.getpid(), paths.endpoint()))
+            try:
+                _log_to_file(also_here=ready_fd is None)
+                _serve(model, idle_minutes, cache_mb, max_models, endpoint, metrics_port, tell, predecessor)
+            finally:
+                record.remove()
     except CharreplError as error:
         tell(str(error))
         raise
     finally:
         tell.close()
-
-
-class _Teller:
-    """The pipe to whoever started us; None where nobody waits."""
-
-    def __init__(self, descriptor: int | None) -> None:
-        self._descriptor = descriptor
-
-    def __call__(self, line: str) -> None:
-        if self._descriptor is not None:
-            with contextlib.suppress(OSError):  # whoever started us has given up
-                os.write(self._descriptor, line.encode() + b"\n")
-            self.close()
-
-    def close(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
 
 @contextlib.contextmanager
@@ -279,7 +263,9 @@ def _serve(
     cache_mb: int,
     max_models: int,
     network_endpoint: str | None,
+    metrics_port: str | None,
     tell: Callable[[str], None],
+    predecessor: record.Predecessor | None,
 ) -> None:
     from charrepl_daemon.security import Network
 
@@ -302,32 +288,38 @@ def _serve(
         idle_s=None if idle_minutes is None else 60 * idle_minutes,
         network=network,
     )
+    server.standing["predecessor"] = msgspec.to_builtins(predecessor)
     server.bind()
     scheduler.start()
     log.info("started, pid %d, on %s", os.getpid(), device.describe())
+    if predecessor is not None:
+        log.warning("the daemon before this one: %s", predecessor)
     try:
-        asyncio.run(_until_stopped(server, tell))
+        asyncio.run(_until_stopped(server, metrics_port, tell))
     finally:
-        for file in (paths.status_file(), Path(endpoint.removeprefix("ipc://"))):
-            file.unlink(missing_ok=True)
+        Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
         log.info("stopped")
 
 
-async def _until_stopped(server: Any, tell: Callable[[str], None]) -> None:
+async def _until_stopped(server: Server, metrics_port: str | None, tell: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, server.stop)
-    await server.run(lambda: tell(_READY))
 
+    def ready() -> None:
+        tell(_READY)
+        notify("READY=1")
 
-def _write_status(status: Running) -> None:
-    temporary = paths.status_file().with_suffix(".new")
-    try:
-        temporary.write_bytes(msgspec.json.encode(status))
-        temporary.replace(paths.status_file())
-    except OSError as error:
-        # Only `stop` of a daemon that hangs needs it.
-        log.warning("cannot write %s: %s", paths.status_file(), reason(error))
+    beating = asyncio.create_task(record.beat())
+    async with contextlib.AsyncExitStack() as stack:
+        if metrics_port is not None:
+            from charrepl_daemon import responder  # asyncio's streams: only where they are asked for
+
+            server.standing["metrics_url"] = await stack.enter_async_context(
+                responder.serving(metrics_port, server.exposition)
+            )
+        await server.run(ready, lambda: notify("STOPPING=1"))
+    beating.cancel()
 
 
 # Stopping
@@ -350,7 +342,7 @@ def stop() -> Running | None:
         if found.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, number)
-        if _wait_unlocked(_KILL_AFTER_S):
+        if _wait_unlocked(_KILL_AFTER_S, killed=found if number == signal.SIGKILL else None):
             return found
     raise CharreplError(f"the daemon (pid {found.pid}) does not end: kill it by hand")
 
@@ -362,7 +354,7 @@ def ask_to_stop(endpoint: str | None = None) -> None:
     """
     from charrepl.client import Client
 
-    with Client(endpoint=endpoint, autostart=False) as client:
+    with Client(endpoint=endpoint, autostart=False, greet=False) as client:
         client.ask(protocol.Shutdown(seq=0), timeout_s=_ANSWER_S)
 
 
@@ -378,8 +370,28 @@ def status(endpoint: str | None = None) -> dict[str, Any]:
             return client.status()
     found = running()
     if found is None:
-        raise DaemonUnavailableError("no daemon is running: start it with charrepl-daemon start")
+        before = record.left_behind()
+        said = "" if before is None else f" (the last one: {before})"
+        raise DaemonUnavailableError(f"no daemon is running{said}: start it with charrepl-daemon start")
     if not launch.is_listening(found.endpoint):
         raise DaemonUnavailableError(f"the daemon (pid {found.pid}) is starting: try again in a moment")
-    with Client(autostart=False) as client:
+    with Client(autostart=False, greet=False) as client:
         return client.status()
+
+
+def check_restart(*, if_older: bool) -> None:
+    """Returns if the daemon may be restarted: nobody types, or it cannot say so.
+
+    Raises CharreplError if somebody does, or, with `if_older`, if it speaks a newer protocol.
+    """
+    try:
+        found = status()
+    except CharreplError:
+        return  # it is not there, or out of order: restarting is what will help
+    if if_older and found["protocol"] > protocol.PROTOCOL:
+        raise CharreplError(
+            f"the daemon that runs is newer (charrepl {found['version']}): leave this program, start it anew"
+        )
+    refusal = report.refusal(found)
+    if refusal:
+        raise CharreplError(f"the daemon that runs is older, and {refusal}" if if_older else refusal)

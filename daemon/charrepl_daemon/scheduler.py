@@ -6,19 +6,18 @@ and scores take turns in what time the ghosts leave.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any
 
 from charrepl import protocol
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.library import Library
+from charrepl_daemon.metrics import Metrics
 from charrepl_daemon.programs import SCORED
 from charrepl_daemon.writing import Writing
 
@@ -30,7 +29,6 @@ Send = Callable[[protocol.Reply], None]
 _MOST_JOBS = 1024
 _MOST_A_STEP = 8
 _MOST_UNSENT = 64
-_KEPT_LATENCIES = 4096
 
 
 class Job:
@@ -53,6 +51,7 @@ class Job:
         self.scored = 0
         self.carry = b""
         self.log_probs: list[float] = []
+        self.taken_up: float | None = None
         self.first_piece = False
         self.unsent = 0
         self._counting = threading.Lock()
@@ -73,6 +72,7 @@ class Scheduler:
     """The jobs and the thread that works through them."""
 
     def __init__(self, *, most_models: int, cache_bytes: int) -> None:
+        self.metrics = Metrics()
         self.library = Library(most=most_models, cache_bytes=cache_bytes, loaded=self._on_loaded)
         self._changed = threading.Condition()
         self._new: deque[Job] = deque()
@@ -84,11 +84,6 @@ class Scheduler:
         self._draining = False
         self._stopping = False
         self._jobs = 0
-        self.requests = 0
-        self.superseded = 0
-        self.failed = 0
-        self.first_piece_ms: deque[float] = deque(maxlen=_KEPT_LATENCIES)
-        self.full_ghost_ms: deque[float] = deque(maxlen=_KEPT_LATENCIES)
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
 
     def start(self) -> None:
@@ -109,6 +104,7 @@ class Scheduler:
             if older is not None:
                 self._cancel(older)
             if self._jobs >= _MOST_JOBS:
+                self.metrics.refused += 1
                 raise CharreplError(f"{self._jobs} requests are waiting: try again in a moment", code="busy")
             if job.is_ghost:
                 self._ghosts[job.session] = job
@@ -116,7 +112,7 @@ class Scheduler:
                 self._new = deque(other for other in self._new if not other.cancelled)
             self._new.append(job)
             self._jobs += 1
-            self.requests += 1
+            self.metrics.requests[str(job.request.__struct_config__.tag)] += 1
             self._changed.notify()
         if older is not None:
             request = older.request
@@ -126,13 +122,14 @@ class Scheduler:
     def abandon(self, job: Job) -> None:
         """Gives up a job whose client is gone."""
         with self._changed:
+            if not job.cancelled:
+                self.metrics.abandoned += 1
             self._cancel(job)
             self._changed.notify()
 
     def _cancel(self, job: Job) -> None:
         if not job.cancelled:
             job.cancelled = True
-            self.superseded += 1
             self._jobs -= 1  # whatever is left to do for it, nobody waits for it
             if self._ghosts.get(job.session) is job:
                 del self._ghosts[job.session]
@@ -168,6 +165,10 @@ class Scheduler:
     # The thread
 
     def _on_loaded(self, directory: Path, result: Engine | CharreplError) -> None:
+        if isinstance(result, CharreplError):
+            self.metrics.model_failed(str(directory), str(result))
+        else:
+            self.metrics.model_loaded(str(directory))
         with self._changed:
             self._loads.append((directory, result))
             waiting = self._reloads.pop(directory, [])
@@ -268,24 +269,37 @@ class Scheduler:
         try:
             work()
         except Exception as error:  # one bad request or a failing device must not end the thread
+            if isinstance(error, CharreplError) and error.code == "device":
+                self.metrics.device_failed(str(error))
             for job in jobs:
                 if job in self._active:
                     self._active.remove(job)
                     self._fail(job, error)
 
     def _write(self, engine: Engine, jobs: list[Job], writings: list[Writing]) -> None:
+        began, times = time.perf_counter(), self.metrics.stages
+        for job in jobs:
+            if job.is_ghost and job.taken_up is None:
+                job.taken_up = began
+                times["queue"].observe(began - job.received)
         engine.step(writings)
         now = time.perf_counter()
         for job in jobs:
-            if not job.first_piece and job.is_ghost:
+            # A step may have had no room for a job of its own.
+            if (
+                job.taken_up is not None
+                and not job.first_piece
+                and any(w.begun or w.done for w in job.writings)
+            ):
                 job.first_piece = True
-                self.first_piece_ms.append(1000 * (now - job.received))
+                times["advance"].observe(now - job.taken_up)
+                times["first_piece"].observe(now - job.received)
             final = all(w.done for w in job.writings)
             self._send_pieces(job, final=final)
             if final:
                 self._active.remove(job)
                 if job.is_ghost:
-                    self.full_ghost_ms.append(1000 * (now - job.received))
+                    times["full_ghost"].observe(now - job.received)
                 self._finish(job)
 
     def _send_pieces(self, job: Job, *, final: bool) -> None:
@@ -338,7 +352,7 @@ class Scheduler:
             error = CharreplError(
                 f"the daemon failed: {reason(error)}; see charrepl-daemon logs", code="internal"
             )
-        self.failed += 1
+        self.metrics.failed += 1
         if not job.cancelled:
             job.send(protocol.Error(seq=job.request.seq, code=error.code, message=str(error)))
         self._finish(job)
@@ -354,22 +368,3 @@ class Scheduler:
                 self._jobs -= 1
                 job.cancelled = True  # a newer request may find it a moment longer
             self._changed.notify_all()
-
-    def stats(self) -> dict[str, Any]:
-        """What `status` tells about requests; latencies in ms over the last few thousand ghosts."""
-        return {
-            "requests": self.requests,
-            "waiting": self._jobs,
-            "superseded": self.superseded,
-            "failed": self.failed,
-            "first_piece_ms": _percentiles(self.first_piece_ms),
-            "full_ghost_ms": _percentiles(self.full_ghost_ms),
-            "models": [engine.stats() for engine in self.library.engines()],
-        }
-
-
-def _percentiles(values: deque[float]) -> dict[str, float]:
-    ordered = sorted(itertools.islice(values, len(values)))
-    if not ordered:
-        return {}
-    return {f"p{p}": round(ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 2) for p in (50, 90, 99)}

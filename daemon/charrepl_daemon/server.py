@@ -21,6 +21,8 @@ import zmq.asyncio
 
 from charrepl import __version__, models, protocol
 from charrepl.errors import CharreplError
+from charrepl_daemon import exposition
+from charrepl_daemon.metrics import Writers, stamp
 from charrepl_daemon.scheduler import Job, Scheduler, Work
 from charrepl_daemon.security import NO_LONGER, Network, Peer
 
@@ -32,6 +34,7 @@ _HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more;
 _RETRY_S = 0.02
 _DEFAULT_KEPT_S = 1.0
 _MOST_UNSENT = 10_000  # replies to a client that does not read
+TYPING_S = 10.0  # after its last key, a writer counts as typing
 _PRUNED_AT = 4096  # connections remembered before those without requests are let go
 
 
@@ -61,8 +64,11 @@ class Server:
         self._stop: asyncio.Event | None = None
         self._jobs: dict[Peer, set[Job]] = {}  # of each connection
         self._unsent: dict[Peer, deque[tuple[bytes, Job | None]]] = {}  # to those slow to read
-        self._malformed = 0
-        self._unreachable = 0
+        self._writers = Writers(TYPING_S)
+        self._metrics = scheduler.metrics
+        self._started_at = stamp()
+        # What `status` tells besides, of this process.
+        self.standing: dict[str, Any] = {"predecessor": None, "metrics_url": None}
 
     def bind(self) -> None:
         """Takes the owner's endpoint. Raises CharreplError if it cannot.
@@ -86,8 +92,11 @@ class Server:
         socket.setsockopt(zmq.RCVHWM, 1000)
         return socket
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Serves; calls `ready` when the default model answers. Raises CharreplError if it cannot."""
+    async def run(self, ready: Callable[[], None], ending: Callable[[], None] = lambda: None) -> None:
+        """Serves; calls `ready` when the default model answers, and `ending` when told to stop.
+
+        Raises CharreplError if the default model cannot be loaded.
+        """
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         loading: asyncio.Future[None] = loop.create_future()
@@ -116,6 +125,7 @@ class Server:
                 self._last_request = time.monotonic()  # loading is not idling
                 watching = asyncio.create_task(self._watch_idle())
             await stopping
+            ending()
             await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
             self._refuse_the_rest()
             # Before any connection goes, so that whoever loses one sees that it was no accident.
@@ -165,7 +175,7 @@ class Server:
                 self._network.check(peer, request)
             self._handle(peer, request)
         except CharreplError as error:
-            self._malformed += error.code in ("bad_request", "too_large")
+            self._metrics.malformed += error.code in ("bad_request", "too_large")
             self._send(
                 peer,
                 protocol.Error(seq=protocol.seq_of(frame), code=error.code, message=str(error)),
@@ -186,7 +196,7 @@ class Server:
             case protocol.Complete() | protocol.Sample() | protocol.Score():
                 self._submit(peer, request)
             case protocol.Status():
-                self._send(peer, protocol.Report(seq=seq, status=self.status()))
+                self._send(peer, protocol.Report(seq=seq, status=self._status_for(peer)))
             case protocol.Models():
                 self._send(peer, self._model_list(peer, seq))
             case protocol.Reload():
@@ -220,7 +230,14 @@ class Server:
         Without a name: the one the daemon was started with, or else the last one trained by now.
         """
         if model:
-            return models.find(model)
+            try:
+                return models.find(model)
+            except CharreplError:
+                # One that is loaded goes on, though its files were taken away.
+                loaded = self._scheduler.library.named(model)
+                if loaded is None:
+                    raise
+                return loaded
         if self._chosen is not None:
             return self._chosen
         now = time.monotonic()
@@ -229,7 +246,10 @@ class Server:
         return self._default
 
     def _submit(self, peer: Peer, request: Work) -> None:
-        session = (peer, request.session) if isinstance(request, protocol.Complete) else peer
+        session: Peer | tuple[Peer, str] = peer
+        if isinstance(request, protocol.Complete):
+            session = (peer, request.session)
+            self._writers.typed(peer, request.session, time.monotonic())
         loop = asyncio.get_running_loop()
 
         def send(reply: protocol.Reply) -> None:
@@ -252,6 +272,7 @@ class Server:
             reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
         if protocol.is_final(reply):
             jobs.discard(job)
+            self._metrics.superseded += isinstance(reply, protocol.Superseded)
         self._send(peer, reply, job)
 
     def _send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
@@ -262,6 +283,7 @@ class Server:
             self._send_on(peer)
         elif len(unsent) > _MOST_UNSENT:
             log.warning("a client reads nothing: letting go of it")
+            self._metrics.clients_let_go += 1
             self._let_go(peer)
 
     def _send_on(self, peer: Peer) -> None:
@@ -277,7 +299,7 @@ class Server:
                 asyncio.get_running_loop().call_later(_RETRY_S, self._send_on, peer)
                 return
             except zmq.ZMQError:
-                self._unreachable += 1
+                self._metrics.clients_let_go += 1
                 self._let_go(peer)
                 return
             unsent.popleft()
@@ -325,8 +347,22 @@ class Server:
 
         self._scheduler.reload(directory, done)
 
-    def status(self) -> dict[str, Any]:
-        """What `charrepl-daemon status` prints."""
+    def _active(self, asker: Peer | None) -> int:
+        """Sessions at work, of connections besides the asker's."""
+        typing = self._writers.besides(asker, time.monotonic())
+        reading = {peer for peer, jobs in self._jobs.items() if jobs} - {peer for peer, _ in typing}
+        return len(typing) + len(reading - {asker})
+
+    def _status_for(self, peer: Peer) -> dict[str, Any]:
+        status = self.status(peer)
+        if not peer.is_owner:  # whose directories are nobody's business
+            status["models"] = [{**model, "path": ""} for model in status["models"]]
+            status["faults"]["not_loaded"] = []
+        return status
+
+    def status(self, asker: Peer | None = None) -> dict[str, Any]:
+        """What `charrepl-daemon status --json` prints; `active` leaves the asker's sessions out."""
+        loaded = [engine.stats() for engine in self._scheduler.library.engines()]
         return {
             "pid": os.getpid(),
             "version": __version__,
@@ -334,9 +370,19 @@ class Server:
             "endpoint": self._endpoint,
             "network": self._network.status() if self._network else None,
             "device": self._device,
-            "ready": bool(self._scheduler.library.engines()),
+            "ready": bool(loaded),
+            "started_at": self._started_at,
             "uptime_s": round(time.monotonic() - self._began, 1),
-            "malformed": self._malformed,
-            "unreachable": self._unreachable,
-            **self._scheduler.stats(),
+            "active": self._active(asker),
+            "active_s": TYPING_S,
+            "sessions": sum(model["sessions"] for model in loaded),
+            "waiting": self._scheduler.waiting(),
+            **self._metrics.report(),
+            "models": loaded,
+            **self.standing,
         }
+
+    def exposition(self) -> tuple[str, bytes]:
+        """The same for Prometheus: the content type and the text."""
+        stages = {name: stage.snapshot() for name, stage in self._metrics.stages.items()}
+        return exposition.CONTENT_TYPE, exposition.text(self.status(), stages).encode()

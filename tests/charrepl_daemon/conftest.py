@@ -124,11 +124,11 @@ def daemon_command(home: Path) -> Command:
 
 
 @pytest.fixture(scope="session")
-def start_daemon() -> Callable[[], Command]:
-    """Starts a daemon in whatever places are set."""
+def start_daemon() -> Callable[..., Command]:
+    """Starts a daemon in whatever places are set, with more arguments if given."""
 
-    def start() -> Command:
-        started = _daemon_command("start")
+    def start(*arguments: str) -> Command:
+        started = _daemon_command("start", *arguments)
         assert started.returncode == 0, started.stderr
         return _daemon_command
 
@@ -147,13 +147,13 @@ def shared_home(
 
 
 @pytest.fixture(scope="module")
-def shared_daemon(shared_home: Path, start_daemon: Callable[[], Command]) -> Command:
+def shared_daemon(shared_home: Path, start_daemon: Callable[..., Command]) -> Command:
     """One daemon for all tests of a file: none of them may harm the ones after it."""
     return start_daemon()
 
 
 @pytest.fixture
-def daemon(home: Path, start_daemon: Callable[[], Command]) -> Command:
+def daemon(home: Path, start_daemon: Callable[..., Command]) -> Command:
     """A running daemon; returns its command."""
     return start_daemon()
 

@@ -16,7 +16,7 @@ import pytest
 from charrepl import paths
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
-from charrepl_daemon import process
+from charrepl_daemon import process, record
 
 
 def pid_of(daemon) -> int:
@@ -121,6 +121,9 @@ def test_a_hung_daemon_is_stopped_all_the_same(daemon, monkeypatch):
     assert stopped is not None
     assert stopped.pid == pid
     assert process.running() is None
+    told = record.left_behind()
+    assert told is not None
+    assert str(told).startswith(f"pid {pid}, was killed by charrepl-daemon stop, which it did not answer;")
 
 
 def test_sigterm_answers_what_is_in_flight(daemon):
@@ -272,6 +275,7 @@ def test_a_broken_model_is_named_in_one_line_and_nothing_is_left_running(home, d
     assert started.stderr.count("\n") == 1
     assert str(model) in started.stderr
     assert process.running() is None
+    assert record.left_behind() is None  # it did not crash
 
 
 def test_a_broken_model_leaves_the_others_serving(daemon, home):

@@ -229,6 +229,7 @@ def test_status_says_how_many_may_connect_and_not_who(site, admin, guest):
     assert f"listening on {site.endpoint}: 2 allowed" in shown
     shown = guest.daemon("status", "--json", "--endpoint", site.endpoint).stdout
     assert "owner" not in json.loads(shown)["network"].values()
+    assert {model["path"] for model in json.loads(shown)["models"]} == {""}
 
 
 def test_a_running_daemon_is_not_taken_to_listen_where_it_does_not(site):

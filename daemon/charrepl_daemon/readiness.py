@@ -1,0 +1,60 @@
+"""Telling who waits for the daemon how far it is: `start`, through a pipe, and systemd.
+
+https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import time
+
+
+class Teller:
+    """The pipe to whoever started us, or None where nobody waits: one line goes through it."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, line: str) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):  # whoever started us has given up
+                os.write(self._descriptor, line.encode() + b"\n")
+            self.close()
+
+    def close(self) -> None:
+        """Lets whoever waits know that nothing more will be said; safe to repeat."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def read_line(descriptor: int, timeout_s: float) -> str | None:
+    """What the daemon said through its pipe; empty if it ended, None if it said nothing in time."""
+    deadline, said = time.monotonic() + timeout_s, b""
+    while not said.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
+            return None
+        piece = os.read(descriptor, 65_536)
+        if not piece:
+            break
+        said += piece
+    return said.decode(errors="replace").strip()
+
+
+def notify(state: str) -> None:
+    """Tells systemd, if it started us, one or more lines as `READY=1`. Never fails."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    if address.startswith("@"):  # in the abstract namespace
+        address = "\0" + address[1:]
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+            link.connect(address)
+            link.send(state.encode())
+    except OSError:
+        pass  # systemd will find out by itself

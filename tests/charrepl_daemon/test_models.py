@@ -1,0 +1,122 @@
+"""Many models: loaded when they are asked for, the least used dropped, reloaded while writers type on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from charrepl.client import Client
+from charrepl_daemon.library import Library
+from tests.charrepl_daemon.test_process import truncate_weights
+from tests.charrepl_daemon.test_server import Wire, complete, until_final
+
+
+@pytest.fixture(scope="module")
+def daemon(shared_home, model_dir, start_daemon) -> Iterator:
+    """A daemon that keeps two models of four."""
+    for name in ("pot", "pan", "cup"):
+        shutil.copytree(model_dir, shared_home / "models" / name)
+    return start_daemon("--max-models", "2", "--model", "kettle", "--cache-mb", "4")
+
+
+@pytest.fixture
+def wire(daemon) -> Iterator[Wire]:
+    wire = Wire()
+    yield wire
+    wire.close()
+
+
+def status_of(daemon) -> dict:
+    return json.loads(daemon("status", "--json").stdout)
+
+
+def loaded(daemon) -> list[str]:
+    """The names of the models in memory, the least recently used first."""
+    return [model["name"] for model in status_of(daemon)["models"]]
+
+
+def test_a_model_is_loaded_off_the_serving_thread(daemon, wire):
+    assert "pan" not in loaded(daemon)
+    wire.send({**complete(1, model="pan"), "session": "slow"})
+    wire.send({**complete(2, model="kettle"), "session": "fast"})
+    replies = until_final(wire)
+    assert {reply["seq"] for reply in replies} == {2}, "kettle waited for pan"
+    assert until_final(wire)[-1]["seq"] == 1
+    assert "pan" in loaded(daemon)
+
+
+def test_the_least_recently_used_model_makes_way_and_comes_back(daemon):
+    with Client(model="kettle") as client:
+        before = client.complete("every cup is wa").text
+    for name in ("pot", "kettle", "cup"):
+        with Client(model=name) as client:
+            assert client.complete("every cup is wa").text == before
+    assert loaded(daemon) == ["kettle", "cup"]
+    with Client(model="pot") as client:
+        assert client.complete("every cup is wa").text == before
+    assert loaded(daemon) == ["cup", "pot"]
+
+
+def test_a_session_goes_on_with_the_reloaded_model(daemon, wire, shared_home, trained):
+    model = shared_home / "models" / "cup"
+    text = "The lamp, every cup is wa"
+
+    def ghost(name: str) -> str:
+        wire.send(complete(1, text, model=name, stop="none", max_chars=30))
+        return until_final(wire)[-1]["text"]
+
+    before = ghost("cup")
+    shutil.rmtree(model)
+    shutil.copytree(trained.directory, model)
+    assert ghost("cup") == before  # from memory, whatever lies on the disk
+    assert daemon("reload", "cup").returncode == 0
+    after = ghost("cup")
+    assert after != before
+    assert after == ghost(str(trained.directory))
+
+
+def test_a_broken_reload_leaves_the_old_model_serving_and_says_why(daemon, wire, shared_home, model_dir):
+    model = shared_home / "models" / "pot"
+    wire.send(complete(1, model="pot"))
+    before = until_final(wire)[-1]["text"]
+    truncate_weights(model)
+    refused = daemon("reload", "pot")
+    assert refused.returncode == 1
+    (told,) = status_of(daemon)["faults"]["not_loaded"]
+    assert told["path"] == str(model)
+    assert f"Error: {told['reason']}\n" == refused.stderr
+    assert f"not loaded: {model}" in daemon("status").stdout
+    wire.send(complete(2, model="pot"))
+    assert until_final(wire)[-1]["text"] == before
+    shutil.rmtree(model)
+    shutil.copytree(model_dir, model)
+    assert daemon("reload", "pot").returncode == 0
+    assert status_of(daemon)["faults"]["not_loaded"] == []
+
+
+def test_a_model_whose_files_are_gone_serves_while_it_is_in_memory(daemon, wire, shared_home):
+    model = shared_home / "models" / "pan"
+    wire.send(complete(1, model="pan"))
+    before = until_final(wire)[-1]["text"]
+    shutil.rmtree(model)
+    wire.send(complete(2, model="pan"))
+    assert until_final(wire)[-1]["text"] == before
+    assert daemon("reload", "pan").returncode == 1
+    wire.send(complete(3, model="pan"))
+    assert until_final(wire)[-1]["text"] == before
+
+
+def test_a_broken_model_is_not_read_again_at_every_key(tmp_path: Path):
+    import queue
+
+    results: queue.Queue[object] = queue.Queue()
+    library = Library(most=1, cache_bytes=1, loaded=lambda directory, result: results.put(result))
+    assert library.get(tmp_path) is None
+    error = results.get(timeout=60)
+    assert library.get(tmp_path) is error
+    library.load(tmp_path, anew=True)  # as a reload does: it is tried at once
+    assert results.get(timeout=60) is not error
