@@ -41,13 +41,20 @@ def _serving(command: Any) -> Any:
         click.option("--max-models", type=click.IntRange(1, 64), default=4, show_default=True,
                      help="Models kept in memory."),
         click.option("--endpoint", metavar="tcp://HOST:PORT", help="Listen to other machines too."),
+        click.option("--precision", type=click.Choice(["auto", "f32", "bf16", "int8"]), default="auto",
+                     show_default=True, help="Numbers to compute in; auto: as low as costs next to nothing."),
     ):  # fmt: skip
         command = option(command)
     return command
 
 
 def _arguments(
-    model: str, idle_minutes: float | None, cache_mb: int, max_models: int, endpoint: str | None
+    model: str,
+    idle_minutes: float | None,
+    cache_mb: int,
+    max_models: int,
+    precision: str,
+    endpoint: str | None,
 ) -> list[str]:
     from charrepl import models
 
@@ -60,6 +67,8 @@ def _arguments(
         str(cache_mb),
         "--max-models",
         str(max_models),
+        "--precision",
+        precision,
     ]
 
 
@@ -74,6 +83,7 @@ def start(
     idle_minutes: float | None,
     cache_mb: int,
     max_models: int,
+    precision: str,
     endpoint: str | None,
     foreground: bool,
     ready_fd: int | None,
@@ -88,11 +98,12 @@ def start(
             idle_minutes=idle_minutes,
             cache_mb=cache_mb,
             max_models=max_models,
+            precision=precision,
             endpoint=endpoint,
             ready_fd=ready_fd,
             debug=debug,
         )
-    state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models, endpoint))
+    state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models, precision, endpoint))
     click.echo("Ready" if state == "started" else "Already running", nl=False)
     click.echo(f", pid {daemon.pid}.")
     if endpoint:
@@ -134,6 +145,7 @@ def restart(
     idle_minutes: float | None,
     cache_mb: int,
     max_models: int,
+    precision: str,
     endpoint: str | None,
     debug: bool,
 ) -> None:
@@ -142,7 +154,9 @@ def restart(
 
     for _ in range(3):
         process.stop()
-        state, daemon = process.start(_arguments(model, idle_minutes, cache_mb, max_models, endpoint))
+        state, daemon = process.start(
+            _arguments(model, idle_minutes, cache_mb, max_models, precision, endpoint)
+        )
         if state == "started":
             click.echo(f"Ready, pid {daemon.pid}.")
             if endpoint:
@@ -179,8 +193,8 @@ def status(endpoint: str | None, as_json: bool, debug: bool) -> None:
             click.echo(f"{title}: {times}")
     for model in found["models"]:
         click.echo(
-            f"model {model['name']} ({model['digest']}): {model['sessions']} sessions, "
-            f"{model['carries']} of {model['carry_slots']} carries"
+            f"model {model['name']} ({model['digest']}) in {model['precision']}: "
+            f"{model['sessions']} sessions, {model['carries']} of {model['carry_slots']} carries"
         )
 
 

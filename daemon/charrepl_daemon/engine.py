@@ -21,6 +21,7 @@ from charrepl.errors import CharreplError, reason
 from charrepl.protocol import Decoding, Stop
 from charrepl.window import window_start
 from charrepl_daemon import programs
+from charrepl_daemon.precision import Wish, served
 from charrepl_daemon.programs import MAX_FED, PIECE, SCORED, Decoded, Rows
 from charrepl_daemon.sessions import (
     RECENT,
@@ -34,7 +35,6 @@ from charrepl_daemon.sessions import (
 )
 from charrepl_daemon.writing import NEVER, Writing
 from charrepl_train import checkpoint
-from charrepl_train import model as model_module
 
 log = logging.getLogger(__name__)
 
@@ -49,15 +49,14 @@ class Engine:
     missing, damaged, or does not compute.
     """
 
-    def __init__(self, directory: Path, *, cache_bytes: int) -> None:
+    def __init__(self, directory: Path, *, cache_bytes: int, precision: Wish = "auto") -> None:
         began = time.monotonic()
         loaded = checkpoint.load_model(directory)
         self.directory = directory
         self.digest = loaded.digest
         self.vocabulary = loaded.vocabulary
         config = loaded.config.model
-        definition, _ = model_module.abstract(config, len(loaded.vocabulary))
-        self._params = jax.device_put(loaded.params)
+        self._served = served(loaded.params, precision, newline=self.vocabulary.newline)
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
         slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * RECENT)
@@ -69,35 +68,40 @@ class Engine:
             "sentence": self.vocabulary.mask(_SENTENCE_ENDS),
         }
         self._serve = jax.jit(
-            programs.serve_program(definition, self._shape, jnp.asarray(self.vocabulary.visible())),
-            donate_argnums=1,
+            programs.serve_program(self._shape, self.vocabulary.visible()), donate_argnums=1
         )
-        self._score_jit = jax.jit(programs.score_program(definition))
         self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
         self._compiling = threading.Lock()
         self._passages = 0
         self._store_number = 0  # counts the times that every carry was lost
         self._make_store()
         self.compile(1)
-        piece = jnp.zeros(SCORED, jnp.int32)
-        self._score = self._score_jit.lower(self._params, self._zero_carry(), piece, jnp.int32(0)).compile()
+        piece = np.zeros(SCORED, np.int32)
+        score = jax.jit(programs.score_program(self._shape))
+        self._score = score.lower(self._served.exact, self._zero_carry(), piece, np.int32(0)).compile()
         self._canary()
-        log.info("loaded %s (%s) in %.2f s", directory.name, self.digest, time.monotonic() - began)
+        log.info(
+            "loaded %s (%s) in %s in %.2f s",
+            directory.name,
+            self.digest,
+            self._served.precision,
+            time.monotonic() - began,
+        )
 
     # Loading
 
     def _make_store(self) -> None:
         self._store = jnp.zeros((self._slots, int(np.prod(self._shape))))
 
-    def _zero_carry(self) -> jax.Array:
-        return jnp.zeros((1, *self._shape))
+    def _zero_carry(self) -> NDArray[np.float32]:
+        return np.zeros((1, int(np.prod(self._shape))), np.float32)
 
     def compile(self, batch: int) -> None:
         """Makes the program for `batch` rows ready. Harmless to repeat."""
         with self._compiling:
             if batch not in self._compiled:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
-                lowered = self._serve.lower(self._params, store, self._rows(batch))
+                lowered = self._serve.lower(self._served.weights, store, self._rows(batch))
                 self._compiled[batch] = lowered.compile()
 
     @property
@@ -313,7 +317,7 @@ class Engine:
 
     def _call(self, rows: Rows) -> Decoded:
         try:
-            self._store, out = self._compiled[len(rows.count)](self._params, self._store, rows)
+            self._store, out = self._compiled[len(rows.count)](self._served.weights, self._store, rows)
             return Decoded(*jax.device_get(out))
         except Exception as error:  # out of memory, a lost device: whatever the runtime raises
             self._make_store()  # it was donated, so it is gone with the call
@@ -343,17 +347,17 @@ class Engine:
             raise CharreplError(
                 "the model changed while the text was read: start again", code="model_changed"
             )
-        state = jnp.asarray(numbers.reshape(1, *self._shape)) if carry else self._opened()
+        state = numbers.reshape(1, -1) if carry else self._opened()
         padded = np.zeros(SCORED, np.int32)
         padded[: len(ids)] = ids
-        state, log_probs = self._score(self._params, state, padded, np.int32(len(ids)))
+        state, log_probs = self._score(self._served.exact, state, padded, np.int32(len(ids)))
         return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
 
-    def _opened(self) -> jax.Array:
+    def _opened(self) -> Any:
         """The carry after the implicit newline that every text starts with."""
         newline = np.zeros(SCORED, np.int32)
         newline[0] = self.vocabulary.newline
-        return self._score(self._params, self._zero_carry(), newline, np.int32(1))[0]
+        return self._score(self._served.exact, self._zero_carry(), newline, np.int32(1))[0]
 
     def stats(self) -> dict[str, Any]:
         """What `status` tells about this model."""
@@ -362,6 +366,8 @@ class Engine:
             "name": self.directory.name,
             "path": str(self.directory),
             "digest": self.digest,
+            "precision": self._served.precision,
+            "precision_costs_nats": round(self._served.cost, 6),
             "sessions": cache.sessions,
             "carries": cache.used,
             "carry_slots": self._slots - RESERVED_SLOTS,

@@ -200,6 +200,7 @@ def serve(
     idle_minutes: float | None,
     cache_mb: int,
     max_models: int,
+    precision: str,
     ready_fd: int | None,
     endpoint: str | None = None,
 ) -> None:
@@ -212,7 +213,7 @@ def serve(
             # At once: until then the file names a daemon of before, and a pid that may be anyone's.
             _write_status(Running(os.getpid(), paths.endpoint()))
             _log_to_file(also_here=ready_fd is None)
-            _serve(model, idle_minutes, cache_mb, max_models, endpoint, tell)
+            _serve(model, idle_minutes, cache_mb, max_models, precision, endpoint, tell)
     except CharreplError as error:
         tell(str(error))
         raise
@@ -278,6 +279,7 @@ def _serve(
     idle_minutes: float | None,
     cache_mb: int,
     max_models: int,
+    precision: Any,
     network_endpoint: str | None,
     tell: Callable[[str], None],
 ) -> None:
@@ -293,7 +295,7 @@ def _serve(
 
     endpoint = paths.endpoint()
     Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)  # stale: the lock is ours
-    scheduler = Scheduler(most_models=max_models, cache_bytes=cache_mb << 20)
+    scheduler = Scheduler(most_models=max_models, cache_bytes=cache_mb << 20, precision=precision)
     server = Server(
         endpoint,
         scheduler,

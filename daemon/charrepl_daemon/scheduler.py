@@ -19,6 +19,7 @@ from charrepl import protocol
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.library import Library
+from charrepl_daemon.precision import Wish
 from charrepl_daemon.programs import SCORED
 from charrepl_daemon.writing import Writing
 
@@ -72,8 +73,10 @@ class Job:
 class Scheduler:
     """The jobs and the thread that works through them."""
 
-    def __init__(self, *, most_models: int, cache_bytes: int) -> None:
-        self.library = Library(most=most_models, cache_bytes=cache_bytes, loaded=self._on_loaded)
+    def __init__(self, *, most_models: int, cache_bytes: int, precision: Wish = "auto") -> None:
+        self.library = Library(
+            most=most_models, cache_bytes=cache_bytes, precision=precision, loaded=self._on_loaded
+        )
         self._changed = threading.Condition()
         self._new: deque[Job] = deque()
         self._ghosts: dict[Hashable, Job] = {}  # the newest of each session, wherever it stands
