@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from charrepl_daemon import weights as network
-from charrepl_daemon.sessions import SCRATCH_SLOT
+from charrepl_daemon.sessions import SCRATCH_SLOT, SPARSE
 from charrepl_daemon.weights import Carry, Weights
 from charrepl_train.vocab import UNKNOWN
 
-MAX_FED = 1024  # tokens a call reads at most
+MAX_FED = SPARSE  # tokens a call reads at most: what a key may have to wait for
 PIECE = 8  # characters a call decodes at most: what a newer keystroke may have to wait for
 SCORED = 64  # characters a scoring call reads
 MAX_ALTERNATIVES = 8

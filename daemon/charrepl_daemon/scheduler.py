@@ -17,7 +17,9 @@ from typing import Any
 
 from charrepl import protocol
 from charrepl.errors import CharreplError, reason
+from charrepl_daemon.compiles import Compiles
 from charrepl_daemon.engine import Engine
+from charrepl_daemon.idle import Idle
 from charrepl_daemon.library import Library
 from charrepl_daemon.precision import Wish
 from charrepl_daemon.programs import SCORED
@@ -29,7 +31,7 @@ Work = protocol.Complete | protocol.Sample | protocol.Score
 Send = Callable[[protocol.Reply], None]
 
 _MOST_JOBS = 1024
-_MOST_A_STEP = 8
+_MUCH = 4  # characters to read, beyond which others need not wait for it
 _MOST_UNSENT = 64
 _KEPT_LATENCIES = 4096
 
@@ -84,6 +86,8 @@ class Scheduler:
         self._waiting: dict[Path, list[Job]] = {}  # for a model to be loaded
         self._reloads: dict[Path, list[Callable[[CharreplError | None], None]]] = {}
         self._loads: deque[tuple[Path, Engine | CharreplError]] = deque()
+        self._idle = Idle()
+        self._reads = False  # whether the last step was one of reading
         self._draining = False
         self._stopping = False
         self._jobs = 0
@@ -93,6 +97,7 @@ class Scheduler:
         self.first_piece_ms: deque[float] = deque(maxlen=_KEPT_LATENCIES)
         self.full_ghost_ms: deque[float] = deque(maxlen=_KEPT_LATENCIES)
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+        self._compiles = Compiles(self._thread)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -181,7 +186,7 @@ class Scheduler:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._new or self._loads or self._runnable() or self._stopping)
+                self._changed.wait_for(self._has_work)
                 if self._stopping:
                     return
                 new = list(self._new)
@@ -198,7 +203,11 @@ class Scheduler:
                     self._waiting[job.directory] = [*waiting, job]
                 else:
                     self._begin(job, engine)
-            self._step()
+            if not self._step():
+                self._idle.step()
+
+    def _has_work(self) -> bool:
+        return bool(self._new or self._loads or self._runnable() or self._stopping or self._idle.pending)
 
     def _begin(self, job: Job, engine: Engine | CharreplError) -> None:
         request = job.request
@@ -237,14 +246,17 @@ class Scheduler:
         job.sent = [0] * len(job.writings)
         self._active.append(job)
 
-    def _step(self) -> None:
-        """One call on the device: the next piece for as many writers as fit, or a piece of a score."""
+    def _step(self) -> bool:
+        """One call on the device: the next piece for as many writers as fit, or a piece of a score.
+
+        Returns whether there was anything to do.
+        """
         for job in [job for job in self._active if job.cancelled]:
             self._active.remove(job)
             self._finish(job)
         runnable = self._runnable()
         if not runnable:
-            return
+            return False
         ghosts = [job for job in runnable if job.is_ghost]
         job = ghosts[0] if ghosts else runnable[0]
         if isinstance(job.request, protocol.Score):
@@ -254,14 +266,22 @@ class Scheduler:
             engine = job.engine
             assert engine is not None
             together = [other for other in (ghosts or runnable) if other.engine is engine and other.writings]
-            rows = [(j, w) for j in together for w in j.writings if not w.done]
-            rows = rows[: min(engine.widest, _MOST_A_STEP)]
+            rows = self._share([(j, w) for j in together for w in j.writings if not w.done])
+            rows = rows[: engine.widest]
             jobs = list(dict.fromkeys(j for j, _ in rows))
             self._guard(jobs, lambda: self._write(engine, jobs, [w for _, w in rows]))
         for job in jobs:  # to the back, so that the others get their turn
             if job in self._active:
                 self._active.remove(job)
                 self._active.append(job)
+        return True
+
+    def _share(self, rows: list[tuple[Job, Writing]]) -> list[tuple[Job, Writing]]:
+        """Those that only write, or those that have much to read first, in turn: a paste stops nobody."""
+        reading = [row for row in rows if row[1].unread > _MUCH]
+        writing = [row for row in rows if row[1].unread <= _MUCH]
+        self._reads = bool(reading) and not (writing and self._reads)
+        return reading if self._reads else writing
 
     def _runnable(self) -> list[Job]:
         """The jobs that can go on, or be cleared away."""
@@ -280,14 +300,15 @@ class Scheduler:
         engine.step(writings)
         now = time.perf_counter()
         for job in jobs:
-            if not job.first_piece and job.is_ghost:
+            if not job.first_piece and job.is_ghost and any(w.begun or w.done for w in job.writings):
                 job.first_piece = True
                 self.first_piece_ms.append(1000 * (now - job.received))
             final = all(w.done for w in job.writings)
             self._send_pieces(job, final=final)
             if final:
                 self._active.remove(job)
-                if job.is_ghost:
+                if isinstance(job.request, protocol.Complete):
+                    self._idle.note(job.session, engine, job.request)
                     self.full_ghost_ms.append(1000 * (now - job.received))
                 self._finish(job)
 
@@ -364,6 +385,7 @@ class Scheduler:
             "requests": self.requests,
             "waiting": self._jobs,
             "superseded": self.superseded,
+            "compiles_while_serving": self._compiles.count,
             "failed": self.failed,
             "first_piece_ms": _percentiles(self.first_piece_ms),
             "full_ghost_ms": _percentiles(self.full_ghost_ms),
