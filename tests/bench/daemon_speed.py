@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TEXT = "ROMEO:\nBut soft, what light through yonder window breaks?\nIt is the east, and Juliet is the sun.\n"
 GHOST_CHARS = 24
-ROUNDS = 12
+ROUNDS, TURNS = 12, 4
 WRITERS, KEYS_A_SECOND, WRITING_S = 64, 8, 6.0
 COMMAND = [sys.executable, "-m", "charrepl_daemon"]
 
@@ -183,7 +183,7 @@ def ghost(precisions: Sequence[str]) -> None:
             served = engine(precision)
             socket: tuple[list[float], list[float]] = [], []
             process: tuple[list[float], list[float]] = [], []
-            for turn in range(4):
+            for turn in range(TURNS):
                 through_the_socket(*socket)
                 in_process(served, f"bench {turn}", *process)
         for i, what in enumerate(("first piece", f"{GHOST_CHARS} characters")):
