@@ -55,7 +55,7 @@ class Engine:
         self.digest = loaded.digest
         self.vocabulary = loaded.vocabulary
         config = loaded.config.model
-        self._served = served(loaded.params, precision, newline=self.vocabulary.newline)
+        self._served = served(loaded.params, precision, newline=self.vocabulary.newline, digest=loaded.digest)
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
         slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * RECENT)

@@ -77,6 +77,17 @@ def test_the_cost_of_a_precision_is_next_to_nothing_and_told(params, caplog):
     assert precision.served(params, "f32", newline=1).cost == 0
 
 
+def test_the_cost_is_measured_once_for_a_model(params, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
+    (tmp_path / "compiled").mkdir(mode=0o700)
+    costs = [precision.served(params, "int8", newline=1, digest="d").cost]
+    (tmp_path / "compiled" / "precision.json").write_text('{"d int8": 0.5, "e int8": "damaged"}')
+    costs.append(precision.served(params, "int8", newline=1, digest="d").cost)  # measured anew
+    monkeypatch.setattr(precision, "_cost", None)
+    costs.append(precision.served(params, "int8", newline=1, digest="d").cost)
+    assert len(set(costs)) == 1
+
+
 def test_auto_leaves_alone_what_is_small(params):
     assert precision.served(params, "auto", newline=1).precision == "f32"
 
