@@ -110,7 +110,8 @@ def serve_program(shape: tuple[int, int, int], visible: Any) -> Serve:
         def feed(i: jax.Array, state: tuple[Carry, jax.Array]) -> tuple[Carry, jax.Array]:
             carry, store = state
             active = i < rows.count
-            carry = network.chosen(active, network.step(weights, carry, rows.tokens[:, i]), carry)
+            after = network.step(weights, carry, rows.tokens[:, i])
+            carry = after if batch == 1 else network.chosen(active, after, carry)
             return carry, put(store, jnp.where(active, rows.write[:, i], SCRATCH_SLOT), carry)
 
         carry = network.unpacked(store[rows.read], shape)
@@ -147,7 +148,7 @@ def serve_program(shape: tuple[int, int, int], visible: Any) -> Serve:
                 joint=jnp.where(active, joint, out.joint),
                 seen=seen,
             )
-            carry = network.chosen(active, network.step(weights, carry, token), carry)
+            carry = network.step(weights, carry, token)  # of rows that are done too: nobody reads it
             store = put(store, jnp.where(active, rows.keep[:, i], SCRATCH_SLOT), carry)
             return i + 1, out, carry, store
 
