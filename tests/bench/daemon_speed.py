@@ -120,16 +120,23 @@ def step(precisions: Sequence[str]) -> None:
                 # What a call costs but for its steps is the same for few as for many.
                 many, few = (min(call(budget) for _ in range(3)) for budget in (programs.PIECE, 1))
                 seen[batch].append((many - few) / (programs.PIECE - 1))
-        limit = statistics.median(reading)
-        print(f"{precision}: reading {size / 1e6:.1f} MB {limit:.3f} ({size / limit / 1e6:.0f} GB/s)")
-        single = statistics.median(seen[1])
+        rate = size / min(reading) / 1e6
+        print(f"{precision}: reading {size / 1e6:.1f} MB {beside(reading)}, {rate:.0f} GB/s")
         for batch, values in seen.items():
-            middle = statistics.median(values)
+            limit, single = (
+                " and ".join(f"{of(values) / of(other):.2f}" for of in (statistics.median, min))
+                for other in (reading, seen[1])
+            )
             print(
-                f"  decode step, batch {batch:2}: {middle:.3f}  {middle / limit:.2f} of reading its weights, "
-                f"{middle / single:.2f} of batch 1 (fastest {min(values):.3f})",
+                f"  decode step, batch {batch:2}: {beside(values)}; over reading its weights {limit}, "
+                f"over batch 1 {single}",
                 flush=True,
             )
+
+
+def beside(values: Sequence[float]) -> str:
+    """The median, and the fastest: on a shared machine, what the program can do."""
+    return f"{statistics.median(values):.3f} (fastest {min(values):.3f})"
 
 
 # A ghost
