@@ -305,6 +305,8 @@ def _serve(
         network=network,
     )
     server.bind()
+    # The thread that sends would wait for the one that computes for 5 ms, the default: longer than a piece.
+    sys.setswitchinterval(0.0005)
     scheduler.start()
     log.info("started, pid %d, on %s", os.getpid(), device.describe())
     try:
