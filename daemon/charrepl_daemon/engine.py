@@ -33,11 +33,12 @@ from charrepl_daemon.sessions import (
     Node,
 )
 from charrepl_daemon.writing import NEVER, Writing
-from charrepl_train import checkpoint
+from charrepl_train import checkpoint, device
 
 log = logging.getLogger(__name__)
 
-BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
+_BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
+_GPU_BATCHES = (*_BATCHES, 128)
 _SENTENCE_ENDS = ".!?。！？…\n"
 
 
@@ -71,6 +72,7 @@ class Engine:
         )
         self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
         self._compiling = threading.Lock()
+        self.batches = _GPU_BATCHES if device.has_gpu() else _BATCHES
         self._passages = 0
         self._store_number = 0  # counts the times that every carry was lost
         store = self._slots, int(np.prod(self._shape))

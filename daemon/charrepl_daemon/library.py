@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charrepl.errors import CharreplError, reason
-from charrepl_daemon.engine import BATCHES, Engine
+from charrepl_daemon.engine import Engine
 from charrepl_daemon.precision import Wish
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Library:
             break
         self._loaded(directory, result)
         if isinstance(result, Engine):
-            for batch in BATCHES:  # the wider programs are used once they are there
+            for batch in result.batches:  # the wider programs are used once they are there
                 result.compile(batch)
 
     def _read(self, directory: Path) -> Engine | CharreplError:

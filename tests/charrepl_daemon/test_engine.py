@@ -390,8 +390,8 @@ def test_the_window_that_comes_next_is_read_ahead(model_dir, reference):
     assert engine.stats()["sessions"] == 1
 
 
-def test_the_precision_is_told(model_dir):
-    assert Engine(model_dir, cache_bytes=0).stats()["precision"] == "f32"
+def test_the_precision_is_told(engine, model_dir):
+    assert engine.stats()["precision"] == "f32"
     told = Engine(model_dir, cache_bytes=0, precision="int8").stats()
     assert told["precision"] == "int8"
     assert told["precision_costs_nats"] > 0
