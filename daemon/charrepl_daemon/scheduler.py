@@ -20,6 +20,7 @@ from charrepl.errors import CharreplError, reason
 from charrepl_daemon.compiles import Compiles
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.idle import Idle
+from charrepl_daemon.jobs import Job
 from charrepl_daemon.library import Library
 from charrepl_daemon.precision import Wish
 from charrepl_daemon.programs import SCORED
@@ -27,49 +28,11 @@ from charrepl_daemon.writing import Writing
 
 log = logging.getLogger(__name__)
 
-Work = protocol.Complete | protocol.Sample | protocol.Score
-Send = Callable[[protocol.Reply], None]
-
 _MOST_JOBS = 1024
+_SMALL = 8  # writers a step takes for little more than what one costs
 _MUCH = 4  # characters to read, beyond which others need not wait for it
 _MOST_UNSENT = 64
 _KEPT_LATENCIES = 4096
-
-
-class Job:
-    """A request on its way. `send` may be called from any thread, in order.
-
-    `unsent` counts replies that were handed to `send` and have not left yet: a passage waits for a
-    reader that is slower than the device.
-    """
-
-    def __init__(self, request: Work, *, directory: Path, session: Hashable, send: Send) -> None:
-        self.request = request
-        self.directory = directory
-        self.session = session
-        self.send = send
-        self.received = time.perf_counter()
-        self.cancelled = False
-        self.engine: Engine | None = None
-        self.writings: list[Writing] = []
-        self.sent = [0]  # characters of each writing that were sent
-        self.scored = 0
-        self.carry = b""
-        self.log_probs: list[float] = []
-        self.first_piece = False
-        self.unsent = 0
-        self._counting = threading.Lock()
-
-    def count_unsent(self, change: int) -> int:
-        """Adds to `unsent`, which two threads do; returns it."""
-        with self._counting:
-            self.unsent += change
-            return self.unsent
-
-    @property
-    def is_ghost(self) -> bool:
-        """Whether somebody is waiting for it with a finger on a key."""
-        return isinstance(self.request, protocol.Complete)
 
 
 class Scheduler:
@@ -266,8 +229,8 @@ class Scheduler:
             engine = job.engine
             assert engine is not None
             together = [other for other in (ghosts or runnable) if other.engine is engine and other.writings]
-            rows = self._share([(j, w) for j in together for w in j.writings if not w.done])
-            rows = rows[: engine.widest]
+            left = [(j, w) for j in together for w in j.writings if not w.done]
+            rows = self._share(left, engine.widest)
             jobs = list(dict.fromkeys(j for j, _ in rows))
             self._guard(jobs, lambda: self._write(engine, jobs, [w for _, w in rows]))
         for job in jobs:  # to the back, so that the others get their turn
@@ -276,12 +239,16 @@ class Scheduler:
                 self._active.append(job)
         return True
 
-    def _share(self, rows: list[tuple[Job, Writing]]) -> list[tuple[Job, Writing]]:
-        """Those that only write, or those that have much to read first, in turn: a paste stops nobody."""
+    def _share(self, rows: list[tuple[Job, Writing]], most: int) -> list[tuple[Job, Writing]]:
+        """Who goes on now: those that write, or those with much to read, in turn: a paste stops nobody.
+
+        Whoever has nothing yet comes first; others only fill what is then a small step anyway.
+        """
         reading = [row for row in rows if row[1].unread > _MUCH]
         writing = [row for row in rows if row[1].unread <= _MUCH]
         self._reads = bool(reading) and not (writing and self._reads)
-        return reading if self._reads else writing
+        chosen = sorted(reading if self._reads else writing, key=lambda row: row[0].first_piece)
+        return chosen[: min(most, max(_SMALL, sum(not job.first_piece for job, _ in chosen)))]
 
     def _runnable(self) -> list[Job]:
         """The jobs that can go on, or be cleared away."""

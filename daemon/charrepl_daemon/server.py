@@ -21,7 +21,8 @@ import zmq.asyncio
 
 from charrepl import __version__, models, protocol
 from charrepl.errors import CharreplError
-from charrepl_daemon.scheduler import Job, Scheduler, Work
+from charrepl_daemon.jobs import Job, Work
+from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import NO_LONGER, Network, Peer
 
 log = logging.getLogger(__name__)
