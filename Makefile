@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench bench-train clean
+.PHONY: run test lint bench bench-daemon bench-train clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -18,7 +18,10 @@ lint: .venv/test
 
 bench: .venv/test
 	$(BIN)/python -m tests.bench.first_paint
-	$(BIN)/python -m tests.bench.ghost_latency
+	$(BIN)/python -m tests.bench.daemon_speed ghost --precision auto
+
+bench-daemon: .venv/test
+	$(BIN)/python -m tests.bench.daemon_speed
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed

@@ -43,6 +43,8 @@ def _serving(command: Any) -> Any:
         click.option("--endpoint", metavar="tcp://HOST:PORT", help="Listen to other machines too."),
         click.option("--metrics-port", metavar="PORT",
                      help="Answer Prometheus at http://127.0.0.1:PORT/metrics; 0 chooses one."),
+        click.option("--precision", type=click.Choice(["auto", "f32", "bf16", "int8"]), default="auto",
+                     show_default=True, help="Numbers to compute in; auto: as low as costs next to nothing."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -74,7 +76,9 @@ def start(foreground: bool, ready_fd: int | None, debug: bool, **serving: Any) -
     from charrepl_daemon import process
 
     if foreground:
-        process.be(ready_fd=ready_fd, debug=debug, **serving)
+        from charrepl_daemon import foreground
+
+        foreground.be(ready_fd=ready_fd, debug=debug, **serving)
     state, daemon = process.start(_arguments(serving))
     click.echo("Ready" if state == "started" else "Already running", nl=False)
     click.echo(f", pid {daemon.pid}.")

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError, reason
 from charrepl.protocol import Decoding, Stop
-from charrepl.window import window_start
+from charrepl.window import STRIDE, window_start
 from charrepl_daemon import programs
+from charrepl_daemon.precision import Wish, served
 from charrepl_daemon.programs import MAX_FED, PIECE, SCORED, Decoded, Rows
 from charrepl_daemon.sessions import (
     RECENT,
@@ -30,15 +31,14 @@ from charrepl_daemon.sessions import (
     CacheFullError,
     CarryCache,
     Node,
-    Plan,
 )
 from charrepl_daemon.writing import NEVER, Writing
-from charrepl_train import checkpoint
-from charrepl_train import model as model_module
+from charrepl_train import checkpoint, device
 
 log = logging.getLogger(__name__)
 
-BATCHES = (1, 8)  # rows a program takes; more writers at once are served in turn
+_BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
+_GPU_BATCHES = (*_BATCHES, 128)
 _SENTENCE_ENDS = ".!?。！？…\n"
 
 
@@ -49,15 +49,14 @@ class Engine:
     missing, damaged, or does not compute.
     """
 
-    def __init__(self, directory: Path, *, cache_bytes: int) -> None:
+    def __init__(self, directory: Path, *, cache_bytes: int, precision: Wish = "auto") -> None:
         began = time.monotonic()
         loaded = checkpoint.load_model(directory)
         self.directory = directory
         self.digest = loaded.digest
         self.vocabulary = loaded.vocabulary
         config = loaded.config.model
-        definition, _ = model_module.abstract(config, len(loaded.vocabulary))
-        self._params = jax.device_put(loaded.params)
+        self._served = served(loaded.params, precision, newline=self.vocabulary.newline, digest=loaded.digest)
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
         slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * RECENT)
@@ -69,35 +68,43 @@ class Engine:
             "sentence": self.vocabulary.mask(_SENTENCE_ENDS),
         }
         self._serve = jax.jit(
-            programs.serve_program(definition, self._shape, jnp.asarray(self.vocabulary.visible())),
-            donate_argnums=1,
+            programs.serve_program(self._shape, self.vocabulary.visible()), donate_argnums=1
         )
-        self._score_jit = jax.jit(programs.score_program(definition))
         self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
         self._compiling = threading.Lock()
+        self.batches = _GPU_BATCHES if device.has_gpu() else _BATCHES
         self._passages = 0
         self._store_number = 0  # counts the times that every carry was lost
+        store = self._slots, int(np.prod(self._shape))
+        self._zeros = jax.jit(lambda: jnp.zeros(store)).lower().compile()
         self._make_store()
         self.compile(1)
-        piece = jnp.zeros(SCORED, jnp.int32)
-        self._score = self._score_jit.lower(self._params, self._zero_carry(), piece, jnp.int32(0)).compile()
+        piece = np.zeros(SCORED, np.int32)
+        score = jax.jit(programs.score_program(self._shape))
+        self._score = score.lower(self._served.exact, self._zero_carry(), piece, np.int32(0)).compile()
         self._canary()
-        log.info("loaded %s (%s) in %.2f s", directory.name, self.digest, time.monotonic() - began)
+        log.info(
+            "loaded %s (%s) in %s in %.2f s",
+            directory.name,
+            self.digest,
+            self._served.precision,
+            time.monotonic() - began,
+        )
 
     # Loading
 
     def _make_store(self) -> None:
-        self._store = jnp.zeros((self._slots, int(np.prod(self._shape))))
+        self._store = self._zeros()
 
-    def _zero_carry(self) -> jax.Array:
-        return jnp.zeros((1, *self._shape))
+    def _zero_carry(self) -> NDArray[np.float32]:
+        return np.zeros((1, int(np.prod(self._shape))), np.float32)
 
     def compile(self, batch: int) -> None:
         """Makes the program for `batch` rows ready. Harmless to repeat."""
         with self._compiling:
             if batch not in self._compiled:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
-                lowered = self._serve.lower(self._params, store, self._rows(batch))
+                lowered = self._serve.lower(self._served.weights, store, self._rows(batch))
                 self._compiled[batch] = lowered.compile()
 
     @property
@@ -135,11 +142,13 @@ class Engine:
 
         Raises CharreplError if the part left out reaches into the window.
         """
-        tokens, position = self._window(text, offset)
+        tokens, position, start = self._window(text, offset)
+        key = (session, start)
+        unread = self._cache.unread(key, tokens)
 
         def writing(rank: int, own_slot: int) -> Writing:
             return Writing(
-                session=session,
+                session=key,
                 tokens=tokens,
                 position=position,
                 max_chars=max_chars,
@@ -149,22 +158,23 @@ class Engine:
                 least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else NEVER,
                 rank=rank,
                 own_slot=own_slot,
+                unread=unread,
             )
 
         if alternatives == 1:
             return [writing(-1, ZERO_SLOT)]
-        # Alternatives part at their first character, and need the carry before it all at once.
-        self._advance(self._cache.plan(session, tokens), tokens)
         count = min(alternatives, len(self.vocabulary) - 1)
         own = self._cache.take_free(count - 1)
         return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
 
     def passage(self, text: str, offset: int, *, max_chars: int, stop: Stop, decoding: Decoding) -> Writing:
         """The passage to write after `text`; `release` it in the end."""
-        tokens, position = self._window(text, offset)
+        tokens, position, _ = self._window(text, offset)
         self._passages += 1
         return Writing(
-            session=("passage", self._passages),
+            session=(("passage", self._passages), 0),
+            kept=False,
+            unread=len(tokens),
             tokens=tokens,
             position=position,
             max_chars=max_chars,
@@ -173,7 +183,31 @@ class Engine:
             own_slot=self._cache.take_free(1)[0],
         )
 
-    def _window(self, text: str, offset: int) -> tuple[list[int], int]:
+    def next_window(self, session: Hashable, text: str, offset: int) -> Writing | None:
+        """What reads ahead for when the window moves on; None unless that is near and there is much to read.
+
+        It writes nothing.
+        """
+        length = offset + len(text)
+        start = length // STRIDE * STRIDE
+        if start <= offset or length - start < STRIDE // 2:
+            return None
+        ids = self.vocabulary.encode(text[start - offset :])
+        tokens = [self.vocabulary.newline, *ids.tolist()]
+        unread = self._cache.unread((session, start), tokens)
+        if unread < MAX_FED:
+            return None
+        return Writing(
+            session=(session, start),
+            tokens=tokens,
+            position=length,
+            max_chars=0,
+            decoding=Decoding(),
+            ends=self._ends["none"],
+            unread=unread,
+        )
+
+    def _window(self, text: str, offset: int) -> tuple[list[int], int, int]:
         length = offset + len(text)
         start = window_start(length)
         if offset > start:
@@ -182,7 +216,7 @@ class Engine:
                 code="bad_offset",
             )
         ids = self.vocabulary.encode(text[start - offset :])
-        return [self.vocabulary.newline, *ids.tolist()], length
+        return [self.vocabulary.newline, *ids.tolist()], length, start
 
     def release(self, writing: Writing) -> None:
         """Gives back what a writing holds; call it once, when it is done or given up."""
@@ -190,30 +224,38 @@ class Engine:
         if writing.own_slot:
             self._cache.give_back([writing.own_slot])
             writing.own_slot = ZERO_SLOT
-        if isinstance(writing.session, tuple) and writing.session[0] == "passage":
+        if not writing.kept:
             self._cache.forget(writing.session)
 
     # Computing
 
     def step(self, writings: Sequence[Writing]) -> None:
-        """Writes the next piece of each, or of the first few if the cache has room for no more.
+        """Reads or writes the next piece of each, or of the first few if the cache has room for no more.
 
-        At most `widest` at once, of different sessions. What can still be written afterwards has
-        `done` unset. Raises CharreplError if not even one fits, or if the device failed; every
-        carry is then computed anew when it is needed.
+        At most `widest` at once. Those with much to read read `MAX_FED` characters, and write when there
+        are none `unread`. What can still be written afterwards has `done` unset. Raises CharreplError if
+        not even one fits, or if the device failed; every carry is then computed anew when it is needed.
         """
         batch = next(b for b in sorted(self._compiled) if b >= len(writings))
         rows = self._rows(batch)
+        going: list[Writing] = []
         nodes: list[Node | None] = []
         held: set[int] = set()
+        feeding: set[Hashable] = set()
         try:
-            for i, w in enumerate(writings):
+            for w in writings:
+                if w.session in feeding:  # an alternative: its text is being read in another row
+                    continue
+                i = len(going)
                 try:
                     nodes.append(self._start(rows, i, w, held))
                 except CacheFullError:
                     if not nodes:
                         raise
                     break
+                going.append(w)
+                if rows.count[i]:
+                    feeding.add(w.session)
                 self._fill(rows, i, w)
             out = self._call(rows)
         except BaseException:
@@ -223,8 +265,7 @@ class Engine:
                     self._cache.give_back(rows.keep[i].tolist())
             self._lose_carries()
             raise
-        for i, node in enumerate(nodes):
-            w = writings[i]
+        for i, (w, node) in enumerate(zip(going, nodes, strict=True)):
             count = int(out.count[i])
             tokens = out.tokens[i, :count].tolist()
             if node is not None:
@@ -236,7 +277,7 @@ class Engine:
             w.left -= count
             w.joint = float(out.joint[i])
             w.seen = bool(out.seen[i])
-            w.done = bool(out.done[i]) or w.left <= 0
+            w.done = not w.unread and (bool(out.done[i]) or w.left <= 0)
             w.store = self._store_number
 
     def _start(self, rows: Rows, i: int, w: Writing, held: set[int]) -> Node | None:
@@ -245,13 +286,15 @@ class Engine:
             rows.read[i] = w.own_slot
             rows.keep[i] = w.own_slot
             return None
-        plan = self._cache.plan(w.session, w.tokens, held)
-        plan = self._advance(plan, w.tokens, leave=MAX_FED)
-        fed = w.tokens[plan.known :]
+        plan = self._cache.plan(w.session, w.tokens, held, most=MAX_FED)
+        fed = w.tokens[plan.known : plan.known + len(plan.writes)]
+        w.unread = len(w.tokens) - plan.known - len(fed)
         rows.read[i] = plan.read
         rows.count[i] = len(fed)
         rows.tokens[i, : len(fed)] = fed
         rows.write[i, : len(fed)] = plan.writes
+        if w.unread or not w.left:
+            return None
         if w.own_slot:
             rows.keep[i] = w.own_slot
             return None
@@ -260,7 +303,7 @@ class Engine:
 
     @staticmethod
     def _fill(rows: Rows, i: int, w: Writing) -> None:
-        rows.budget[i] = min(PIECE, w.left)
+        rows.budget[i] = 0 if w.unread else min(PIECE, w.left)
         rows.position[i] = w.position % 2**31
         rows.seed[i] = w.decoding.seed
         rows.temperature[i] = w.decoding.temperature
@@ -271,22 +314,6 @@ class Engine:
         rows.joint[i] = w.joint
         rows.seen[i] = w.seen
         rows.ends[i] = w.ends
-
-    def _advance(self, plan: Plan, tokens: list[int], *, leave: int = 0) -> Plan:
-        """Feeds all but the last `leave` of the tokens that a plan wants fed; what is left of it."""
-        while len(plan.writes) > leave:
-            count = min(MAX_FED, len(plan.writes))
-            # The next call starts where this one stops: in a slot that no other row writes to.
-            while count < len(plan.writes) and plan.writes[count - 1] == SCRATCH_SLOT:
-                count -= 1
-            rows = self._rows(1)
-            rows.read[0] = plan.read
-            rows.count[0] = count
-            rows.tokens[0, :count] = tokens[plan.known : plan.known + count]
-            rows.write[0, :count] = plan.writes[:count]
-            self._call(rows)
-            plan = Plan(plan.writes[count - 1], plan.known + count, plan.writes[count:], plan.node)
-        return plan
 
     def _rows(self, batch: int) -> Rows:
         def full(value: float, kind: Any, *shape: int) -> NDArray[Any]:
@@ -313,7 +340,7 @@ class Engine:
 
     def _call(self, rows: Rows) -> Decoded:
         try:
-            self._store, out = self._compiled[len(rows.count)](self._params, self._store, rows)
+            self._store, out = self._compiled[len(rows.count)](self._served.weights, self._store, rows)
             return Decoded(*jax.device_get(out))
         except Exception as error:  # out of memory, a lost device: whatever the runtime raises
             self._make_store()  # it was donated, so it is gone with the call
@@ -343,17 +370,17 @@ class Engine:
             raise CharreplError(
                 "the model changed while the text was read: start again", code="model_changed"
             )
-        state = jnp.asarray(numbers.reshape(1, *self._shape)) if carry else self._opened()
+        state = numbers.reshape(1, -1) if carry else self._opened()
         padded = np.zeros(SCORED, np.int32)
         padded[: len(ids)] = ids
-        state, log_probs = self._score(self._params, state, padded, np.int32(len(ids)))
+        state, log_probs = self._score(self._served.exact, state, padded, np.int32(len(ids)))
         return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
 
-    def _opened(self) -> jax.Array:
+    def _opened(self) -> Any:
         """The carry after the implicit newline that every text starts with."""
         newline = np.zeros(SCORED, np.int32)
         newline[0] = self.vocabulary.newline
-        return self._score(self._params, self._zero_carry(), newline, np.int32(1))[0]
+        return self._score(self._served.exact, self._zero_carry(), newline, np.int32(1))[0]
 
     def stats(self) -> dict[str, Any]:
         """What `status` tells about this model."""
@@ -362,7 +389,9 @@ class Engine:
             "name": self.directory.name,
             "path": str(self.directory),
             "digest": self.digest,
-            "sessions": cache.sessions,
+            "precision": self._served.precision,
+            "precision_costs_nats": round(self._served.cost, 6),
+            "sessions": cache.writers,
             "carries": cache.used,
             "carry_slots": self._slots - RESERVED_SLOTS,
             "characters_from_cache": cache.hits,

@@ -39,6 +39,8 @@ def text(status: Mapping[str, Any], stages: Mapping[str, Snapshot]) -> str:
              "Requests refused because too many waited.", status["refused"]),
         _one("charrepl_failed_requests_total", "counter",
              "Requests that were answered with an error.", status["failed"]),
+        _one("charrepl_serving_compiles_total", "counter", "Programs compiled while writers waited.",
+             status["compiles_while_serving"]),
         _one("charrepl_malformed_frames_total", "counter", "Frames that were no request.",
              faults["malformed"]),
         _one("charrepl_clients_let_go_total", "counter", "Clients let go: they left, or read nothing.",
@@ -64,8 +66,6 @@ _OF_A_MODEL = (
     ("characters_read", "charrepl_model_read_characters_total", "counter",
      "Characters that the model had to read."),
     ("evictions", "charrepl_model_evictions_total", "counter", "Carries that made way for others."),
-    ("compiles", "charrepl_model_serving_compiles_total", "counter",
-     "Programs compiled on the serving thread."),
 )  # fmt: skip
 
 

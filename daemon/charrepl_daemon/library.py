@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charrepl.errors import CharreplError, reason
-from charrepl_daemon.engine import BATCHES, Engine
+from charrepl_daemon.engine import Engine
+from charrepl_daemon.precision import Wish
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +25,10 @@ class Library:
     `loaded` is called on a loading thread when a model has become ready, or cannot.
     """
 
-    def __init__(self, *, most: int, cache_bytes: int, loaded: Loaded) -> None:
+    def __init__(self, *, most: int, cache_bytes: int, precision: Wish = "auto", loaded: Loaded) -> None:
         self._most = most
         self._cache_bytes = cache_bytes
+        self._precision = precision
         self._loaded = loaded
         self._engines: OrderedDict[Path, Engine] = OrderedDict()
         self._loading: dict[Path, bool] = {}  # and whether to begin again when that is done
@@ -82,12 +84,12 @@ class Library:
             break
         self._loaded(directory, result)
         if isinstance(result, Engine):
-            for batch in BATCHES:  # the wider programs are used once they are there
+            for batch in result.batches:  # the wider programs are used once they are there
                 result.compile(batch)
 
     def _read(self, directory: Path) -> Engine | CharreplError:
         try:
-            return Engine(directory, cache_bytes=self._cache_bytes)
+            return Engine(directory, cache_bytes=self._cache_bytes, precision=self._precision)
         except Exception as error:
             # Whatever a broken model provokes concerns those who asked for it, not the daemon.
             log.warning("could not load %s: %s", directory, reason(error))

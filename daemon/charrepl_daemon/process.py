@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import faulthandler
 import logging
 import logging.handlers
 import os
@@ -12,30 +10,24 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import filelock
-import msgspec
 
 from charrepl import launch, paths, protocol
-from charrepl.errors import CharreplError, DaemonUnavailableError, reason
+from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import record, report
-from charrepl_daemon.readiness import Teller, notify, read_line
+from charrepl_daemon.readiness import READY, read_line
 from charrepl_daemon.record import Running
 
 if TYPE_CHECKING:
-    from charrepl_daemon.server import Server
+    pass
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 170.0
-_LOCK_S = 0.5
 _TERM_AFTER_S = 5.0
 _KILL_AFTER_S = 5.0
-_READY = "ready"
 _ANSWER_S = 3.0
 
 
@@ -112,7 +104,7 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], Running]
         said = read_line(read_end, START_TIMEOUT_S)
     finally:
         os.close(read_end)
-    if said == _READY:
+    if said == READY:
         return "started", Running(child.pid, paths.endpoint())
     if said is None:
         child.terminate()
@@ -155,171 +147,6 @@ def _open_log() -> int:
         return os.open(paths.log_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError:
         return subprocess.DEVNULL  # a daemon without a log beats none
-
-
-# Being it
-
-
-def be(*, debug: bool = False, **settings: Any) -> NoReturn:
-    """As `serve`, and ends this process, whatever its other threads are doing.
-
-    A program that is being compiled on another thread crashes the interpreter's own way out.
-    """
-    faulthandler.enable()  # a crash leaves its traceback, of code alone, in the log
-    code = 0
-    try:
-        serve(**settings)
-    except KeyboardInterrupt:
-        code = 130
-    except BaseException as error:
-        if debug or not isinstance(error, CharreplError | OSError):
-            traceback.print_exc()
-        else:
-            print(f"Error: {error if isinstance(error, CharreplError) else reason(error)}", file=sys.stderr)
-        code = 1
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def serve(
-    *,
-    model: str,
-    idle_minutes: float | None,
-    cache_mb: int,
-    max_models: int,
-    metrics_port: str | None,
-    ready_fd: int | None,
-    endpoint: str | None = None,
-) -> None:
-    """Is the daemon, until it is stopped. Raises CharreplError if it cannot be, or one runs already."""
-    os.umask(0o077)
-    tell = Teller(ready_fd)
-    try:
-        paths.private_dir(paths.runtime_dir())
-        with _lock():
-            predecessor = record.left_behind()
-
-            def leave(number: int, frame: object) -> None:
-                # An exception could be lost in whatever is being imported.
-                record.remove()
-                tell("the daemon was stopped before it was ready")
-                os._exit(1)
-
-            signal.signal(signal.SIGTERM, leave)  # until there is an event loop to tell
-            # At once: until then the file names a daemon of before, and a pid that may be anyone's.
-            record.write(Running(os.getpid(), paths.endpoint()))
-            try:
-                _log_to_file(also_here=ready_fd is None)
-                _serve(model, idle_minutes, cache_mb, max_models, endpoint, metrics_port, tell, predecessor)
-            finally:
-                record.remove()
-    except CharreplError as error:
-        tell(str(error))
-        raise
-    finally:
-        tell.close()
-
-
-@contextlib.contextmanager
-def _lock() -> Iterator[None]:
-    lock = filelock.FileLock(paths.lock_file(), mode=0o600)
-    try:
-        # Not at the first try: a `status` looks whether it is free by holding it for a moment.
-        lock.acquire(timeout=_LOCK_S, poll_interval=0.02)
-    except filelock.Timeout:
-        found = running()
-        pid = f" (pid {found.pid})" if found and found.pid else ""
-        raise CharreplError(f"a daemon is already running{pid}: charrepl-daemon stop ends it") from None
-    except OSError as error:
-        raise CharreplError(f"cannot lock {paths.lock_file()}: {reason(error)}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _log_to_file(*, also_here: bool) -> None:
-    handlers: list[logging.Handler] = [logging.StreamHandler()] if also_here else []
-    try:
-        paths.log_file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handlers.append(
-            logging.handlers.RotatingFileHandler(paths.log_file(), maxBytes=1 << 20, backupCount=3)
-        )
-    except OSError as error:
-        print(f"no log: {reason(error)}", file=sys.stderr)
-    logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
-    )
-    logging.getLogger("jax").setLevel(logging.WARNING)
-    logging.getLogger("absl").setLevel(logging.WARNING)
-
-
-def _serve(
-    model: str,
-    idle_minutes: float | None,
-    cache_mb: int,
-    max_models: int,
-    network_endpoint: str | None,
-    metrics_port: str | None,
-    tell: Callable[[str], None],
-    predecessor: record.Predecessor | None,
-) -> None:
-    from charrepl_daemon.security import Network
-
-    network = Network(network_endpoint) if network_endpoint else None
-    # Imported here, under the lock: a start that finds a daemon running need not wait for jax.
-    from charrepl_train import device
-
-    device.prepare()
-    from charrepl_daemon.scheduler import Scheduler
-    from charrepl_daemon.server import Server
-
-    endpoint = paths.endpoint()
-    Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)  # stale: the lock is ours
-    scheduler = Scheduler(most_models=max_models, cache_bytes=cache_mb << 20)
-    server = Server(
-        endpoint,
-        scheduler,
-        model=model,
-        device=device.describe(),
-        idle_s=None if idle_minutes is None else 60 * idle_minutes,
-        network=network,
-    )
-    server.standing["predecessor"] = msgspec.to_builtins(predecessor)
-    server.bind()
-    scheduler.start()
-    log.info("started, pid %d, on %s", os.getpid(), device.describe())
-    if predecessor is not None:
-        log.warning("the daemon before this one: %s", predecessor)
-    try:
-        asyncio.run(_until_stopped(server, metrics_port, tell))
-    finally:
-        Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
-        log.info("stopped")
-
-
-async def _until_stopped(server: Server, metrics_port: str | None, tell: Callable[[str], None]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, server.stop)
-
-    def ready() -> None:
-        tell(_READY)
-        notify("READY=1")
-
-    beating = asyncio.create_task(record.beat())
-    async with contextlib.AsyncExitStack() as stack:
-        if metrics_port is not None:
-            from charrepl_daemon import responder  # asyncio's streams: only where they are asked for
-
-            server.standing["metrics_url"] = await stack.enter_async_context(
-                responder.serving(metrics_port, server.exposition)
-            )
-        await server.run(ready, lambda: notify("STOPPING=1"))
-    beating.cancel()
 
 
 # Stopping

@@ -6,21 +6,23 @@ program serves any number of typed characters and no work is spent on padding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from charrepl_daemon.sessions import SCRATCH_SLOT
-from charrepl_train import model as model_module
-from charrepl_train.model import Definition, Params
+from charrepl_daemon import weights as network
+from charrepl_daemon.sessions import SCRATCH_SLOT, SPARSE
+from charrepl_daemon.weights import Carry, Weights
 from charrepl_train.vocab import UNKNOWN
 
-MAX_FED = 1024  # tokens a call reads at most
+MAX_FED = SPARSE  # tokens a call reads at most: what a key may have to wait for
 PIECE = 8  # characters a call decodes at most: what a newer keystroke may have to wait for
-SCORED = 256  # characters a scoring call reads
+SCORED = 64  # characters a scoring call reads
 MAX_ALTERNATIVES = 8
+CHECKED = 8, 96  # texts, and characters of each, that tell what lower precision costs
 
 
 class Rows(NamedTuple):
@@ -55,7 +57,7 @@ class Decoded(NamedTuple):
     seen: Any  # bool [B]
 
 
-Serve = Callable[[Params, jax.Array, Rows], tuple[jax.Array, Decoded]]
+Serve = Callable[[Weights, jax.Array, Rows], tuple[jax.Array, Decoded]]
 
 
 def choose(logits: jax.Array, rows: Rows, first: jax.Array, position: jax.Array) -> jax.Array:
@@ -92,26 +94,27 @@ def choose(logits: jax.Array, rows: Rows, first: jax.Array, position: jax.Array)
     return jnp.where(sampling, drawn, greedy).astype(jnp.int32)
 
 
-def serve_program(definition: Definition, shape: tuple[int, int, int], visible: Any) -> Serve:
+def serve_program(shape: tuple[int, int, int], visible: Any) -> Serve:
     """The program: (weights, store [slots, layers x 2 x hidden], rows) to the store and the ghosts.
 
-    shape: a carry's (layers, 2, hidden). The store is donated, and written in place.
+    shape: a carry's (layers, 2, hidden); a slot holds one, a row of the store. The store is donated, and
+    written in place.
     """
 
-    def serve(params: Params, store: jax.Array, rows: Rows) -> tuple[jax.Array, Decoded]:
-        model = model_module.bind(definition, params)
+    def serve(weights: Weights, store: jax.Array, rows: Rows) -> tuple[jax.Array, Decoded]:
         batch = rows.count.shape[0]
 
-        def put(store: jax.Array, slots: jax.Array, carry: jax.Array) -> jax.Array:
-            return store.at[slots].set(carry.reshape(batch, -1), mode="promise_in_bounds")
+        def put(store: jax.Array, slots: jax.Array, carry: Carry) -> jax.Array:
+            return store.at[slots].set(network.packed(carry), mode="promise_in_bounds")
 
-        def feed(i: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        def feed(i: jax.Array, state: tuple[Carry, jax.Array]) -> tuple[Carry, jax.Array]:
             carry, store = state
             active = i < rows.count
-            carry = jnp.where(active[:, None, None, None], model.step(carry, rows.tokens[:, i]), carry)
+            after = network.step(weights, carry, rows.tokens[:, i])
+            carry = after if batch == 1 else network.chosen(active, after, carry)
             return carry, put(store, jnp.where(active, rows.write[:, i], SCRATCH_SLOT), carry)
 
-        carry = store[rows.read].reshape(batch, *shape)
+        carry = network.unpacked(store[rows.read], shape)
         carry, store = jax.lax.fori_loop(0, rows.count.max(), feed, (carry, store))
         nothing = Decoded(
             tokens=jnp.zeros((batch, PIECE), jnp.int32),
@@ -128,7 +131,7 @@ def serve_program(definition: Definition, shape: tuple[int, int, int], visible: 
 
         def decode(state: tuple[Any, ...]) -> tuple[Any, ...]:
             i, out, carry, store = state
-            logits = model.logits(carry)
+            logits = network.logits(weights, carry)
             token = choose(logits, rows, i == 0, rows.position + i)
             log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), token[:, None], axis=1)[:, 0]
             joint = out.joint + log_prob
@@ -136,7 +139,7 @@ def serve_program(definition: Definition, shape: tuple[int, int, int], visible: 
             cut = active & (joint < rows.least)
             active &= ~cut
             ends = jnp.take_along_axis(rows.ends, token[:, None], axis=1)[:, 0]
-            seen = out.seen | (active & visible[token])
+            seen = out.seen | (active & jnp.asarray(visible)[token])
             out = Decoded(
                 tokens=out.tokens.at[:, i].set(jnp.where(active, token, out.tokens[:, i])),
                 log_probs=out.log_probs.at[:, i].set(jnp.where(active, log_prob, 0)),
@@ -145,7 +148,7 @@ def serve_program(definition: Definition, shape: tuple[int, int, int], visible: 
                 joint=jnp.where(active, joint, out.joint),
                 seen=seen,
             )
-            carry = jnp.where(active[:, None, None, None], model.step(carry, token), carry)
+            carry = network.step(weights, carry, token)  # of rows that are done too: nobody reads it
             store = put(store, jnp.where(active, rows.keep[:, i], SCRATCH_SLOT), carry)
             return i + 1, out, carry, store
 
@@ -155,22 +158,46 @@ def serve_program(definition: Definition, shape: tuple[int, int, int], visible: 
     return serve
 
 
-def score_program(definition: Definition) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def score_program(shape: tuple[int, int, int]) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """The program: (weights, carry, tokens int32 [SCORED], count) to carry and log-probabilities.
 
-    carry: f32 [1, layers, 2, hidden]; log-probabilities: f32 [SCORED], nats.
+    carry: f32 [1, layers x 2 x hidden]; log-probabilities: f32 [SCORED], nats.
     """
 
     def score(
-        params: Params, carry: jax.Array, tokens: jax.Array, count: jax.Array
+        weights: Weights, carry: jax.Array, tokens: jax.Array, count: jax.Array
     ) -> tuple[jax.Array, jax.Array]:
-        model = model_module.bind(definition, params)
-
-        def read(i: jax.Array, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        def read(i: jax.Array, state: tuple[Carry, jax.Array]) -> tuple[Carry, jax.Array]:
             carry, log_probs = state
-            log_prob = jax.nn.log_softmax(model.logits(carry))[0, tokens[i]]
-            return model.step(carry, tokens[i][None]), log_probs.at[i].set(log_prob)
+            log_prob = jax.nn.log_softmax(network.logits(weights, carry))[0, tokens[i]]
+            return network.step(weights, carry, tokens[i][None]), log_probs.at[i].set(log_prob)
 
-        return jax.lax.fori_loop(0, count, read, (carry, jnp.zeros(SCORED)))
+        state = network.unpacked(carry, shape), jnp.zeros(SCORED)
+        after, log_probs = jax.lax.fori_loop(0, count, read, state)
+        return network.packed(after), log_probs
 
     return score
+
+
+def cost_program(shape: tuple[int, int, int]) -> Callable[..., jax.Array]:
+    """The program: (weights, others, key) to what the others lose, f32, nats a character.
+
+    That is the divergence of their distributions from those of `weights`, on text that these write
+    themselves: what the others would lose on it in expectation.
+    """
+
+    def cost(weights: Weights, others: Weights, newline: jax.Array, key: jax.Array) -> jax.Array:
+        def one(i: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            tokens, carry, other, nats = state
+            carry, other = network.step(weights, carry, tokens), network.step(others, other, tokens)
+            right = jax.nn.log_softmax(network.logits(weights, carry))
+            wrong = jax.nn.log_softmax(network.logits(others, other))
+            nats += jnp.sum(jnp.exp(right) * (right - wrong), axis=-1).mean()
+            tokens = jax.random.categorical(jax.random.fold_in(key, i), right)
+            return tokens.astype(jnp.int32), carry, other, nats
+
+        zero = network.unpacked(jnp.zeros((CHECKED[0], math.prod(shape))), shape)
+        state = (jnp.full(CHECKED[0], newline, jnp.int32), zero, zero, jnp.float32(0))
+        return jax.lax.fori_loop(0, CHECKED[1], one, state)[-1] / CHECKED[1]
+
+    return cost

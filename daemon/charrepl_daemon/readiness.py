@@ -11,6 +11,8 @@ import select
 import socket
 import time
 
+READY = "ready"
+
 
 class Teller:
     """The pipe to whoever started us, or None where nobody waits: one line goes through it."""

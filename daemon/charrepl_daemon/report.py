@@ -76,13 +76,14 @@ def latency(status: Status) -> list[list[str]]:
 
 def models(status: Status) -> list[list[str]]:
     """A table of the models in memory."""
-    rows = [["model", "sessions", "carries", "of", "from cache", "evicted"]]
+    rows = [["model", "in", "sessions", "carries", "of", "from cache", "evicted"]]
     for model in status["models"]:
         known, read = model["characters_from_cache"], model["characters_read"]
         share = f"{100 * known / (known + read):.0f} %" if known + read else "-"
         rows.append(
             [
                 f"{visible(model['name'])} ({model['digest'][:8]})",
+                model["precision"],
                 f"{model['sessions']:,}",
                 f"{model['carries']:,}",
                 f"{model['carry_slots']:,}",
@@ -99,9 +100,8 @@ def faults(status: Status) -> Iterator[str]:
     before = status.get("predecessor")
     if before:
         yield f"the daemon before this one: {msgspec.convert(before, Predecessor)}"
-    compiles = sum(model.get("compiles", 0) for model in status["models"])
     for count, what in (
-        (compiles, "compiled while serving"),
+        (status["compiles_while_serving"], "programs compiled while writers waited"),
         (found["malformed"], "frames were no requests"),
         (found["clients_let_go"], "clients left before their answer, or read nothing"),
         (status["refused"], "requests refused: too many were waiting"),

@@ -15,65 +15,32 @@ from pathlib import Path
 
 from charrepl import protocol
 from charrepl.errors import CharreplError, reason
+from charrepl_daemon.compiles import Compiles
 from charrepl_daemon.engine import Engine
+from charrepl_daemon.idle import Idle
+from charrepl_daemon.jobs import Job
 from charrepl_daemon.library import Library
 from charrepl_daemon.metrics import Metrics
+from charrepl_daemon.precision import Wish
 from charrepl_daemon.programs import SCORED
 from charrepl_daemon.writing import Writing
 
 log = logging.getLogger(__name__)
 
-Work = protocol.Complete | protocol.Sample | protocol.Score
-Send = Callable[[protocol.Reply], None]
-
 _MOST_JOBS = 1024
-_MOST_A_STEP = 8
+_SMALL = 8  # writers a step takes for little more than what one costs
+_MUCH = 4  # characters to read, beyond which others need not wait for it
 _MOST_UNSENT = 64
-
-
-class Job:
-    """A request on its way. `send` may be called from any thread, in order.
-
-    `unsent` counts replies that were handed to `send` and have not left yet: a passage waits for a
-    reader that is slower than the device.
-    """
-
-    def __init__(self, request: Work, *, directory: Path, session: Hashable, send: Send) -> None:
-        self.request = request
-        self.directory = directory
-        self.session = session
-        self.send = send
-        self.received = time.perf_counter()
-        self.cancelled = False
-        self.engine: Engine | None = None
-        self.writings: list[Writing] = []
-        self.sent = [0]  # characters of each writing that were sent
-        self.scored = 0
-        self.carry = b""
-        self.log_probs: list[float] = []
-        self.taken_up: float | None = None
-        self.first_piece = False
-        self.unsent = 0
-        self._counting = threading.Lock()
-
-    def count_unsent(self, change: int) -> int:
-        """Adds to `unsent`, which two threads do; returns it."""
-        with self._counting:
-            self.unsent += change
-            return self.unsent
-
-    @property
-    def is_ghost(self) -> bool:
-        """Whether somebody is waiting for it with a finger on a key."""
-        return isinstance(self.request, protocol.Complete)
 
 
 class Scheduler:
     """The jobs and the thread that works through them."""
 
-    def __init__(self, *, most_models: int, cache_bytes: int) -> None:
+    def __init__(self, *, most_models: int, cache_bytes: int, precision: Wish = "auto") -> None:
         self.metrics = Metrics()
-        self.library = Library(most=most_models, cache_bytes=cache_bytes, loaded=self._on_loaded)
+        self.library = Library(
+            most=most_models, cache_bytes=cache_bytes, precision=precision, loaded=self._on_loaded
+        )
         self._changed = threading.Condition()
         self._new: deque[Job] = deque()
         self._ghosts: dict[Hashable, Job] = {}  # the newest of each session, wherever it stands
@@ -81,10 +48,13 @@ class Scheduler:
         self._waiting: dict[Path, list[Job]] = {}  # for a model to be loaded
         self._reloads: dict[Path, list[Callable[[CharreplError | None], None]]] = {}
         self._loads: deque[tuple[Path, Engine | CharreplError]] = deque()
+        self._idle = Idle()
+        self._reads = False  # whether the last step was one of reading
         self._draining = False
         self._stopping = False
         self._jobs = 0
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+        self._compiles = Compiles(self._thread)
 
     def start(self) -> None:
         """Starts the thread."""
@@ -162,6 +132,11 @@ class Scheduler:
         """Jobs that are not finished."""
         return self._jobs
 
+    @property
+    def compiles(self) -> int:
+        """Programs that the device's thread compiled while writers waited: none, if all is well."""
+        return self._compiles.count
+
     # The thread
 
     def _on_loaded(self, directory: Path, result: Engine | CharreplError) -> None:
@@ -179,7 +154,7 @@ class Scheduler:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._new or self._loads or self._runnable() or self._stopping)
+                self._changed.wait_for(self._has_work)
                 if self._stopping:
                     return
                 new = list(self._new)
@@ -196,7 +171,11 @@ class Scheduler:
                     self._waiting[job.directory] = [*waiting, job]
                 else:
                     self._begin(job, engine)
-            self._step()
+            if not self._step():
+                self._idle.step()
+
+    def _has_work(self) -> bool:
+        return bool(self._new or self._loads or self._runnable() or self._stopping or self._idle.pending)
 
     def _begin(self, job: Job, engine: Engine | CharreplError) -> None:
         request = job.request
@@ -235,14 +214,17 @@ class Scheduler:
         job.sent = [0] * len(job.writings)
         self._active.append(job)
 
-    def _step(self) -> None:
-        """One call on the device: the next piece for as many writers as fit, or a piece of a score."""
+    def _step(self) -> bool:
+        """One call on the device: the next piece for as many writers as fit, or a piece of a score.
+
+        Returns whether there was anything to do.
+        """
         for job in [job for job in self._active if job.cancelled]:
             self._active.remove(job)
             self._finish(job)
         runnable = self._runnable()
         if not runnable:
-            return
+            return False
         ghosts = [job for job in runnable if job.is_ghost]
         job = ghosts[0] if ghosts else runnable[0]
         if isinstance(job.request, protocol.Score):
@@ -252,14 +234,26 @@ class Scheduler:
             engine = job.engine
             assert engine is not None
             together = [other for other in (ghosts or runnable) if other.engine is engine and other.writings]
-            rows = [(j, w) for j in together for w in j.writings if not w.done]
-            rows = rows[: min(engine.widest, _MOST_A_STEP)]
+            left = [(j, w) for j in together for w in j.writings if not w.done]
+            rows = self._share(left, engine.widest)
             jobs = list(dict.fromkeys(j for j, _ in rows))
             self._guard(jobs, lambda: self._write(engine, jobs, [w for _, w in rows]))
         for job in jobs:  # to the back, so that the others get their turn
             if job in self._active:
                 self._active.remove(job)
                 self._active.append(job)
+        return True
+
+    def _share(self, rows: list[tuple[Job, Writing]], most: int) -> list[tuple[Job, Writing]]:
+        """Who goes on now: those that write, or those with much to read, in turn: a paste stops nobody.
+
+        Whoever has nothing yet comes first; others only fill what is then a small step anyway.
+        """
+        reading = [row for row in rows if row[1].unread > _MUCH]
+        writing = [row for row in rows if row[1].unread <= _MUCH]
+        self._reads = bool(reading) and not (writing and self._reads)
+        chosen = sorted(reading if self._reads else writing, key=lambda row: row[0].first_piece)
+        return chosen[: min(most, max(_SMALL, sum(not job.first_piece for job, _ in chosen)))]
 
     def _runnable(self) -> list[Job]:
         """The jobs that can go on, or be cleared away."""
@@ -298,7 +292,8 @@ class Scheduler:
             self._send_pieces(job, final=final)
             if final:
                 self._active.remove(job)
-                if job.is_ghost:
+                if isinstance(job.request, protocol.Complete):
+                    self._idle.note(job.session, engine, job.request)
                     times["full_ghost"].observe(now - job.received)
                 self._finish(job)
 

@@ -22,8 +22,9 @@ import zmq.asyncio
 from charrepl import __version__, models, protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon import exposition
+from charrepl_daemon.jobs import Job, Work
 from charrepl_daemon.metrics import Writers, stamp
-from charrepl_daemon.scheduler import Job, Scheduler, Work
+from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import NO_LONGER, Network, Peer
 
 log = logging.getLogger(__name__)
@@ -377,6 +378,7 @@ class Server:
             "active_s": TYPING_S,
             "sessions": sum(model["sessions"] for model in loaded),
             "waiting": self._scheduler.waiting(),
+            "compiles_while_serving": self._scheduler.compiles,
             **self._metrics.report(),
             "models": loaded,
             **self.standing,

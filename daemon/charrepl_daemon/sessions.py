@@ -45,7 +45,7 @@ class Plan(NamedTuple):
     read: int
     known: int  # tokens that need not be fed
     writes: list[int]  # a slot for each fed token, SCRATCH_SLOT where the carry is not kept
-    node: Node  # of the whole text; its slot is the last of `writes`, or `read`
+    node: Node  # where that leads, the whole text or part of it; its slot is the last written, or `read`
 
 
 class CacheFullError(CharreplError):
@@ -100,10 +100,30 @@ class CarryCache:
         """Sessions with any carry."""
         return len(self._sessions)
 
-    def plan(self, key: Hashable, tokens: Sequence[int], held: set[int] | None = None) -> Plan:
+    @property
+    def writers(self) -> int:
+        """Writers with any carry, where keys are pairs of a writer and a window."""
+        return len({key[0] for key in self._sessions if isinstance(key, tuple)})
+
+    def unread(self, key: Hashable, tokens: Sequence[int]) -> int:
+        """How many of `tokens` would have to be fed now. Changes nothing."""
+        session = self._sessions.get(key)
+        node, known = session.root if session else None, 0
+        for depth, token in enumerate(tokens, 1):
+            node = node.children.get(token) if node else None
+            if node is None:
+                break
+            known = depth if node.slot else known
+        return len(tokens) - known
+
+    def plan(
+        self, key: Hashable, tokens: Sequence[int], held: set[int] | None = None, *, most: int | None = None
+    ) -> Plan:
         """The cheapest way to the carry after `tokens`, from the longest prefix still held.
 
-        The slots to write are taken at once; the caller feeds the tokens, or calls `forget`.
+        With `most`, at least SPARSE, a way of no more than so many tokens: to the last carry before
+        there that is kept. The slots to write are taken at once; the caller feeds the tokens, or calls
+        `forget`.
         `held` are slots that other rows of the same step read or write; this plan's are added.
         Raises CacheFullError, nothing taken, if there are not enough others.
         """
@@ -120,10 +140,13 @@ class CarryCache:
         self._thin(path)
         # Further back than RECENT only one in SPARSE is kept, from the start.
         keep_all = len(tokens) - RECENT
+        end = len(path) if most is None else min(len(path), known + most)
+        while end < len(path) and end <= keep_all and end % SPARSE:
+            end -= 1
         writes = []
         held.add(read)  # must survive the evictions that make room for what follows it
         try:
-            for node in path[known:]:
+            for node in path[known:end]:
                 wanted = node.depth > keep_all or node.depth % SPARSE == 0
                 slot = self._take(node, held) if wanted else SCRATCH_SLOT
                 held.add(slot)
@@ -136,8 +159,8 @@ class CarryCache:
         self._sessions[key] = session  # again, if making room dropped it
         self._sessions.move_to_end(key)
         self.hits += known
-        self.misses += len(tokens) - known
-        return Plan(read, known, writes, path[-1] if path else session.root)
+        self.misses += end - known
+        return Plan(read, known, writes, path[end - 1] if end else session.root)
 
     def _walk(self, session: Session, tokens: Sequence[int]) -> list[Node]:
         """The nodes along `tokens`, made where missing."""

@@ -19,7 +19,7 @@ class Writing:
     def __init__(
         self,
         *,
-        session: Hashable,
+        session: tuple[Hashable, int],
         tokens: Sequence[int],
         position: int,
         max_chars: int,
@@ -28,8 +28,10 @@ class Writing:
         least: float = NEVER,
         rank: int = -1,
         own_slot: int = ZERO_SLOT,
+        unread: int = 0,
+        kept: bool = True,
     ) -> None:
-        self.session = session
+        self.session = session  # the writer, and where the window starts
         self.tokens = list(tokens)  # of the window: the implicit newline, the text, what was written
         self.position = position  # in the whole text, of the next character
         self.left = max_chars
@@ -38,6 +40,8 @@ class Writing:
         self.least = least
         self.rank = rank
         self.own_slot = own_slot  # holds its carry where it is not cached by text
+        self.unread = unread  # characters of the text still to be read, as far as is known
+        self.kept = kept  # whether its carries are of use when it is done
         self.text = ""
         self.log_probs: list[float] = []
         self.joint = 0.0

@@ -46,14 +46,14 @@ class Reference:
         return carry
 
 
-def greedy_difference(reference, text, written):
+def greedy_difference(reference, text, written, *, tolerance=MARGIN):
     """Walks a greedy ghost; the margin where the reference would have chosen otherwise, or None."""
     carry = reference.read(text)
     for char, log_prob in zip(written.text, written.log_probs, strict=True):
         expected = reference.log_probs(carry)
         expected[0] = -np.inf
         token = int(reference.vocabulary.encode(char)[0])
-        assert abs(expected[token] - log_prob) < MARGIN
+        assert abs(expected[token] - log_prob) < tolerance
         if token != expected.argmax():
             return expected.max() - expected[token]
         carry = reference.step(carry, token)

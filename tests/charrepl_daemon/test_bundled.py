@@ -13,30 +13,42 @@ import pytest
 from charrepl import models
 from charrepl.protocol import Decoding
 from charrepl_daemon.engine import Engine
+from charrepl_daemon.precision import MOST_COST
 from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 
 ROOT = Path(__file__).parents[2]
 
 
+# What a character's log-probability is off by at worst; in bytes the mean is another thing, and tested too.
+TOLERANCE = {"f32": MARGIN, "int8": 0.25}
+
+
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    return Engine(models.bundled_dir(), cache_bytes=16 << 20)
+def engines() -> dict[str, Engine]:
+    return {name: Engine(models.bundled_dir(), cache_bytes=16 << 20, precision=name) for name in TOLERANCE}
 
 
-@pytest.mark.parametrize("prompt", ["ROMEO:\n", "", "All the world's a st"])
-def test_its_500_greedy_characters_are_those_of_a_float64_lstm(engine, prompt):
-    reference = Reference(models.bundled_dir())
+@pytest.mark.parametrize(
+    ("precision", "prompt"),
+    [("f32", "ROMEO:\n"), ("f32", ""), ("f32", "All the world's a st"), ("int8", "ROMEO:\n")],
+)
+def test_its_500_greedy_characters_are_those_of_a_float64_lstm(engines, precision, prompt):
+    reference, engine = Reference(models.bundled_dir()), engines[precision]
     passage = engine.passage(prompt, 0, max_chars=500, stop="none", decoding=Decoding())
     while not passage.done:
         engine.step([passage])
     engine.release(passage)
-    margin = greedy_difference(reference, prompt, passage)
-    assert margin is None or margin < MARGIN
+    margin = greedy_difference(reference, prompt, passage, tolerance=TOLERANCE[precision])
+    assert margin is None or margin < TOLERANCE[precision]
     assert len(passage.text) == 500
 
 
-def test_it_has_read_shakespeare(engine):
-    _, log_probs = engine.score("To be, or not to be: that is the question.", b"", "")
+def test_bytes_cost_it_less_than_auto_allows(engines):
+    assert 0 < engines["int8"].stats()["precision_costs_nats"] < MOST_COST
+
+
+def test_it_has_read_shakespeare(engines):
+    _, log_probs = engines["int8"].score("To be, or not to be: that is the question.", b"", "")
     assert -sum(log_probs) / len(log_probs) < 1.5
 
 

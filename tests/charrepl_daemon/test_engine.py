@@ -11,6 +11,7 @@ import pytest
 from charrepl.errors import CharreplError
 from charrepl.protocol import Decoding
 from charrepl_daemon.engine import Engine
+from charrepl_daemon.programs import MAX_FED
 from charrepl_train import checkpoint
 from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 
@@ -279,9 +280,9 @@ def test_a_text_far_into_a_book_has_the_ghost_of_its_window(engine, reference):
     ]
     near, far = (w for (w,) in writings)
     for w in (near, far):
-        engine.step([w])
-    assert near.done
-    assert far.done
+        while not w.done:
+            engine.step([w])
+    assert near.text == far.text
 
 
 def test_many_cold_writers_at_once_get_their_own_ghosts(model_dir, reference):
@@ -323,3 +324,74 @@ def test_weights_that_are_not_numbers_are_refused(model_dir, tmp_path):
     )
     with pytest.raises(CharreplError, match="not numbers"):
         Engine(broken, cache_bytes=0)
+
+
+def test_a_long_text_is_read_in_pieces(engine, reference):
+    text = "the night is wet " * 20
+    (written,) = engine.ghosts(
+        "pieces",
+        text,
+        0,
+        max_chars=8,
+        stop="none",
+        alternatives=1,
+        min_confidence=0.0,
+        decoding=Decoding(),
+    )
+    assert written.unread == len(text) + 1
+    while written.unread:
+        before = written.unread
+        assert not written.begun
+        engine.step([written])
+        assert before - MAX_FED <= written.unread < before
+    assert written.begun  # the call that read the last of it wrote too
+    margin = greedy_difference(reference, text, written)
+    assert margin is None or margin < MARGIN
+
+
+def test_a_paste_beside_others_changes_no_ghost(engine, reference):
+    engine.compile(8)
+    texts = ["every cup " * 30, "MASTER:\n", "the road is long " * 12]
+    writings = [
+        engine.ghosts(
+            f"beside {i}",
+            text,
+            0,
+            max_chars=20,
+            stop="none",
+            alternatives=1,
+            min_confidence=0.0,
+            decoding=Decoding(),
+        )[0]
+        for i, text in enumerate(texts)
+    ]
+    while left := [w for w in writings if not w.done]:
+        engine.step(left)
+    for text, written in zip(texts, writings, strict=True):
+        margin = greedy_difference(reference, text, written)
+        assert margin is None or margin < MARGIN
+
+
+def test_the_window_that_comes_next_is_read_ahead(model_dir, reference):
+    engine = Engine(model_dir, cache_bytes=16 << 20)
+    text = ("The kettle sings, and every cup is warm. " * 60)[:2047]
+    assert engine.next_window("s", text[:1030], 0) is None  # far from its end
+    write(engine, text, max_chars=1)
+    ahead = engine.next_window("s", text, 0)
+    while not ahead.done:
+        engine.step([ahead])
+    assert ahead.text == ""
+    assert engine.next_window("s", text, 0) is None  # there is little left to read
+    before = engine.stats()["characters_read"]
+    (written,) = write(engine, text + "x", max_chars=8, stop="none", from_=1024)
+    assert engine.stats()["characters_read"] - before <= MAX_FED
+    margin = greedy_difference(reference, text + "x", written)
+    assert margin is None or margin < MARGIN
+    assert engine.stats()["sessions"] == 1
+
+
+def test_the_precision_is_told(engine, model_dir):
+    assert engine.stats()["precision"] == "f32"
+    told = Engine(model_dir, cache_bytes=0, precision="int8").stats()
+    assert told["precision"] == "int8"
+    assert told["precision_costs_nats"] > 0

@@ -118,6 +118,7 @@ def status(**models: int) -> dict:
         "active": 2,
         "active_s": 10.0,
         "waiting": 1,
+        "compiles_while_serving": 0,
         **counted.report(),
         "models": [
             {"name": path.rsplit("_")[-1], "path": path, "sessions": n, **stats} for path, n in models.items()

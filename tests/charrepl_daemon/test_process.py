@@ -56,6 +56,14 @@ def test_restart_is_a_new_process(daemon):
     assert pid_of(daemon) != before
 
 
+def test_it_serves_in_the_precision_it_was_started_with_and_says_so(daemon_command):
+    assert daemon_command("start", "--precision", "int8").returncode == 0
+    assert "in int8" in daemon_command("status").stdout
+    (model,) = json.loads(daemon_command("status", "--json").stdout)["models"]
+    assert model["precision"] == "int8"
+    assert model["precision_costs_nats"] > 0
+
+
 def test_only_its_owner_can_enter_its_places(daemon):
     for file in (paths.status_file(), paths.lock_file(), paths.log_file()):
         assert file.stat().st_mode & 0o077 == 0, file

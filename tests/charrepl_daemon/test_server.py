@@ -229,6 +229,40 @@ def test_a_keystroke_does_not_wait_for_a_passage(wire):
         assert until_final(wire)[-1]["type"] == "ghost"
 
 
+def test_a_key_does_not_wait_for_a_paste(wire):
+    wire.send({**complete(1, "the road is long and wet " * 80), "session": "paste"})
+    wire.send({**complete(2, "every cup "), "session": "key"})
+    assert wire.receive()["seq"] == 2
+    while until_final(wire)[-1]["seq"] != 1:
+        pass
+
+
+def test_a_newer_key_ends_the_reading_of_a_paste(wire):
+    wire.send(complete(1, "the night is long and wet " * 78))
+    wire.send(complete(2, "every cup "))
+    assert wire.receive()["type"] == "superseded"
+    assert until_final(wire)[-1]["seq"] == 2
+
+
+def test_no_traffic_makes_the_serving_thread_compile(wire):
+    for i in range(40):
+        wire.send({**complete(i, "the road " * (i % 7), stop="none"), "session": str(i)})
+    replies = []
+    while len([r for r in replies if r["final"]]) < 40:
+        replies.append(wire.receive())
+    for fields in (
+        {"alternatives": 8},
+        {"decoding": {"temperature": 1.0, "top_k": 3, "top_p": 0.5, "seed": 4}},
+    ):
+        wire.send(complete(50, "x" * 3000, **fields))
+        until_final(wire)
+    wire.send({"type": "sample", "seq": 51, "text": "a", "max_chars": 100})
+    until_final(wire)
+    with Client() as client:
+        assert len(list(client.score("every cup is warm. " * 20))) == 380
+    assert wire.ask({"type": "status", "seq": 52})["status"]["compiles_while_serving"] == 0
+
+
 @settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_decoding_a_frame_gives_a_request_or_an_error(frame):

@@ -111,6 +111,28 @@ def test_a_ghost_that_was_not_taken_gives_its_slots_back():
     assert store.cache.used == 4
 
 
+@settings(deadline=None, max_examples=60)
+@given(texts, st.lists(st.integers(0, 2), max_size=300))
+def test_a_way_cut_in_pieces_arrives_where_the_whole_one_does(before, text):
+    store = Store(2000)
+    store.ask("a", before)
+    unread, steps = store.cache.unread("a", text), 0
+    while left := store.cache.unread("a", text):
+        plan = store.cache.plan("a", text, most=SPARSE)
+        assert 0 < len(plan.writes) <= SPARSE
+        assert plan.known + left == len(text)
+        for i, slot in enumerate(plan.writes, plan.known + 1):
+            store.texts[slot] = tuple(text[:i])
+        assert plan.node.slot == plan.writes[-1] != SCRATCH_SLOT
+        steps += 1
+    assert steps <= -(-unread // SPARSE) + 1
+    assert store.ask("a", text) == 0
+    kept = [
+        slot for slot, node in store.cache._used.items() if store.texts[slot] == tuple(text[: node.depth])
+    ]
+    assert len(kept) >= min(len(text), RECENT)
+
+
 def test_sessions_do_not_see_each_others_carries():
     store = Store()
     store.ask("a", [1, 2, 3])

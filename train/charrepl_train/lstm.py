@@ -14,9 +14,11 @@ weights of inputs and state side by side does both (ARCHITECTURE.md, Measures).
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 _ONE_HOT_LIMIT = 512  # characters; above it, looking rows up is cheaper than the one-hot product
@@ -31,14 +33,14 @@ def product(a: jax.Array, b: jax.Array, dtype: DTypeLike) -> jax.Array:
     return jnp.dot(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
 
 
-def _halved(weights: jax.Array) -> jax.Array:
+def halved(weights: Any) -> Any:
     """The last axis scaled for one tanh over all gates: x / 2 for the sigmoids. Exact in any float."""
-    hidden = weights.shape[-1] // 4
-    return weights * jnp.concatenate([jnp.full(3 * hidden, 0.5), jnp.ones(hidden)])
+    return weights * np.repeat(np.array([0.5, 0.5, 0.5, 1.0], np.float32), weights.shape[-1] // 4)
 
 
-def _gates(halved: jax.Array, axis: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
-    i, f, o, g = jnp.split(jnp.tanh(halved), 4, axis=axis)
+def gates(summed: jax.Array, axis: int) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """i, f, o and g, of sums that `halved` weights and biases gave."""
+    i, f, o, g = jnp.split(jnp.tanh(summed), 4, axis=axis)
     return i * 0.5 + 0.5, f * 0.5 + 0.5, o * 0.5 + 0.5, g
 
 
@@ -48,7 +50,7 @@ def step(projected: jax.Array, carry: Carry, w_hh: jax.Array, dtype: DTypeLike) 
     projected: f32 [batch, 4H], inputs times `w_ih` plus the bias; carry: f32 [batch, H] each.
     """
     h, c = carry
-    i, f, o, g = _gates(_halved(projected + product(h, w_hh, dtype)), axis=-1)
+    i, f, o, g = gates(halved(projected + product(h, w_hh, dtype)), axis=-1)
     c = f * c + i * g
     return o * jnp.tanh(c), c
 
@@ -84,19 +86,19 @@ def _forward(
     w_ih, w_hh, b = weights
     by_row = _by_row(inputs, w_ih)
     both = w_hh if by_row else jnp.concatenate([w_ih, w_hh])
-    left = _halved(both).T.astype(dtype)
-    table = _halved(w_ih) if by_row else None
-    bias = _halved(b)[:, None]
+    left = halved(both).T.astype(dtype)
+    table = halved(w_ih) if by_row else None
+    bias = halved(b)[:, None]
 
     def body(carry: Carry, x: jax.Array) -> tuple[Carry, tuple[jax.Array, ...]]:
         h, before = carry
         right = h.astype(dtype)
         if not by_row:
             right = jnp.concatenate([_columns(x, w_ih, dtype), right])
-        halved = product(left, right, dtype) + bias
+        summed = product(left, right, dtype) + bias
         if table is not None:
-            halved = halved + table[x].T
-        i, f, o, g = _gates(halved, axis=0)
+            summed = summed + table[x].T
+        i, f, o, g = gates(summed, axis=0)
         c = f * before + i * g
         tanh_c = jnp.tanh(c)
         h = o * tanh_c

@@ -1,0 +1,301 @@
+"""How fast the daemon answers: `make bench-daemon`, or some of its parts by name.
+
+    step     a decode step of the program that serves, beside what reading its weights takes
+    ghost    a key to the first piece and to the whole of its ghost: through the socket, and in process
+    writers  64 writers at 8 keys a second each
+    start    `charrepl-daemon start`, without and with compiled programs kept from before
+
+Each daemon is one of its own, with the bundled model. Times are in milliseconds but for `start`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from charrepl_daemon import programs
+    from charrepl_daemon.engine import Engine
+
+TEXT = "ROMEO:\nBut soft, what light through yonder window breaks?\nIt is the east, and Juliet is the sun.\n"
+GHOST_CHARS = 24
+ROUNDS, TURNS = 12, 4
+WRITERS, KEYS_A_SECOND, WRITING_S = 64, 8, 6.0
+COMMAND = [sys.executable, "-m", "charrepl_daemon"]
+
+
+@contextlib.contextmanager
+def places() -> Iterator[None]:
+    """Directories of its own."""
+    with tempfile.TemporaryDirectory(prefix="cr-") as place:
+        os.environ.update(CHARREPL_DATA_DIR=f"{place}/data", CHARREPL_RUNTIME_DIR=f"{place}/run")
+        yield
+
+
+@contextlib.contextmanager
+def daemon(precision: str) -> Iterator[None]:
+    """A running daemon."""
+    start = [*COMMAND, "start", "--precision", precision]
+    subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        subprocess.run([*COMMAND, "stop"], check=True, stdout=subprocess.DEVNULL)
+
+
+def percentiles(values: Sequence[float]) -> str:
+    """The median and the 99th percentile."""
+    ordered = sorted(values)
+    return f"p50 {ordered[len(ordered) // 2]:6.2f}  p99 {ordered[len(ordered) * 99 // 100]:6.2f}"
+
+
+def engine(precision: str) -> Engine:
+    """The bundled model's engine, in this process."""
+    from charrepl_train import device
+
+    device.prepare()
+    from charrepl import models
+    from charrepl_daemon.engine import Engine
+
+    return Engine(models.bundled_dir(), cache_bytes=256 << 20, precision=precision)
+
+
+# A step
+
+
+def reading_ms(size: int) -> float:
+    """Milliseconds to read that many bytes with all cores, from wherever they then lie."""
+    import numpy as np
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parts = np.array_split(np.ones(size // 8), cores)
+    times = 10
+
+    def read(part: np.ndarray) -> None:
+        for _ in range(times):
+            part.max()
+
+    threads = [threading.Thread(target=read, args=(part,)) for part in parts]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return 1000 * (time.perf_counter() - began) / times
+
+
+def step(precisions: Sequence[str]) -> None:
+    """Prints each precision's decode step by batch, and its ratios."""
+    from charrepl_daemon import programs, weights
+
+    for precision in precisions:
+        served = engine(precision)
+        size = weights.step_bytes(served._served.weights)
+        calls: dict[int, Callable[[int], float]] = {}
+        for batch in (1, 8, 32):
+            served.compile(batch)
+            rows = served._rows(batch)
+
+            def call(budget: int, rows: programs.Rows = rows, served: Engine = served) -> float:
+                rows.budget[:] = budget
+                began = time.perf_counter()
+                served._call(rows)
+                return 1000 * (time.perf_counter() - began)
+
+            calls[batch] = call
+        reading, seen = [], {batch: [] for batch in calls}
+        for _ in range(ROUNDS):  # in turns: the machine's speed is not the same for long
+            reading.append(reading_ms(size))
+            for batch, call in calls.items():
+                # What a call costs but for its steps is the same for few as for many.
+                many, few = (min(call(budget) for _ in range(3)) for budget in (programs.PIECE, 1))
+                seen[batch].append((many - few) / (programs.PIECE - 1))
+        rate = size / min(reading) / 1e6
+        print(f"{precision}: reading {size / 1e6:.1f} MB {beside(reading)}, {rate:.0f} GB/s")
+        for batch, values in seen.items():
+            limit, single = (
+                " and ".join(f"{of(values) / of(other):.2f}" for of in (statistics.median, min))
+                for other in (reading, seen[1])
+            )
+            print(
+                f"  decode step, batch {batch:2}: {beside(values)}; over reading its weights {limit}, "
+                f"over batch 1 {single}",
+                flush=True,
+            )
+
+
+def beside(values: Sequence[float]) -> str:
+    """The median, and the fastest: on a shared machine, what the program can do."""
+    return f"{statistics.median(values):.3f} (fastest {min(values):.3f})"
+
+
+# A ghost
+
+
+def through_the_socket(first: list[float], whole: list[float]) -> None:
+    """Adds the milliseconds from each key to its first piece and to its whole ghost."""
+    from charrepl import protocol
+    from charrepl.client import Client
+
+    with Client() as client:
+        for n in range(1, len(TEXT) + 1):
+            request = protocol.Complete(
+                seq=0, session="bench", text=TEXT[:n], max_chars=GHOST_CHARS, stop="none"
+            )
+            began = time.perf_counter()
+            for i, _ in enumerate(client.stream(request)):
+                if not i:
+                    first.append(1000 * (time.perf_counter() - began))
+            whole.append(1000 * (time.perf_counter() - began))
+
+
+def in_process(served: Engine, session: str, first: list[float], whole: list[float]) -> None:
+    """The same, by calling the engine."""
+    from charrepl.protocol import Decoding
+
+    for n in range(1, len(TEXT) + 1):
+        began = time.perf_counter()
+        (writing,) = served.ghosts(
+            session,
+            TEXT[:n],
+            0,
+            max_chars=GHOST_CHARS,
+            stop="none",
+            alternatives=1,
+            min_confidence=0.0,
+            decoding=Decoding(),
+        )
+        served.step([writing])
+        first.append(1000 * (time.perf_counter() - began))
+        while not writing.done:
+            served.step([writing])
+        whole.append(1000 * (time.perf_counter() - began))
+        served.release(writing)
+
+
+def ghost(precisions: Sequence[str]) -> None:
+    """Prints percentiles of both, and their ratios."""
+    for precision in precisions:
+        with places(), daemon(precision):
+            served = engine(precision)
+            socket: tuple[list[float], list[float]] = [], []
+            process: tuple[list[float], list[float]] = [], []
+            for turn in range(TURNS):
+                through_the_socket(*socket)
+                in_process(served, f"bench {turn}", *process)
+        for i, what in enumerate(("first piece", f"{GHOST_CHARS} characters")):
+            ordered = [sorted(side[i]) for side in (socket, process)]
+            ratios = [
+                f"{ordered[0][len(ordered[0]) * p // 100] / ordered[1][len(ordered[1]) * p // 100]:.2f}"
+                for p in (50, 99)
+            ]
+            print(
+                f"{precision}: key to {what:13}  socket {percentiles(socket[i])}  in process "
+                f"{percentiles(process[i])}  ratios {' '.join(ratios)}",
+                flush=True,
+            )
+
+
+# Writers
+
+
+async def _write(endpoint: str, number: int, began: float, first: list[float], errors: list[str]) -> None:
+    import zmq
+    import zmq.asyncio
+
+    from charrepl import protocol
+
+    socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
+    socket.linger = 0
+    socket.connect(endpoint)
+    sent: dict[int, float] = {}
+    answered: set[int] = set()
+    keys = int(WRITING_S * KEYS_A_SECOND)
+
+    async def read() -> None:
+        finals = 0
+        while finals < keys:
+            reply = protocol.decode_reply(await socket.recv())
+            if isinstance(reply, protocol.Error):
+                errors.append(reply.message)
+            if isinstance(reply, protocol.Ghost) and reply.seq not in answered:
+                answered.add(reply.seq)
+                first.append(1000 * (time.perf_counter() - sent[reply.seq]))
+            finals += protocol.is_final(reply)
+
+    reading = asyncio.create_task(read())
+    for n in range(1, keys + 1):
+        at = began + (n + number / WRITERS) / KEYS_A_SECOND
+        await asyncio.sleep(max(0.0, at - time.perf_counter()))
+        text = f"{number}: {TEXT}"[:n]
+        request = protocol.Complete(seq=n, session="w", text=text, max_chars=GHOST_CHARS, stop="none")
+        sent[n] = time.perf_counter()
+        await socket.send(protocol.encode(request))
+    async with asyncio.timeout(30):
+        await reading
+    socket.close()
+
+
+def writers(precisions: Sequence[str]) -> None:
+    """Prints percentiles of key to first piece over all writers, and what went wrong."""
+    from charrepl import paths
+
+    for precision in precisions:
+        first: list[float] = []
+        errors: list[str] = []
+
+        async def all_of_them(first: list[float] = first, errors: list[str] = errors) -> None:
+            began = time.perf_counter() + 0.5
+            endpoint = paths.endpoint()
+            await asyncio.gather(*(_write(endpoint, n, began, first, errors) for n in range(WRITERS)))
+
+        with places(), daemon(precision):
+            asyncio.run(all_of_them())
+        keys = WRITERS * int(WRITING_S * KEYS_A_SECOND)
+        print(
+            f"{precision}: {WRITERS} writers at {KEYS_A_SECOND} keys/s: first piece {percentiles(first)}, "
+            f"{len(first)} of {keys} keys had a ghost before the next key, {len(errors)} errors",
+            *sorted(set(errors))[:3],
+            flush=True,
+        )
+
+
+def start(precisions: Sequence[str]) -> None:
+    """Prints the seconds until a start is ready."""
+    for precision in precisions:
+        with places():
+            times = []
+            for _ in range(4):
+                began = time.perf_counter()
+                with daemon(precision):
+                    times.append(time.perf_counter() - began)
+        print(f"{precision}: start to ready {times[0]:.2f} s, then {statistics.median(times[1:]):.2f} s warm")
+
+
+def main() -> None:
+    """Prints the parts asked for, or all."""
+    parts = {part.__name__: part for part in (step, ghost, writers, start)}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all by default")
+    parser.add_argument("--precision", action="append", choices=["auto", "f32", "bf16", "int8"])
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(parts)
+    if unknown:
+        parser.error(f"no part {min(unknown)}: there are {', '.join(parts)}")
+    for name in arguments.parts or parts:
+        with places() if name == "step" else contextlib.nullcontext():
+            parts[name](arguments.precision or ["f32", "int8"])
+
+
+if __name__ == "__main__":
+    main()
