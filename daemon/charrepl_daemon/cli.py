@@ -76,9 +76,9 @@ def start(foreground: bool, ready_fd: int | None, debug: bool, **serving: Any) -
     from charrepl_daemon import process
 
     if foreground:
-        from charrepl_daemon import foreground
+        from charrepl_daemon.foreground import be
 
-        foreground.be(ready_fd=ready_fd, debug=debug, **serving)
+        be(ready_fd=ready_fd, debug=debug, **serving)
     state, daemon = process.start(_arguments(serving))
     click.echo("Ready" if state == "started" else "Already running", nl=False)
     click.echo(f", pid {daemon.pid}.")
