@@ -5,44 +5,47 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from charrepl import baselines, policy
-from charrepl.client import AsyncClient, Client, Completion, ConnectionState
-from charrepl.errors import CharreplError, DaemonUnavailableError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from charrepl import asking, baselines, models, policy
+from charrepl.asking import Advance
+from charrepl.client import Client, Completion
 from charrepl.evaluate import WORDS, Replay, Shown, at_coverage, replay
 from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, Cut
-from charrepl.protocol import Complete, Ghost, Reply
-from charrepl.window import STRIDE, windowed
+from charrepl.window import windowed
 
-# Enough for a full step of the daemon while the answers to another travel.
-_TYPISTS = 16
-# Typing on costs the daemon one character, and starting elsewhere a window.
-_SHORTEST_STRETCH = 32
-# Keys that are typed one after the other, to see how long a ghost takes.
-TIMED_KEYS = 200
+Stage = Callable[[str], Advance]  # begins a stage, by its name
 
-Advance = Callable[[int], None]
+_WRITERS = ("charrepl", "history", "ngram")
 
 
 def evaluate(
-    text: str, *, corpus: str | None, model: str, endpoint: str | None, advance: Advance
+    text: str, *, corpus: str | None, model: str, endpoint: str | None, stage: Stage
 ) -> dict[str, Any]:
     """What ghosts save a writer of `text`, as `charrepl eval --json` prints it.
 
-    `corpus` is what the baselines may know. `advance` is told of each of the `len(text)` positions
-    once it is done. Raises CharreplError as the daemon says.
+    `corpus` is what the baselines may know. Raises CharreplError as the daemon says.
     """
     began = time.monotonic()
+    advance = stage("reading")
+    log_probs = []
     with Client(model=model, endpoint=endpoint) as client:  # starts a daemon where there is none
-        nats = -math.fsum(client.score(text)) / len(text)
-    ghosts, latencies = asyncio.run(_ask(text, model=model, endpoint=endpoint, advance=advance))
+        name = model or client.models().default
+        for log_prob in client.score(text):
+            log_probs.append(log_prob)
+            advance(1)
+    nats = -math.fsum(log_probs) / len(text)
+    asked = asking.ask(text, model=models.absolute(model), endpoint=endpoint, advance=stage("typing"))
+    ghosts, latencies = asyncio.run(asked)
     with_model = {name: replay(text, _by_policy(text, ghosts, name)) for name in ASSERTIVENESS}
     coverage = {name: done.shown_rate for name, done in with_model.items()}
     result = {
+        "model": name,
         "characters": len(text),
         "bits_per_character": nats / math.log(2),
         "nats_per_character": nats,
@@ -51,7 +54,7 @@ def evaluate(
         "history": _with_history(text, corpus or "", coverage),
     }
     if corpus:
-        result["ngram"] = _with_ngram(text, corpus, coverage)
+        result["ngram"] = _with_ngram(text, corpus, coverage, stage("typing by n-gram"))
     result["seconds"] = round(time.monotonic() - began, 1)
     return result
 
@@ -87,10 +90,13 @@ def _with_history(text: str, history: str, coverage: dict[str, float]) -> dict[s
     }
 
 
-def _with_ngram(text: str, corpus: str, coverage: dict[str, float]) -> dict[str, Any]:
+def _with_ngram(text: str, corpus: str, coverage: dict[str, float], advance: Advance) -> dict[str, Any]:
     """The same rule as for the model's ghosts, save that a cut must be worth more than a threshold."""
     ngram = baselines.NGram(corpus)
-    ghosts = [Completion(*ngram.ghost(text[:at], least=MIN_CONFIDENCE)) for at in range(len(text))]
+    ghosts = []
+    for at in range(len(text)):
+        ghosts.append(Completion(*ngram.ghost(text[:at], least=MIN_CONFIDENCE)))
+        advance(1)
 
     def tuned(name: str) -> Replay:
         shown = _by_policy(text, ghosts, name)
@@ -114,97 +120,45 @@ def _by_policy(text: str, ghosts: Sequence[Completion], name: str) -> Callable[.
     return shown
 
 
-# The daemon
-
-
-async def _ask(
-    text: str, *, model: str, endpoint: str | None, advance: Advance
-) -> tuple[list[Completion], dict[str, Any]]:
-    """The ghost after each prefix of `text`, the whole of it excepted; and latencies in ms."""
-    try:
-        async with _connected(endpoint) as client:
-            ghosts = await _ghosts(client, text, model=model, advance=advance)
-            return ghosts, await _latencies(client, text, model=model)
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
-
-
-@contextlib.asynccontextmanager
-async def _connected(endpoint: str | None) -> AsyncIterator[AsyncClient]:
-    settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def changed(state: ConnectionState) -> None:
-        if not settled.done() and state.phase == "ready":
-            settled.set_result(None)
-        elif not settled.done() and state.phase == "down":
-            settled.set_exception(DaemonUnavailableError(state.detail))
-
-    client = AsyncClient(endpoint=endpoint, on_state=changed)
-    keeping = asyncio.create_task(client.run())
-    try:
-        await settled
-        yield client
-    finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
-        await client.close()
-
-
-async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advance) -> list[Completion]:
-    """The ghosts, asked for by several typists at once, each with stretches of its own.
-
-    Each types its stretch in order, so that the daemon has the carry before; that of other typists
-    is batched with it. Which of the positions a policy comes to is known only once the ghosts before
-    them are: nearly all of them, for one policy or another.
-    """
-    ghosts = [Completion("", [])] * len(text)
-    length = max(_SHORTEST_STRETCH, min(STRIDE, -(-len(text) // _TYPISTS)))
-    stretches = iter([range(start, min(start + length, len(text))) for start in range(0, len(text), length)])
-    name = f"eval-{os.getpid()}-{os.urandom(6).hex()}"
-
-    async def type_on(typist: int) -> None:
-        for stretch in stretches:
-            for at in stretch:
-                request = _request(text[:at], model=model, session=f"{name}-{typist}")
-                async for reply in client.stream(request):
-                    ghosts[at] = _completion(reply)
-                advance(1)
-
-    async with asyncio.TaskGroup() as typists:
-        for typist in range(_TYPISTS):
-            typists.create_task(type_on(typist))
-    return ghosts
-
-
-async def _latencies(client: AsyncClient, text: str, *, model: str) -> dict[str, Any]:
-    """Percentiles in ms of the time from a key to the first piece of its ghost, and to all of it."""
-    name = f"eval-{os.getpid()}-{os.urandom(6).hex()}"
-    first, whole = [], []
-    for at in range(max(0, len(text) - TIMED_KEYS), len(text)):
-        began = time.perf_counter()
-        pieces = [
-            1000 * (time.perf_counter() - began)
-            async for _ in client.stream(_request(text[:at], model=model, session=name))
-        ]
-        first.append(pieces[0])
-        whole.append(pieces[-1])
-    # What came before the first of the keys was read for it alone.
-    return {"first_piece": _percentiles(first[1:] or first), "whole_ghost": _percentiles(whole[1:] or whole)}
-
-
-def _percentiles(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-    return {f"p{p}": round(ordered[len(ordered) * p // 100], 2) for p in (50, 90, 99)}
-
-
-def _request(text: str, *, model: str, session: str) -> Complete:
-    part, offset = windowed(text)
-    return Complete(
-        seq=0, session=session, text=part, offset=offset, model=model, min_confidence=MIN_CONFIDENCE
+def table(result: dict[str, Any]) -> Iterator[str]:
+    """The lines that show a result of `evaluate` to a person."""
+    first, whole = (result["latency_ms"][what] for what in ("first_piece", "whole_ghost"))
+    yield (
+        f"{result['model']}: {result['characters']:,} characters, "
+        f"{result['bits_per_character']:.3f} bits per character, {result['seconds']:.0f} s"
     )
+    yield (
+        f"ghosts in ms, 50 / 90 / 99 %: first piece {_slashed(first.values(), '.0f')}, "
+        f"whole {_slashed(whole.values(), '.0f')}"
+    )
+    yield ""
+    yield f"{'':17}{'keys saved':>10}{'shown':>9}{'first word':>12}{'1, 2, 3 words':>21}{'calibration':>13}"
+    yield f"{'':17}{'':10}{'':9}{'right':>12}{'right of all keys':>21}{'error':>13}"
+    for writer in _WRITERS:
+        for name, figures in result.get(writer, {}).items():
+            precision, error = figures["first_word_precision"], figures["calibration_error"]
+            matches = [figures[f"exact_match_{words}"] for words in range(1, WORDS + 1)]
+            yield (
+                f"{writer:10}{name:7}{figures['keystroke_savings']:10.1%}{figures['shown']:9.1%}"
+                f"{'-' if precision is None else format(precision, '.1%'):>12}"
+                f"{_slashed(matches, '.1%'):>21}"
+                f"{'-' if error is None else format(error, '.3f'):>13}"
+            )
 
 
-def _completion(reply: Reply) -> Completion:
-    if not isinstance(reply, Ghost):
-        raise CharreplError(f"the daemon answered with {type(reply).__name__}: run charrepl-daemon restart")
-    return Completion(reply.text, reply.log_probs)
+def _slashed(values: Iterable[float], form: str) -> str:
+    return " / ".join(format(value, form) for value in values)
+
+
+@contextlib.contextmanager
+def progress(characters: int) -> Iterator[Stage]:
+    """A bar for each stage of `evaluate`, on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+
+        def stage(name: str) -> Advance:
+            task = bars.add_task(name, total=characters)
+            return lambda count: bars.advance(task, count)
+
+        yield stage

@@ -35,13 +35,13 @@ _DOUBT = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How forward ghosts are: a first word that is right is worth `weight * (1 - precision)` keys more
-    than it saves, and one that is wrong costs `weight * precision`.
+    """How forward ghosts are.
 
-    So `precision` is the share of right first words at which reading them breaks even.
+    Reading a first word that turns out right is worth `weight * (1 - precision)` keys, on top of
+    those it saves; reading a wrong one costs `weight * precision`.
     """
 
-    precision: float
+    precision: float  # the share of right first words at which reading them breaks even
     weight: float  # keys
 
 
