@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from charrepl.client import AsyncClient, Completion, ConnectionState
-from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl import connection
+from charrepl.async_client import AsyncClient, ConnectionState
+from charrepl.client import Completion
+from charrepl.errors import DaemonUnavailableError
 from charrepl.policy import MIN_CONFIDENCE
-from charrepl.protocol import Complete, Ghost, Reply
+from charrepl.protocol import Complete, Ghost
 from charrepl.window import STRIDE, windowed
 
 # A full step of the daemon, and what is on its way meanwhile.
@@ -75,7 +77,8 @@ async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advanc
             for at in stretch:
                 request = _request(text[:at], model=model, session=f"{name}-{typist}")
                 async for reply in client.stream(request):
-                    ghosts[at] = _completion(reply)
+                    ghost = connection.expect(reply, Ghost)
+                    ghosts[at] = Completion(ghost.text, ghost.log_probs)
                 advance(1)
 
     async with asyncio.TaskGroup() as typists:
@@ -110,9 +113,3 @@ def _request(text: str, *, model: str, session: str) -> Complete:
     return Complete(
         seq=0, session=session, text=part, offset=offset, model=model, min_confidence=MIN_CONFIDENCE
     )
-
-
-def _completion(reply: Reply) -> Completion:
-    if not isinstance(reply, Ghost):
-        raise CharreplError(f"the daemon answered with {type(reply).__name__}: run charrepl-daemon restart")
-    return Completion(reply.text, reply.log_probs)
