@@ -185,6 +185,49 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     click.echo(f"{nats * _BITS:.4f} bits per character ({nats:.4f} nats), {len(text):,} characters")
 
 
+@main.command("eval")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--limit", type=click.IntRange(1), default=20_000, show_default=True, help="Characters to type."
+)
+@click.option(
+    "--baseline-corpus",
+    type=click.Path(path_type=Path),
+    help="What the model learnt from: for an n-gram, and for a history's suggestions.",
+)
+@model_option
+@endpoint_option
+@json_option
+@debug_option
+@exit_codes
+def measure(
+    file: Path,
+    limit: int,
+    baseline_corpus: Path | None,
+    model: str,
+    endpoint: str | None,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Print how many keys the ghosts would save a writer of FILE."""
+    from charrepl import baselines, evaluation, models
+
+    whole = _read_input(file)
+    text = whole[:limit]
+    if not text:
+        raise CharreplError(f"{file} is empty: give a text of one character or more")
+    corpus = baselines.without(_read_input(baseline_corpus), whole) if baseline_corpus else None
+    with evaluation.progress(len(text)) as stage:
+        result = evaluation.evaluate(
+            text, corpus=corpus, model=models.chosen(model), endpoint=endpoint, stage=stage
+        )
+    if as_json:
+        _print_json(result)
+        return
+    for line in evaluation.table(result):
+        click.echo(line)
+
+
 @main.command("models")
 @endpoint_option
 @json_option

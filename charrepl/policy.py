@@ -1,6 +1,118 @@
-"""When a ghost is shown: how sure the model must be, by how forward the writer wants it."""
+"""What to show of a ghost: what is expected to save the most keys, for what it costs to read.
+
+A joint probability that every ghost is cut at asks the wrong question: a long word that is right
+one time in three saves more than a short one that is right every other time, and a wrong ghost
+costs its reader a glance. So each length that a ghost could be cut to has a value in keys, and the
+best one is shown if it is worth more than nothing.
+
+A value depends on nothing behind the cut. So of a ghost that streams in, what is shown only ever
+grows, and where the whole of it has arrived, it is what would have been shown of it at once.
+"""
 
 from __future__ import annotations
 
-# A ghost is cut where its joint probability falls below this.
-ASSERTIVENESS = {"quiet": 0.5, "normal": 0.3, "bold": 0.1}
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from charrepl.ghost import next_word
+from charrepl.window import STRIDE
+
+# The joint probability down to which ghosts are asked for: what is less likely saves next to nothing.
+MIN_CONFIDENCE = 0.02
+# A key that takes a single character saves nothing.
+SHORTEST = 2
+
+# What the text itself says of a ghost: how the last few times went on that it had the same
+# characters before the cursor. The model's word counts as much as PRIOR of those times.
+_CONTEXT = 5
+_TIMES = 4
+_PRIOR = 1.0
+# The likeliest of many continuations tends to be one whose probability is overestimated, so
+# log-probabilities are taken times this.
+_DOUBT = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How forward ghosts are.
+
+    Reading a first word that turns out right is worth `weight * (1 - precision)` keys, on top of
+    those it saves; reading a wrong one costs `weight * precision`.
+    """
+
+    precision: float  # the share of right first words at which reading them breaks even
+    weight: float  # keys
+
+
+ASSERTIVENESS = {
+    "quiet": Policy(precision=0.6, weight=6.0),
+    "normal": Policy(precision=0.5, weight=3.0),
+    "bold": Policy(precision=0.5, weight=0.25),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A ghost cut to `length` characters, 0 for none."""
+
+    length: int = 0
+    probability: float = 0.0  # that all of it is right
+    value: float = -math.inf  # keys
+
+
+def best_cut(before: str, ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
+    """The most valuable cut of a ghost, be its value above zero or not.
+
+    `before` is the text before the cursor, its last 2 x STRIDE characters at least; `log_probs` are
+    nats, one for each character of `ghost`.
+    """
+    word = len(next_word(ghost))  # of `ghost[:length]` the first word is `ghost[: min(word, length)]`
+    ends = _earlier(before[-2 * STRIDE :])
+    best = Cut()
+    joint = 0.0
+    first = 0.0  # the probability of the first word, or of what the cut leaves of it
+    ratio = 1.0
+    for length, log_prob in enumerate(log_probs, 1):
+        joint += _DOUBT * log_prob
+        likely = math.exp(joint)
+        if length <= word:
+            first = likely
+            if ends:
+                hits = sum(before.startswith(ghost[:length], end) for end in ends)
+                first = (_PRIOR * likely + hits) / (_PRIOR + len(ends))
+            ratio = first / likely if likely else 0.0
+        if length < SHORTEST:
+            continue
+        probability = likely * ratio
+        kept = min(length, word)
+        saved = first * (kept - 1) + probability * (length - kept)
+        value = saved + policy.weight * (first - policy.precision)
+        if value > best.value:
+            best = Cut(length, probability, value)
+    return best
+
+
+def shown(before: str, ghost: str, log_probs: Sequence[float], policy: Policy) -> int:
+    """How many characters of a ghost to show; see `best_cut` for the arguments.
+
+    All of it, where the daemon gave no log-probabilities.
+    """
+    if not log_probs:
+        return len(ghost)
+    cut = best_cut(before, ghost, log_probs, policy)
+    return cut.length if cut.value > 0 else 0
+
+
+def _earlier(before: str) -> list[int]:
+    """Where the last few characters of `before` ended earlier in it, the latest first."""
+    context = before[-_CONTEXT:]
+    ends: list[int] = []
+    end = len(before) - 1
+    while len(context) == _CONTEXT and len(ends) < _TIMES:
+        at = before.rfind(context, 0, max(end, 0))
+        if at < 0:
+            break
+        end = at + _CONTEXT - 1
+        ends.append(at + _CONTEXT)
+    return ends
