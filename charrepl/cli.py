@@ -12,6 +12,7 @@ from charrepl import __version__
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
 from charrepl.options import FloatRange
+from charrepl.policy import ASSERTIVENESS
 
 model_option = click.option("--model", metavar="NAME|DIR", default="", help="A model, by name or directory.")
 endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
@@ -25,11 +26,21 @@ _BITS = 1 / 0.6931471805599453  # per nat
 @model_option
 @endpoint_option
 @click.option("--vi", is_flag=True, help="Edit with vi keys.")
+@click.option("--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are.")
+@click.option("--continue", "continue_", is_flag=True, help="Go on with the last text.")
 @debug_option
 @click.version_option(__version__, prog_name="charrepl")
 @click.pass_context
 @exit_codes
-def main(context: click.Context, model: str, endpoint: str | None, vi: bool, debug: bool) -> None:
+def main(
+    context: click.Context,
+    model: str,
+    endpoint: str | None,
+    vi: bool,
+    assertiveness: str | None,
+    continue_: bool,
+    debug: bool,
+) -> None:
     """Type, and a model finishes your line in grey. Tab takes it.
 
     Without a command, opens the prompt; where input or output is not a terminal, completes standard
@@ -47,7 +58,14 @@ def main(context: click.Context, model: str, endpoint: str | None, vi: bool, deb
     with drawn_early() as give_back:
         from charrepl import repl  # takes most of the time until there is a prompt, and nothing else needs it
 
-        code = repl.run(model=model, endpoint=endpoint, vi=vi, take_terminal=give_back)
+        code = repl.run(
+            model=model,
+            endpoint=endpoint,
+            vi=vi,
+            assertiveness=assertiveness or "",
+            go_on=continue_,
+            take_terminal=give_back,
+        )
     context.exit(code)
 
 
@@ -62,7 +80,7 @@ def _hand_on(context: click.Context, name: str) -> None:
     given = {option: value for option, value in context.params.items() if value}
     unknown = given.keys() - {parameter.name for parameter in command.params}
     if unknown:
-        raise click.UsageError(f"charrepl {name} has no option --{min(unknown)}.", context)
+        raise click.UsageError(f"charrepl {name} has no option --{min(unknown).rstrip('_')}.", context)
     context.default_map = {name: given}
 
 

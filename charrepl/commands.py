@@ -3,111 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from charrepl.errors import CharreplError
+from charrepl import commands_model as model
+from charrepl import commands_text as text
+from charrepl.errors import CharreplError, did_you_mean
 
 if TYPE_CHECKING:
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+    from charrepl.autosave import Autosave
+    from charrepl.page import Page
     from charrepl.session import Session
+    from charrepl.settings import Settings
 
 
 class Desk(Protocol):
     """What a command can do."""
 
     session: Session
+    page: Page
+    autosave: Autosave
 
     def say(self, text: str) -> None: ...
-    def quit(self) -> None: ...
+    def show(self, fragments: StyleAndTextTuples) -> None: ...
+    def columns(self) -> int: ...
+    def apply(self, settings: Settings) -> None: ...
     def background(self, work: Coroutine[None, None, None]) -> None: ...
+    def quit(self) -> None: ...
+
+
+Act = Callable[[str, Desk], Coroutine[None, None, None] | None]
+
+
+class Command(NamedTuple):
+    """What a command is called, takes and does."""
+
+    name: str
+    takes: str
+    does: str
+    act: Act
 
 
 def run(line: str, desk: Desk) -> None:
     """Carries out a line that begins with `/`, or says in one line why not."""
     name, _, argument = line[1:].strip().partition(" ")
-    command = _COMMANDS.get(name)
-    if command is None:
-        desk.say(f"no command /{name}: /help lists them; // begins a line with a slash")
+    command = next((command for command in COMMANDS if command.name == ALIASES.get(name, name)), None)
+    try:
+        if command is None:
+            near = did_you_mean(f"/{name}", [f"/{known}" for known in names()])
+            fix = near or "/help lists them; // begins a line with a slash"
+            raise CharreplError(f"no command /{name}: {fix}")
+        work = command.act(argument.strip(), desk)
+    except CharreplError as error:
+        desk.say(str(error))
     else:
-        command(argument.strip(), desk)
+        if work is not None:
+            desk.background(_guarded(work, desk))
+
+
+async def _guarded(work: Coroutine[None, None, None], desk: Desk) -> None:
+    try:
+        await work
+    except CharreplError as error:
+        desk.say(str(error))
 
 
 def _help(argument: str, desk: Desk) -> None:
-    desk.say(
-        "Tab Right End  take the ghost         Enter   add the line to the text\n"
-        "Alt-F          take its next word     Esc     dismiss the ghost\n"
-        "Shift-Tab      take its next line     Ctrl-C  clear the line\n"
-        "Shift-Right    take one character     Ctrl-D  quit, on an empty line\n"
-        "\n"
-        "/temp [T]      how freely it writes: 0 is greedy, 0.8 is lively\n"
-        "/model [NAME]  the models there are, or change to one\n"
-        "/help  /quit   // begins a line with a slash"
-    )
+    shown = [command for command in COMMANDS if not command.name.endswith("!")]
+    width = max(len(command.name + command.takes) for command in shown) + 2
+    lines = [f"/{f'{command.name} {command.takes}':{width}} {command.does}" for command in shown]
+    desk.say(f"{_KEYS}\n\n" + "\n".join(lines))
 
 
-def _temp(argument: str, desk: Desk) -> None:
-    session = desk.session
-    if argument:
-        try:
-            temperature = float(argument)
-        except ValueError:
-            temperature = -1.0
-        if not 0 <= temperature <= 10:
-            desk.say(f"/temp {argument}: expected a number from 0 (greedy) to 10")
-            return
-        session.choose(temperature=temperature)
-    greedy = " (greedy)" if not session.temperature else ""
-    desk.say(f"temperature {session.temperature:g}{greedy}")
-
-
-def _model(argument: str, desk: Desk) -> None:
-    if "/" in argument:
-        from pathlib import Path
-
-        from charrepl import models
-
-        _change_model(models.absolute(str(Path(argument).expanduser())), desk)
-    else:
-        desk.background(_find_model(argument, desk))
-
-
-async def _find_model(name: str, desk: Desk) -> None:
-    try:
-        known = await desk.session.models()
-    except CharreplError as error:
-        desk.say(str(error))
-        return
-    if known is None:
-        desk.say("/model: no daemon to ask yet; the toolbar says how it is coming along")
-        return
-    names = [model.name for model in known.models]
-    if name in names:
-        _change_model(name, desk)
-    elif name:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, names, n=1)
-        fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(names) or 'none'}"
-        desk.say(f"no model named {name}: {fix}")
-    else:
-        current = desk.session.model or known.default
-        width = max(map(len, names), default=0)
-        for model in known.models:
-            mark = "*" if model.name == current else " "
-            desk.say(f"{mark} {model.name:{width}}  {model.layers} x {model.hidden_size}")
-
-
-def _change_model(name: str, desk: Desk) -> None:
-    desk.session.choose(model=name)
-    desk.say(f"model {name}")
+_KEYS = """\
+Tab Right End      take the ghost        Enter      add the line to the text
+Alt-F              take its next word    Alt-Enter  let the model write on
+Shift-Tab          take its next line    Ctrl-_     undo
+Shift-Right        take one character    Ctrl-R     search in earlier lines
+Ctrl-Up Ctrl-Down  other ghosts          Ctrl-C     stop it; clear the line
+Esc                hide the ghost        Ctrl-D     quit, on an empty line"""
 
 
 def _quit(argument: str, desk: Desk) -> None:
     desk.quit()
 
 
-_COMMANDS: dict[str, Callable[[str, Desk], None]] = {
-    "help": _help,
-    "temp": _temp,
-    "model": _model,
-    "quit": _quit,
-}
+COMMANDS = (
+    Command("sample", "[N]", "show a passage of N characters, not to keep", text.sample),
+    Command("undo", "", "take back the last line or passage", text.undo),
+    Command("save", "[FILE]", "save the text; /save! writes over a file that is there", text.save),
+    Command("save!", "[FILE]", "", text.save_over),
+    Command("open", "FILE", "go on with a file's text; /open! leaves an unsaved one", text.open_file),
+    Command("open!", "FILE", "", text.open_anyway),
+    Command("model", "[NAME]", "the models there are, or another voice; also /voice", model.choose),
+    Command("temp", "[T]", "how freely it writes: 0 is greedy, 0.8 is lively", model.temperature),
+    Command("set", "[NAME VALUE]", "the settings, or another value for one of them", model.change),
+    Command("heat", "[LINES]", "the last lines, each character by how surprising it was", model.heat),
+    Command("next", "", "what the model thinks comes next", model.next_characters),
+    Command("stats", "", "how you and the model are doing", model.stats),
+    Command("help", "", "this", _help),
+    Command("quit", "", "end the session; charrepl --continue goes on", _quit),
+)
+ALIASES = {"voice": "model", "exit": "quit", "q": "quit", "h": "help", "?": "help"}
+
+
+def names() -> list[str]:
+    """What can be said after the slash."""
+    return [*(command.name for command in COMMANDS if not command.name.endswith("!")), "voice"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class CharreplError(Exception):
     """What was wrong, what was expected and what to do, in one line.
@@ -27,3 +29,11 @@ def reason(error: BaseException) -> str:
         return error.strerror
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300]
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean NAME?` for the name nearest to `word`; empty where none is near."""
+    from difflib import get_close_matches  # few make mistakes, and it is not small
+
+    near = get_close_matches(word, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else ""

@@ -9,6 +9,7 @@ text before the cursor.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,8 @@ from dataclasses import dataclass, replace
 KEPT_ANSWERS = 24
 # With this many characters left or fewer, a longer ghost is asked for behind the one shown.
 LOW_WATER = 8
+# The part of a ghost that is as likely as this to be right, all of it, counts as sure.
+SURE = 0.5
 
 _WORD = re.compile(r"\s*\S+\s")
 _LINE = re.compile(r"\s*[^\n]*\n?")
@@ -43,6 +46,44 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Several ways to go on from the same text, and which of them is shown."""
+
+    anchor: str
+    seq: int
+    count: int  # of ways asked for; once they are all there, of those there are
+    answers: tuple[Answer, ...] = ()  # the likeliest first
+    index: int = 0
+    waiting: bool = True
+
+    @property
+    def picked(self) -> Answer | None:
+        """The one shown, once it has begun to arrive."""
+        return self.answers[self.index] if self.index < len(self.answers) else None
+
+    def step(self, by: int) -> Choice:
+        """The choice moved on, around the end."""
+        return replace(self, index=(self.index + by) % self.count)
+
+    def offered(self, rank: int, answer: Answer, *, last: bool) -> Choice:
+        """The choice with news of one of its ways; what does not extend the one before adds nothing."""
+        answers = list(self.answers)
+        if rank == len(answers):
+            answers.append(answer)
+        elif rank < len(answers) and answer.completion.startswith(answers[rank].completion):
+            answers[rank] = answer
+        if not last:
+            return replace(self, answers=tuple(answers))
+        return replace(self, answers=tuple(answers))._complete()
+
+    def _complete(self) -> Choice:
+        """The choice with no more to come."""
+        answers = tuple(replace(answer, final=True) for answer in self.answers)
+        count = max(1, len(answers))
+        return replace(self, answers=answers, count=count, index=min(self.index, count - 1), waiting=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Ghost:
     """The ghost and what is known of the texts around it."""
 
@@ -54,6 +95,7 @@ class Ghost:
     asked: str | None = None  # the text of the last request
     waiting: bool = False  # whether its final reply is still due
     dismissed: Answer | None = None  # hides the ghost for as long as the text stays on it
+    choice: Choice | None = None  # between alternatives, the last one there was
 
     @property
     def shown(self) -> str:
@@ -68,14 +110,33 @@ class Ghost:
         return self.source.log_probs[-len(self.rest) :]
 
     @property
+    def sure(self) -> int:
+        """How many characters of `shown` are likely right, all together; none if that is not known."""
+        joint = 0.0
+        for count, log_prob in enumerate(self.log_probs):
+            joint += log_prob
+            if joint < math.log(SURE):
+                return count
+        return len(self.log_probs)
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """Which alternative is shown, from 1, and of how many; None where there is no choice."""
+        choice = self.choice
+        if choice is None or choice.anchor != self.text or choice.picked is None or not self.shown:
+            return None
+        return choice.index + 1, choice.count
+
+    @property
     def wanted(self) -> bool:
         """Whether a request for `text` should be made now."""
         if self.text is None or self.dismissed or self.text == self.asked:
             return False
-        path = [answer for answer in self.answers if answer.rest(self.text) is not None]
+        path = [answer for answer in self._known if answer.rest(self.text) is not None]
         if any(answer.final and answer.anchor == self.text for answer in path):
             return False
-        if self.waiting and any(answer.seq == self.seq for answer in path):
+        streaming = self.waiting or (self.choice is not None and self.choice.waiting)
+        if streaming and any(answer.seq == self.seq for answer in path):
             return False  # the stream is ahead of the typist, or about to be
         if not self.rest:
             return True
@@ -115,7 +176,36 @@ class Ghost:
 
     def failed(self, seq: int) -> Ghost:
         """The ghost after request `seq` ended without an answer; what is shown stays."""
+        if self.choice is not None and seq == self.choice.seq:
+            choice = self.choice._complete() if self.choice.waiting else self.choice
+            return replace(self, choice=choice)._settled()
         return replace(self, waiting=False) if seq == self.seq else self
+
+    def choose(self, by: int, *, count: int) -> Ghost:
+        """The ghost with another alternative; `count` of them are to be asked for, if a new `seq` says so.
+
+        Until they come, the ghost there was stays: it is the first of them.
+        """
+        if self.text is None:
+            return self
+        choice = self.choice
+        if choice is None or choice.anchor != self.text or not (choice.answers or choice.waiting):
+            # Without a ghost on the screen the first of them is news.
+            choice = Choice(self.text, self.seq + 1, count, index=by % count if self.shown else 0)
+            fresh = replace(self, seq=self.seq + 1, asked=self.text, waiting=False, choice=choice)
+            return replace(fresh, dismissed=None)._settled()
+        return replace(self, choice=choice.step(by), dismissed=None)._settled()
+
+    def offered(
+        self, seq: int, rank: int, completion: str, log_probs: tuple[float, ...], *, final: bool
+    ) -> Ghost:
+        """The ghost after a piece of an alternative; `final` if it is the last piece of any."""
+        choice = self.choice
+        if choice is None or choice.seq != seq or not choice.waiting:
+            return self
+        usable = log_probs if len(log_probs) == len(completion) else ()
+        answer = Answer(choice.anchor, completion, usable, final, seq)
+        return replace(self, choice=choice.offered(rank, answer, last=final))._settled()
 
     def dismiss(self) -> Ghost:
         """The ghost hidden until the text is changed to something outside it."""
@@ -127,11 +217,17 @@ class Ghost:
         """The ghost with nothing known: for when the model or the decoding changes."""
         return Ghost(text=self.text, seq=self.seq + 1)
 
+    @property
+    def _known(self) -> tuple[Answer, ...]:
+        """Every answer, the alternative that was picked before all others."""
+        picked = self.choice.picked if self.choice is not None else None
+        return self.answers if picked is None else (picked, *self.answers)
+
     def _settled(self) -> Ghost:
         if self.text is None:
             return replace(self, rest="", source=None)
         rest, source = "", None
-        for answer in self.answers:
+        for answer in self._known:
             found = answer.rest(self.text)
             # An older answer that agrees and goes further wins: a ghost on screen never shrinks
             # while a longer one is streaming in behind it.

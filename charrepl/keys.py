@@ -1,4 +1,4 @@
-"""Keys: which key does what. What is done lives in the REPL.
+"""Keys: which key does what, by name. What is done lives in the REPL.
 
 Keys that take the ghost do so only while one is shown, which is only with the cursor at the end
 of the text; elsewhere each keeps its usual meaning. Alt-[ and Ctrl-] stay free: the first begins
@@ -7,8 +7,8 @@ every cursor key, the second is character search.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.filters import Condition, FilterOrBool, has_focus, vi_mode
@@ -16,52 +16,76 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from charrepl.ghost import next_char, next_line, next_word, whole
 
+if TYPE_CHECKING:
+    from charrepl.page import Page
+    from charrepl.session import Session
+
 # Alt is Esc and then the key, as terminals send it.
-TAKE_KEYS: tuple[tuple[Callable[[str], str], tuple[tuple[str, ...], ...]], ...] = (
-    (whole, (("right",), ("end",), ("c-e",), ("c-f",), ("tab",))),
-    (next_word, (("escape", "f"), ("escape", "right"), ("c-right",))),
-    (next_line, (("s-tab",),)),
-    (next_char, (("s-right",),)),
-)
+KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "take": (("right",), ("end",), ("c-e",), ("c-f",), ("tab",)),
+    "take_word": (("escape", "f"), ("escape", "right"), ("c-right",)),
+    "take_line": (("s-tab",),),
+    "take_character": (("s-right",),),
+    "next_alternative": (("c-down",), ("escape", "]")),
+    "previous_alternative": (("c-up",),),
+    "dismiss": (("escape",),),
+    "enter": (("enter",),),
+    "write_on": (("escape", "enter"), ("escape", "c-j")),
+    "stop_writing": (("escape",), ("c-c",)),
+    "complete_command": (("tab",),),
+    "interrupt": (("c-c",), ("<sigint>",)),
+    "quit": (("c-d",),),
+    "suspend": (("c-z",),),
+}
 
 
 class Hands(Protocol):
     """What the keys can do."""
 
+    session: Session
+    page: Page
+
     def ghost_shown(self) -> bool: ...
-    def line_empty(self) -> bool: ...
-    def take(self, part: Callable[[str], str]) -> None: ...
-    def dismiss(self) -> None: ...
-    def enter(self) -> None: ...
+    def ghost_fits(self) -> bool: ...
+    def complete_command(self) -> None: ...
     def interrupt(self) -> None: ...
     def suspend(self) -> None: ...
     def quit(self) -> None: ...
 
 
-def bindings(hands: Hands) -> KeyBindings:
+def bindings(hands: Hands, keys: Mapping[str, tuple[tuple[str, ...], ...]] = KEYS) -> KeyBindings:
     """The key bindings of the REPL, over those of prompt_toolkit."""
-    keys = KeyBindings()
+    bound = KeyBindings()
+    session, page = hands.session, hands.page
     typing = has_focus(DEFAULT_BUFFER)
     ghost = typing & Condition(hands.ghost_shown)
+    fits = typing & Condition(hands.ghost_fits)
 
-    def bind(sequence: tuple[str, ...], when: FilterOrBool, act: Callable[[], None]) -> None:
+    def bind(name: str, when: FilterOrBool, act: Callable[[], None]) -> None:
         def handler(event: KeyPressEvent) -> None:
             act()
 
         # The default `save_before` makes each use of such a key one undo step.
-        keys.add(*sequence, filter=when)(handler)
+        for sequence in keys[name]:
+            bound.add(*sequence, filter=when)(handler)
 
     def taking(part: Callable[[str], str]) -> Callable[[], None]:
-        return lambda: hands.take(part)
+        return lambda: page.take(part)
 
-    for part, sequences in TAKE_KEYS:
-        for sequence in sequences:
-            bind(sequence, ghost, taking(part))
+    bind("take", ghost, taking(whole))
+    bind("take_word", ghost, taking(next_word))
+    bind("take_line", ghost, taking(next_line))
+    bind("take_character", ghost, taking(next_char))
+    bind("next_alternative", fits, lambda: session.choose(1))
+    bind("previous_alternative", fits, lambda: session.choose(-1))
     # vi's Esc leaves insert mode, where alone a ghost is shown.
-    bind(("escape",), ghost & ~vi_mode, hands.dismiss)
-    bind(("enter",), typing, hands.enter)
-    bind(("c-c",), typing, hands.interrupt)
-    bind(("<sigint>",), True, hands.interrupt)
-    bind(("c-d",), typing & Condition(hands.line_empty), hands.quit)
-    bind(("c-z",), True, hands.suspend)
-    return keys
+    bind("dismiss", ghost & ~vi_mode, session.dismiss)
+    bind("enter", typing, page.enter)
+    bind("write_on", typing, page.write_on)
+    bind("complete_command", typing & Condition(lambda: page.command_begun), hands.complete_command)
+    bind("interrupt", typing, hands.interrupt)
+    bind("quit", typing & Condition(lambda: not page.line), hands.quit)
+    bind("suspend", True, hands.suspend)
+    # The last one bound is the first one asked.
+    bind("stop_writing", Condition(lambda: page.writer.passage is not None), page.writer.stop)
+    return bound

@@ -1,4 +1,4 @@
-"""The layout: the text with its ghost, the search line, and the toolbar under them."""
+"""The layout: a passage being written, the text with its ghost, the search line, the toolbar."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from prompt_toolkit.layout.processors import (
 from prompt_toolkit.output import Output
 from prompt_toolkit.widgets import SearchToolbar
 
+from charrepl.ghost import Ghost
 from charrepl.render import GhostControl, line_prefix
 
 # The input area has room for one more line than the text, so that a ghost that begins with a
@@ -27,7 +28,12 @@ MIN_ROWS = 2
 
 
 def layout(
-    buffer: Buffer, *, ghost: Callable[[], str], toolbar: Callable[[], StyleAndTextTuples], output: Output
+    buffer: Buffer,
+    *,
+    ghost: Callable[[], Ghost],
+    passage: Callable[[], StyleAndTextTuples],
+    toolbar: Callable[[], StyleAndTextTuples],
+    output: Output,
 ) -> Layout:
     """The layout, focused on `buffer`."""
 
@@ -53,10 +59,14 @@ def layout(
         get_line_prefix=line_prefix,
         wrap_lines=True,
         # Keeps the lines of the ghost on the screen too when the text is taller than it.
-        scroll_offsets=ScrollOffsets(bottom=lambda: ghost().rstrip("\n").count("\n")),
+        scroll_offsets=ScrollOffsets(bottom=lambda: ghost().shown.rstrip("\n").count("\n")),
+    )
+    writing = ConditionalContainer(
+        Window(FormattedTextControl(passage), wrap_lines=True, dont_extend_height=True),
+        filter=Condition(lambda: bool(passage())),
     )
     status = ConditionalContainer(
         Window(FormattedTextControl(toolbar), wrap_lines=True, dont_extend_height=True),
         filter=Condition(lambda: rows() > MIN_ROWS),
     )
-    return Layout(HSplit([typing, search, status]), typing)
+    return Layout(HSplit([writing, typing, search, status]), typing)

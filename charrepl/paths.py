@@ -1,6 +1,6 @@
 """Where charrepl keeps its files: the XDG places, each overridable by one environment variable.
 
-CHARREPL_DATA_DIR     models, history, logs, compiled programs   (~/.local/share/charrepl)
+CHARREPL_DATA_DIR     models, history, sessions, logs, programs  (~/.local/share/charrepl)
 CHARREPL_CONFIG_DIR   config.toml, keys                          (~/.config/charrepl)
 CHARREPL_RUNTIME_DIR  the daemon's socket, lock and status file  ($XDG_RUNTIME_DIR/charrepl)
 """
@@ -27,7 +27,7 @@ def _place(variable: str, kind: str) -> Path:
 
 
 def data_dir() -> Path:
-    """Models, history, logs and compiled programs."""
+    """Models, history, sessions, logs and compiled programs."""
     return _place("CHARREPL_DATA_DIR", "data")
 
 
@@ -54,6 +54,11 @@ def runtime_dir() -> Path:
 
         return Path(tempfile.gettempdir()) / f"charrepl-{os.getuid()}"
     return _place("CHARREPL_RUNTIME_DIR", "runtime")
+
+
+def sessions_dir() -> Path:
+    """What was written in the last sessions, a journal each. Only the owner may enter."""
+    return data_dir() / "sessions"
 
 
 def models_dir() -> Path:

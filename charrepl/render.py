@@ -20,14 +20,19 @@ from charrepl.prompt import PROMPT
 from charrepl.safe import visible
 
 if TYPE_CHECKING:
+    from charrepl.ghost import Ghost
     from charrepl.session import Session
 
 INDENT = " " * len(PROMPT)
 # Stands for a newline that accepting the ghost would add and that nothing else would show.
 NEWLINE_MARK = "↵"
 CUT_MARK = "…"
+# How surprising a character was, from expected on: told apart without colours too.
+HEAT = ("dim", "", "underline ansicyan", "bold underline ansimagenta", "reverse ansired")
 # More than a screen holds: how much of a long text is laid out on either side of the cursor.
 VIEW_CHARS = 4096
+# Of a line of a passage that is still being written.
+MOST_UNFINISHED = 400
 
 
 def style(environ: Mapping[str, str]) -> Style:
@@ -38,6 +43,10 @@ def style(environ: Mapping[str, str]) -> Style:
         {
             "prompt": "bold",
             "ghost": "dim" if italics_reversed else "dim italic",
+            "ghost.unsure": "dim noitalic",
+            "ghost.place": "dim noitalic",
+            "passage": "",
+            **{f"heat.{level}": look for level, look in enumerate(HEAT)},
             "toolbar": "dim",
             "toolbar.notice": "nodim bold",
             "control-character": "dim",
@@ -45,14 +54,18 @@ def style(environ: Mapping[str, str]) -> Style:
     )
 
 
-def ghost_lines(rest: str, *, columns: int, rows: int) -> list[str]:
-    """The ghost as lines to draw, cut where it would fill more than `rows` rows of `columns`."""
+def ghost_lines(rest: str, *, columns: int, rows: int, mark: str = "") -> list[str]:
+    """The ghost as lines to draw, cut where it would fill more than `rows` rows of `columns`.
+
+    `mark` stands at its end.
+    """
     if not rest:
         return []
     lines = [visible(line) for line in rest.split("\n")]
     if not lines[-1]:
         lines.pop()
         lines[-1] += NEWLINE_MARK
+    lines[-1] += mark
     drawn, used, column = [""], 1, 0
     for number, line in enumerate(lines):
         if number:
@@ -80,19 +93,39 @@ def _cut(drawn: list[str], column: int, columns: int) -> list[str]:
     return [*drawn[:-1], last + CUT_MARK]
 
 
+def ghost_fragments(ghost: Ghost, *, columns: int, rows: int) -> list[StyleAndTextTuples]:
+    """The ghost, line by line: what is sure, what is less so, and which alternative it is."""
+    mark = f" ({ghost.place[0]}/{ghost.place[1]})" if ghost.place else ""
+    lines = ghost_lines(ghost.shown, columns=columns, rows=rows, mark=mark)
+    sure = ghost.shown[: ghost.sure] if ghost.log_probs else ghost.shown
+    last_sure, column = sure.count("\n"), len(visible(sure.rpartition("\n")[2]))
+    drawn: list[StyleAndTextTuples] = []
+    for number, line in enumerate(lines):
+        place = mark if number == len(lines) - 1 and line.endswith(mark) else ""
+        text = line.removesuffix(place)
+        cut = len(text) if number < last_sure or sure == ghost.shown else column if number == last_sure else 0
+        parts = [
+            ("class:ghost", text[:cut]),
+            ("class:ghost.unsure", text[cut:]),
+            ("class:ghost.place", place),
+        ]
+        drawn.append([part for part in parts if part[1]])
+    return drawn
+
+
 class GhostControl(BufferControl):
     """An input control that draws a ghost after the text, with lines of its own where it has newlines."""
 
     _view: Buffer | None = None
 
-    def show(self, ghost: Callable[[], str], *, rows: Callable[[], int]) -> None:
+    def show(self, ghost: Callable[[], Ghost], *, rows: Callable[[], int]) -> None:
         """Sets where the ghost comes from and how many rows it may fill."""
         self._ghost = ghost
         self._rows = rows
 
     def create_content(self, width: int, height: int, preview_search: bool = False) -> UIContent:
         content = self._text_content(width, height, preview_search)
-        lines = ghost_lines(self._ghost(), columns=width, rows=self._rows())
+        lines = ghost_fragments(self._ghost(), columns=width, rows=self._rows())
         if not lines:
             return content
         last, own_line = content.line_count - 1, content.get_line
@@ -102,7 +135,7 @@ class GhostControl(BufferControl):
                 return own_line(number)
             # The base class ends each line with a space for the cursor, which the ghost takes over.
             before = own_line(last)[:-1] if number == last else []
-            return [*before, ("class:ghost", lines[number - last]), ("", " ")]
+            return [*before, *lines[number - last], ("", " ")]
 
         return UIContent(
             get_line=get_line,
@@ -139,29 +172,48 @@ def line_prefix(line: int, wrapped: int) -> StyleAndTextTuples:
 
 def committed(line: str) -> StyleAndTextTuples:
     """A committed line as it goes to the scrollback."""
-    lines = [visible(part) for part in line.removesuffix("\n").split("\n")]
-    return [("class:prompt", PROMPT), ("", f"\n{INDENT}".join(lines) + "\n")]
+    return [("class:prompt", PROMPT), ("", indented(line)[len(INDENT) :])]
 
 
-def toolbar(session: Session) -> StyleAndTextTuples:
+def indented(text: str) -> str:
+    """Text for the scrollback: its lines below where those of the input stand."""
+    lines = [f"{INDENT}{visible(line)}".rstrip(" ") for line in text.removesuffix("\n").split("\n")]
+    return "\n".join(lines) + "\n"
+
+
+def unfinished(text: str, *, begins: bool) -> StyleAndTextTuples:
+    """What of a passage is not in the scrollback yet; `begins` where that is its beginning."""
+    lines = indented(text[-MOST_UNFINISHED:]).removesuffix("\n")
+    return (
+        [("class:prompt", PROMPT), ("class:passage", lines[len(INDENT) :])]
+        if begins
+        else [("class:passage", lines)]
+    )
+
+
+def toolbar(session: Session, *, writing: bool) -> StyleAndTextTuples:
     """The line under the input: a notice if there is one, else how things are."""
     if session.notice:
         return [("class:toolbar.notice", visible(session.notice))]
-    state = session.connection
-    parts = [session.model]
+    state, tally = session.link.connection, session.tally
+    parts = [session.link.model]
     if state is None or state.phase == "connecting":
         parts.append("connecting")
     elif state.phase == "ready":
         parts.append(state.device)
     else:
         parts.append(state.detail or ("starting the daemon" if state.phase == "starting" else "no daemon"))
-    if session.temperature:
-        parts.append(f"temperature {session.temperature:g}")
+    if writing:
+        parts.append("writing: Esc stops it")
+    if session.settings.temperature:
+        parts.append(f"temperature {session.settings.temperature:g}")
     if session.waiting_s >= 1:
         parts.append("the daemon is slow to answer")
-    elif session.latency_ms is not None:
-        parts.append(f"{session.latency_ms:.0f} ms")
-    acceptance = session.tally.acceptance
-    if acceptance is not None:
-        parts.append(f"{acceptance:.0%} accepted")
+    elif tally.latency_ms is not None:
+        parts.append(f"{tally.latency_ms:.0f} ms")
+    if tally.acceptance is not None:
+        parts.append(f"{tally.acceptance:.0%} accepted")
+    bits = session.surprise.mean_of_pieces(session.draft)
+    if bits is not None:
+        parts.append(f"{bits:.2f} bits/char")
     return [("class:toolbar", visible(" · ".join(part for part in parts if part)))]

@@ -7,14 +7,14 @@ Nothing that is not needed to draw the prompt is imported before it is drawn.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Coroutine
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit.application import Application
-from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.document import Document
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
@@ -24,16 +24,20 @@ from prompt_toolkit.output.defaults import create_output
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from charrepl import paths, settings
-from charrepl.errors import reason
+from charrepl.autosave import Autosave
+from charrepl.errors import CharreplError, reason
+from charrepl.ghost import Ghost
 from charrepl.history import LineBuffer, LineHistory
 from charrepl.keys import bindings
 from charrepl.layout import layout
-from charrepl.render import INDENT, committed, style, toolbar
-from charrepl.safe import visible
-from charrepl.session import Session, literal
+from charrepl.page import Page
+from charrepl.render import indented, style, toolbar
+from charrepl.session import Session
+from charrepl.settings import Settings
 
-# Longer texts, which were pasted, are not kept in the history.
-HISTORY_CHARS = 10_000
+if TYPE_CHECKING:
+    from charrepl.journal import Reopened
+
 # How long quitting waits for the connection to close.
 CLOSING_S = 1.0
 
@@ -44,75 +48,81 @@ def run(
     endpoint: str | None = None,
     vi: bool = False,
     temperature: float = 0.0,
+    assertiveness: str = "",
+    go_on: bool = False,
     take_terminal: Callable[[], None] = lambda: None,
     input: Input | None = None,  # noqa: A002  (prompt_toolkit's own name for it)
     output: Output | None = None,
 ) -> int:
     """Runs the REPL until the user quits, and returns the exit code.
 
-    `take_terminal` is called just before the terminal is set up and drawn on.
-    Raises CharreplError if the configuration is wrong.
+    With `go_on`, the text is that of the last session. `take_terminal` is called just before the
+    terminal is set up and drawn on.
+    Raises CharreplError if the configuration is wrong, or if there is nothing to go on with.
     """
-    chosen = settings.load(paths.config_file())
-    session = Session(
-        model=model or chosen.model,
-        temperature=temperature or chosen.temperature,
-        min_confidence=chosen.min_confidence,
+    configured = settings.load(paths.config_file())
+    chosen = replace(
+        configured,
+        model=model or configured.model,
+        editing_mode="vi" if vi else configured.editing_mode,
+        temperature=temperature or configured.temperature,
+        assertiveness=assertiveness or configured.assertiveness,
     )
-    repl = Repl(
-        session,
-        editing_mode=EditingMode.VI if vi or chosen.editing_mode == "vi" else EditingMode.EMACS,
-        escape_timeout_ms=chosen.escape_timeout_ms,
-        endpoint=endpoint,
-        keyboard=input,
-        output=output,
-    )
+    last: Reopened | None = None
+    if go_on:
+        from charrepl import journal
+
+        last = journal.reopen(paths.sessions_dir())
+    repl = Repl(Session(chosen), endpoint=endpoint, last=last, keyboard=input, output=output)
     asyncio.run(repl.run(take_terminal))
     return 0
 
 
 class Repl:
-    """The application and its buffer; what the keys (`keys.Hands`) and the commands (`commands.Desk`) do."""
+    """The application: what the keys do to it (`keys.Hands`), and what the commands may (`commands.Desk`)."""
 
     def __init__(
         self,
         session: Session,
         *,
-        editing_mode: EditingMode,
-        escape_timeout_ms: int,
         endpoint: str | None,
+        last: Reopened | None,
         keyboard: Input | None,
         output: Output | None,
     ) -> None:
         self.session = session
         session.changed = lambda: self.app.invalidate()
-        self._endpoint = endpoint
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.autosave = Autosave(
+            session.draft, paths.sessions_dir, warn=session.tell, journal=last.journal if last else None
+        )
         history = LineHistory(lambda: paths.data_dir() / "history", warn=session.tell)
         self._buffer = LineBuffer(name=DEFAULT_BUFFER, history=history, enable_history_search=True)
-        self._buffer.on_text_changed += self._text_changed
-        self._buffer.on_cursor_position_changed += lambda _: self._sync()
-        if output is None:
-            output = create_output()
-        if isinstance(output, Vt100_Output):
+        self.page = Page(session, self._buffer, self.autosave, show=self.show, command=self._command)
+        self._last = last
+        self._endpoint = endpoint
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._output = output or create_output()
+        if isinstance(self._output, Vt100_Output):
             # Where the prompt is on the screen is of no use here, and asking makes slow terminals
             # answer into the text.
-            output.enable_cpr = False
+            self._output.enable_cpr = False
         self.app: Application[None] = Application(
             layout=layout(
-                self._buffer, ghost=self._ghost, toolbar=lambda: toolbar(self.session), output=output
+                self._buffer,
+                ghost=self._ghost,
+                passage=lambda: self.page.unfinished,
+                toolbar=lambda: toolbar(self.session, writing=self.page.writer.passage is not None),
+                output=self._output,
             ),
             style=style(os.environ),
             include_default_pygments_style=False,
             key_bindings=bindings(self),
-            editing_mode=editing_mode,
             erase_when_done=True,
             terminal_size_polling_interval=None,
             input=keyboard,
-            output=output,
+            output=self._output,
         )
-        # Esc waits once in the parser, for the rest of a cursor key, and once more for an Alt key.
-        self.app.ttimeoutlen = self.app.timeoutlen = escape_timeout_ms / 2000
+        self._follow_settings()
 
     async def run(self, take_terminal: Callable[[], None]) -> None:
         """Lets the user type until they quit. `take_terminal` is called before the terminal is touched."""
@@ -121,8 +131,10 @@ class Repl:
         for signum in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(signum, self.quit)  # leaves the terminal as it was
         self.app.after_render += self._first_painted
-        self._sync()
         take_terminal()
+        if self._last is not None:
+            self._go_on(self._last)
+        self.page.sync()
         try:
             await self.app.run_async(set_exception_handler=False)
         except EOFError:
@@ -133,48 +145,31 @@ class Repl:
                 task.cancel()
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=CLOSING_S)
+            await self.autosave.close()
 
     # keys.Hands
 
     def ghost_shown(self) -> bool:
         """Whether there is a ghost on the screen."""
-        return bool(self._ghost())
+        return bool(self._ghost().shown)
 
-    def line_empty(self) -> bool:
-        """Whether nothing is typed."""
-        return not self._buffer.text
+    def ghost_fits(self) -> bool:
+        """Whether a ghost could be on the screen."""
+        return self._ghost().text is not None
 
-    def take(self, part: Callable[[str], str]) -> None:
-        """Inserts a part of the ghost."""
-        self._buffer.insert_text(self.session.take(part))
+    def complete_command(self) -> None:
+        """Completes the command being typed as far as it is clear, and says what it could be."""
+        from charrepl import completion
 
-    def dismiss(self) -> None:
-        """Hides the ghost."""
-        self.session.dismiss()
-
-    def enter(self) -> None:
-        """Commits the line to the scrollback and the text, or carries it out as a command."""
-        line = self._buffer.text
-        text = literal(line)
-        self._print(committed(line))
-        self._buffer.reset(append_to_history=len(line) <= HISTORY_CHARS)
-        self.session.notice = ""
-        if text is None:
-            from charrepl import commands  # many sessions have none
-
-            commands.run(line, self)
+        if completion.wants_models(self.page.line):
+            self.background(self._complete_model(self.page.line))
         else:
-            self.session.commit(text)
-        self._sync()
+            self._complete([])
 
     def interrupt(self) -> None:
-        """Clears the line, so that undo brings it back; on an empty one, says how to quit."""
-        if self.app.layout.has_focus(self._buffer) and self._buffer.text:
-            cleared = self._buffer.document
-            self._buffer.reset()  # back from a line of the history to a new one
-            self._buffer.document = cleared
-            self._buffer.save_to_undo_stack()
-            self._buffer.document = Document()
+        """Clears the line; on an empty one, says how to quit."""
+        if self.page.line:
+            self.page.clear()
         else:
             self.session.tell("Ctrl-D or /quit ends the session")
 
@@ -184,6 +179,8 @@ class Repl:
 
     def quit(self) -> None:
         """Ends the session."""
+        while self.page.writer.passage is not None:
+            self.page.writer.stop()  # what was entered meanwhile may be another, or /quit itself
         if not self.app.is_done:
             self.app.exit()
 
@@ -191,8 +188,22 @@ class Repl:
 
     def say(self, text: str) -> None:
         """Prints lines into the scrollback; they are no part of the text."""
-        lines = [visible(line) for line in text.split("\n")]
-        self._print([("", "".join(f"{INDENT}{line}\n" for line in lines))])
+        self.show([("", indented(text))])
+
+    def show(self, fragments: StyleAndTextTuples) -> None:
+        """Prints above the prompt, into the scrollback, in the place of what is drawn now."""
+        self.app.renderer.erase()
+        self.app.print_text(fragments)
+        self.app.invalidate()
+
+    def columns(self) -> int:
+        """The width of the terminal."""
+        return self._output.get_size().columns
+
+    def apply(self, chosen: Settings) -> None:
+        """Changes the settings."""
+        self.session.apply(chosen)
+        self._follow_settings()
 
     def background(self, work: Coroutine[None, None, None]) -> None:
         """Runs `work` until it is done or the session ends."""
@@ -200,32 +211,50 @@ class Repl:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # The screen
+    # What happens
 
-    def _ghost(self) -> str:
+    def _ghost(self) -> Ghost:
         """The ghost to draw; none where the keys mean something else."""
-        if not self.app.layout.has_focus(self._buffer):
-            return ""
         vi_commands = (
             self.app.editing_mode is EditingMode.VI and self.app.vi_state.input_mode is not InputMode.INSERT
         )
-        return "" if vi_commands else self.session.ghost.shown
+        hidden = vi_commands or not self.app.layout.has_focus(self._buffer)
+        return Ghost() if hidden else self.session.ghost
 
-    def _print(self, fragments: StyleAndTextTuples) -> None:
-        """Prints above the prompt, into the scrollback, in the place of what is drawn now."""
-        self.app.renderer.erase()
-        self.app.print_text(fragments)
-        self.app.invalidate()
+    def _command(self, line: str) -> None:
+        from charrepl import commands  # many sessions have none
 
-    # What happens
+        commands.run(line, self)
 
-    def _text_changed(self, buffer: Buffer) -> None:
-        self.session.notice = ""
-        self._sync()
+    def _complete(self, models: list[str]) -> None:
+        from charrepl import commands, completion
 
-    def _sync(self) -> None:
-        at_end = self._buffer.document.is_cursor_at_the_end
-        self.session.line_changed(literal(self._buffer.text) if at_end else None)
+        line = self.page.line
+        result, candidates = completion.completed(line, commands=commands.names(), models=models)
+        if result != line:
+            self.page.replace(result)
+        if candidates:
+            self.session.tell("  ".join(candidates))
+
+    async def _complete_model(self, line: str) -> None:
+        with contextlib.suppress(CharreplError):
+            known = await self.session.link.models()
+            if self.page.line == line:  # else a key was quicker
+                self._complete([model.name for model in known.models])
+
+    def _go_on(self, last: Reopened) -> None:
+        from charrepl.commands_text import opened
+
+        self.page.go_on(last.state)
+        text = last.state.draft.text
+        newer = "; a newer one is open in another charrepl" if last.newer_in_use else ""
+        self.say(opened(text, f"going on with a text of {len(text):,} characters{newer}"))
+
+    def _follow_settings(self) -> None:
+        chosen = self.session.settings
+        self.app.editing_mode = EditingMode.VI if chosen.editing_mode == "vi" else EditingMode.EMACS
+        # Esc waits once in the parser, for the rest of a cursor key, and once more for an Alt key.
+        self.app.ttimeoutlen = self.app.timeoutlen = chosen.escape_timeout_ms / 2000
 
     def _first_painted(self, app: Application[None]) -> None:
         self.app.after_render -= self._first_painted

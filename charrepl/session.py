@@ -1,62 +1,54 @@
-"""A writing session: the text so far, its ghost, and the requests behind it. No terminal here.
+"""A writing session: the draft, its ghost, and the requests behind it. No terminal here.
 
 Keys only ever touch memory; whatever the daemon does happens in a task of its own. At most one
-request is under way: a newer text replaces it.
+request for a ghost is under way: a newer text replaces it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING
 
+from charrepl.draft import Draft, Piece, whole_line
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 from charrepl.ghost import Ghost
-from charrepl.window import windowed
+from charrepl.link import Link
+from charrepl.policy import ASSERTIVENESS
+from charrepl.settings import Settings
+from charrepl.surprise import Surprise
+from charrepl.tally import Tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from charrepl.protocol import Reply
 
 # Replies slower than this are mentioned in the toolbar.
 SLOW_S = 1.0
 # How long a busy daemon is left alone before the same text is asked for once more.
 BUSY_S = 0.5
-# Before so many ghosts were shown, a share of them is noise.
-MEANINGFUL = 5
-
-if TYPE_CHECKING:  # zmq and msgspec take 22 ms to import: only after the first paint
-    from charrepl.async_client import AsyncClient, ConnectionState
-    from charrepl.protocol import ModelList
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of the ghosts so far."""
-
-    shown: int = 0
-    taken: int = 0
-
-    @property
-    def acceptance(self) -> float | None:
-        """The share of the ghosts shown of which a key took something; None while that says little."""
-        return self.taken / self.shown if self.shown >= MEANINGFUL else None
+# After a line was added, how long its surprise waits for ghosts to be asked for first.
+READING_S = 0.3
+ALTERNATIVES = 4
 
 
 class Session:
-    """The text the model sees: committed lines, each with its newline, and the line up to the cursor."""
+    """The text the model sees: the draft, and the line up to the cursor."""
 
-    def __init__(self, *, model: str, temperature: float, min_confidence: float) -> None:
-        self.model = model
-        self.temperature = temperature
-        self.min_confidence = min_confidence
-        self.committed = ""
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.link = Link(model=settings.model)
+        self.link.changed = lambda: self.changed()
+        self.link.regained = self.ask_again
+        self.draft = Draft()
+        self.file: Path | None = None  # where the writer has it
         self.ghost = Ghost()
         self.tally = Tally()
+        self.surprise = Surprise(self.link)
         self.notice = ""  # one line for the toolbar, until the text changes
-        self.latency_ms: float | None = None  # from the last request to its first reply
-        self.connection: ConnectionState | None = None
         self.changed: Callable[[], None] = lambda: None  # called when there is something new to draw
-        self._client: AsyncClient | None = None
-        self._name = f"repl-{os.getpid()}-{os.urandom(6).hex()}"
         self._seed = int.from_bytes(os.urandom(4))
         self._request: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
@@ -70,32 +62,55 @@ class Session:
 
     def line_changed(self, before_cursor: str | None) -> None:
         """Takes note of the line up to the cursor; None where no ghost belongs."""
-        text = None if before_cursor is None else self.committed + before_cursor
-        self._become(self.ghost.moved(text))
+        self._become(self.ghost.moved(None if before_cursor is None else self.draft.tail + before_cursor))
 
-    def commit(self, line: str) -> None:
-        """Adds a line to the text. One that ends in a newline is whole already."""
-        self.committed += line if line.endswith("\n") else line + "\n"
+    def commit(self, line: str) -> Piece:
+        """The piece that a line becomes, added to the draft."""
+        piece = Piece(whole_line(line))
+        self.add(piece)
+        return piece
+
+    def add(self, piece: Piece) -> None:
+        """Adds a piece to the draft."""
+        self.draft.add(piece)
+        self._run(self._read_behind())
+
+    def reopen(self, draft: Draft) -> None:
+        """Goes on in another draft."""
+        self.draft = draft
+        self.surprise.forget()
+        self.ghost = self.ghost.forget()
 
     def take(self, part: Callable[[str], str]) -> str:
         """The part of the ghost that a key accepts, to be inserted at the cursor."""
         piece = part(self.ghost.shown)
         source = self.ghost.source
-        if piece and source is not None and self._counted == (source.seq, False):
-            self._counted = (source.seq, True)
-            self.tally.taken += 1
+        if piece and source is not None:
+            self.tally.keys += 1
+            self.tally.accepted += len(piece)
+            if self._counted == (source.seq, False):
+                self._counted = (source.seq, True)
+                self.tally.taken += 1
         return piece
 
     def dismiss(self) -> None:
         """Hides the ghost."""
         self._become(self.ghost.dismiss())
 
-    def choose(self, *, model: str | None = None, temperature: float | None = None) -> None:
-        """Changes the model or the temperature; what was known no longer counts."""
-        if model is not None:
-            self.model = model
-        if temperature is not None:
-            self.temperature = temperature
+    def choose(self, by: int) -> None:
+        """Shows the next alternative, or one before it; asks for them the first time."""
+        before = self.ghost.seq
+        self._become(self.ghost.choose(by, count=ALTERNATIVES))
+        if self.ghost.seq != before:
+            self._ask(self._follow_choice(self.ghost.text or "", self.ghost.seq))
+        self.changed()
+
+    def apply(self, settings: Settings) -> None:
+        """Changes the settings; what was known no longer counts."""
+        if settings.model != self.settings.model:
+            self.link.model = settings.model
+            self.surprise.forget()
+        self.settings = settings
         self._become(self.ghost.forget())
 
     @property
@@ -105,135 +120,163 @@ class Session:
             return 0.0
         return asyncio.get_running_loop().time() - self._unanswered_since
 
-    # The daemon
-
-    async def connect(self, endpoint: str | None) -> None:
-        """Keeps a connection to the daemon until cancelled."""
-        # In a thread, so that keys typed during the import are echoed at once.
-        await asyncio.to_thread(_import_client)
-        from charrepl import models
-        from charrepl.async_client import AsyncClient
-
-        # By name from here on, so that a model that finishes training does not take over this prompt.
-        self.model = models.absolute(self.model) or ("" if endpoint else models.default().name)
-        try:
-            self._client = AsyncClient(endpoint=endpoint, on_state=self._connection_changed)
-            try:
-                await self._client.run()
-            finally:
-                await self._client.close()
-        except CharreplError as error:
-            self.tell(str(error))
-
-    async def models(self) -> ModelList | None:
-        """The models the daemon knows; None if it cannot be asked. Raises CharreplError as it says."""
-        from charrepl import protocol
-
-        if self._client is None:
-            return None
-        reply = await self._client.ask(protocol.Models(seq=0))
-        return reply if isinstance(reply, protocol.ModelList) else None
-
-    def close(self) -> None:
-        """Ends the request under way."""
-        for task in (self._request, *self._background):
-            if task is not None:
-                task.cancel()
-
     def tell(self, notice: str) -> None:
         """Puts one line in the toolbar until the text changes."""
         self.notice = notice
         self.changed()
 
-    def _connection_changed(self, state: ConnectionState) -> None:
-        was_ready = self.connection is not None and self.connection.phase == "ready"
-        self.connection = state
-        if state.phase == "ready" and not was_ready:
-            # The text is the truth: asking for it again is all that coming back takes.
-            self._force = True
-            self._schedule()
-            if not self.model:
-                self._run(self._adopt_default_model())
-        self.changed()
+    # What takes longer
 
-    async def _adopt_default_model(self) -> None:
-        """Goes by name as well at an endpoint whose models are not those found here."""
+    async def connect(self, endpoint: str | None) -> None:
+        """Keeps a connection to the daemon until cancelled."""
         try:
-            known = await self.models()
+            await self.link.keep(endpoint)
+        except CharreplError as error:
+            self.tell(str(error))
+
+    def close(self) -> None:
+        """Ends the requests under way."""
+        for task in (self._request, *self._background):
+            if task is not None:
+                task.cancel()
+
+    def write(self, typed: str, *, most: int, kept: bool) -> AsyncIterator[str]:
+        """Pieces of what the model writes after the draft and a line.
+
+        Raises CharreplError as the daemon says.
+        """
+        from charrepl import passage
+
+        return passage.write(
+            self.link,
+            self.draft.tail + typed,
+            self.draft.base,
+            most=most,
+            temperature=self.settings.temperature,
+            seed=int.from_bytes(os.urandom(4)),  # another one each time
+            part="" if kept else "-sample",  # while one is only shown, ghosts go on
+        )
+
+    async def next_characters(self) -> list[tuple[str, float]]:
+        """The likeliest characters after the draft, and the log-probability of each in nats.
+
+        Raises CharreplError as the daemon says.
+        """
+        from charrepl import protocol
+
+        found: dict[int, tuple[str, float]] = {}
+        # In the session of the ghosts, where the text was read; a key typed meanwhile replaces it.
+        for _ in range(3):
+            async for reply in self.link.complete(
+                self.draft.tail, self.draft.base, max_chars=1, stop="none", alternatives=8
+            ):
+                if isinstance(reply, protocol.Ghost) and reply.text and reply.log_probs:
+                    found[reply.alternative] = (reply.text[0], reply.log_probs[0])
+            if found:
+                break
+        self.ask_again()  # for the ghost it may have replaced
+        return [found[rank] for rank in sorted(found)]
+
+    async def _read_behind(self) -> None:
+        """Measures the surprise of what was added, when the ghosts have had their turn."""
+        await asyncio.sleep(READING_S)
+        try:
+            await self.surprise.read(self.draft)
         except CharreplError:
-            return  # then the default serves, whichever it is
-        if known is not None and not self.model:
-            self.model = known.default
-            self.changed()
+            return  # a figure less in the toolbar
+        self.changed()
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    # Requests
+    # Requests for ghosts
+
+    def ask_again(self) -> None:
+        """Asks for the ghost of the text, whether it was asked for or not."""
+        # The text is the truth: asking for it again is all that coming back takes.
+        self._force = True
+        self._schedule()
 
     def _schedule(self) -> None:
         """Looks at the end of this turn of the loop whether to ask: a paste is one request."""
-        if not self._scheduled and self._client is not None:
+        if not self._scheduled and self.link.connection is not None:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._ask_if_wanted)
 
     def _ask_if_wanted(self) -> None:
         self._scheduled = False
-        if self.connection is None or self._client is None or self.ghost.text is None:
+        if self.ghost.text is None or not (self._force or self.ghost.wanted):
             return
-        if not (self._force or self.ghost.wanted):
-            return
-        if self.connection.phase != "ready":
-            self._client.wake()
+        if not self.link.ready:
+            self.link.wake()
             return
         self._force = False
+        self.ghost = self.ghost.ask()
+        self._ask(self._follow(self.ghost.text or "", self.ghost.seq))
+
+    def _ask(self, follow: Coroutine[None, None, None]) -> None:
         if self._request is not None:
             self._request.cancel()
-        self.ghost = self.ghost.ask()
-        follow = self._follow(self.ghost.text or "", self.ghost.seq)
         self._request = asyncio.get_running_loop().create_task(follow)
 
-    async def _follow(self, full_text: str, seq: int) -> None:
+    async def _follow(self, text: str, seq: int) -> None:
         from charrepl import protocol
 
-        assert self._client is not None
-        loop = asyncio.get_running_loop()
-        text, offset = windowed(full_text)
-        request = protocol.Complete(
-            seq=0,
-            session=self._name,
-            text=text,
-            offset=offset,
-            model=self.model,
-            min_confidence=self.min_confidence,
-            decoding=protocol.Decoding(temperature=self.temperature, seed=self._seed),
+        def take(reply: Reply) -> None:
+            if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
+                log_probs = tuple(reply.log_probs)
+                self._become(self.ghost.answered(seq, reply.text, log_probs, final=reply.final))
+
+        settings = self.settings
+        replies = self.link.complete(
+            text,
+            self.draft.base,
+            min_confidence=ASSERTIVENESS[settings.assertiveness],
+            temperature=settings.temperature,
+            seed=self._seed,
         )
+        await self._listen(replies, take, text, seq)
+
+    async def _follow_choice(self, text: str, seq: int) -> None:
+        from charrepl import protocol
+
+        def take(reply: Reply) -> None:
+            if isinstance(reply, protocol.Ghost):
+                log_probs, rank = tuple(reply.log_probs), reply.alternative
+                self._become(self.ghost.offered(seq, rank, reply.text, log_probs, final=reply.final))
+                self.changed()  # which of how many it is, if not the ghost itself
+
+        replies = self.link.complete(text, self.draft.base, alternatives=ALTERNATIVES)
+        await self._listen(replies, take, text, seq)
+
+    async def _listen(
+        self, replies: AsyncIterator[Reply], take: Callable[[Reply], None], text: str, seq: int
+    ) -> None:
+        """Takes the replies, timed; whatever goes wrong costs a ghost, and is said in the toolbar."""
+        loop = asyncio.get_running_loop()
         started = loop.time()
         if self._unanswered_since is None:
             self._unanswered_since = started
         late = loop.call_later(SLOW_S, self.changed)
         first = True
         try:
-            async for reply in self._client.stream(request):
+            async for reply in replies:
                 if first:
                     first = False
                     self._unanswered_since = self._asked_again = None
-                    self.latency_ms = (loop.time() - started) * 1000
+                    self.tally.latencies_ms.append((loop.time() - started) * 1000)
                     late.cancel()
-                if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
-                    self._become(
-                        self.ghost.answered(seq, reply.text, tuple(reply.log_probs), final=reply.final)
-                    )
+                take(reply)
         except DaemonUnavailableError:
             # The toolbar says so, and the text is asked for again once there is a daemon.
             self._unanswered_since = None
         except CharreplError as error:
             self._unanswered_since = None
-            if error.code == "busy" and self._asked_again != full_text:
-                self._asked_again = full_text
-                self._run(self._ask_again(full_text))
+            if error.code == "busy" and self._asked_again != text:
+                self._asked_again = text
+                self._run(self._ask_when_less_busy(text))
             else:
                 self.tell(str(error))
         except Exception as error:  # a defect must cost a ghost, not the text being written
@@ -242,11 +285,10 @@ class Session:
             late.cancel()
             self.ghost = self.ghost.failed(seq)  # of no effect after a final reply
 
-    async def _ask_again(self, full_text: str) -> None:
+    async def _ask_when_less_busy(self, text: str) -> None:
         await asyncio.sleep(BUSY_S)
-        if self.ghost.text == full_text and not self.ghost.waiting:
-            self._force = True
-            self._schedule()
+        if self.ghost.text == text and not self.ghost.waiting:
+            self.ask_again()
 
     def _become(self, ghost: Ghost) -> None:
         before, self.ghost = self.ghost, ghost
@@ -256,14 +298,3 @@ class Session:
         if ghost.shown != before.shown:
             self.changed()
         self._schedule()
-
-
-def _import_client() -> None:
-    import charrepl.async_client  # noqa: F401  (for its effect on sys.modules)
-
-
-def literal(line: str) -> str | None:
-    """The text a line stands for, `//` being a slash; None if the line is a command."""
-    if line.startswith("//"):
-        return line[1:]
-    return None if line.startswith("/") else line

@@ -6,11 +6,15 @@ Read before the first paint, so with tomllib only; nothing is imported where the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from charrepl.errors import CharreplError, reason
+from charrepl.errors import CharreplError, did_you_mean, reason
+from charrepl.policy import ASSERTIVENESS
+
+# The settings that take one of a few words.
+CHOICES = {"editing_mode": ("emacs", "vi"), "assertiveness": tuple(ASSERTIVENESS)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,19 +23,23 @@ class Settings:
 
     model: str = ""  # a name or a directory; empty for the last one trained, else the bundled one
     editing_mode: str = "emacs"  # or "vi"
-    min_confidence: float = 0.3  # a ghost is cut where its joint probability falls below this
+    assertiveness: str = "normal"  # how sure a ghost must be to be shown: "quiet", "normal" or "bold"
     temperature: float = 0.0  # 0 is greedy
     escape_timeout_ms: int = 100  # how long Esc waits to see whether it begins an Alt key
 
     def problem(self) -> tuple[str, str] | None:
         """The first setting with a bad value, and what was expected; None if all are good."""
         checks = [
-            ("editing_mode", self.editing_mode in ("emacs", "vi"), 'expected "emacs" or "vi"'),
-            ("min_confidence", 0 <= self.min_confidence <= 1, "expected a probability from 0 to 1"),
+            *((name, getattr(self, name) in words, _one_of(words)) for name, words in CHOICES.items()),
             ("temperature", 0 <= self.temperature <= 10, "expected 0 (greedy) to 10"),
             ("escape_timeout_ms", 1 <= self.escape_timeout_ms <= 100, "expected 1 to 100"),
         ]
         return next(((name, expected) for name, good, expected in checks if not good), None)
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    *others, last = [f'"{word}"' for word in words]
+    return f"expected {', '.join(others)} or {last}"
 
 
 _KINDS = {"str": (str,), "float": (float, int), "int": (int,)}
@@ -71,16 +79,9 @@ def parse(source: bytes, name: str) -> Settings:
 
 
 def _checked(values: dict[str, Any], text: str, name: str) -> Settings:
-    known = {field.name: str(field.type) for field in fields(Settings)}
     for key, value in values.items():
         where = f"{name}:{_line_of(key, text)}"
-        if key not in known:
-            from difflib import get_close_matches
-
-            near = get_close_matches(key, known, n=1)
-            fix = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"
-            raise CharreplError(f"{where}: unknown setting {key}: {fix}")
-        kind = known[key]
+        kind = _kind(key, where)
         if not isinstance(value, _KINDS[kind]) or isinstance(value, bool):
             raise CharreplError(f"{where}: {key} = {value!r}: expected {_NAMES[kind]}")
     settings = Settings(**values)
@@ -89,6 +90,37 @@ def _checked(values: dict[str, Any], text: str, name: str) -> Settings:
         key, expected = wrong
         raise CharreplError(f"{name}:{_line_of(key, text)}: {key} = {values[key]!r}: {expected}")
     return settings
+
+
+def kinds() -> dict[str, str]:
+    """Every setting, and its type."""
+    return {field.name: str(field.type) for field in fields(Settings)}
+
+
+def _kind(key: str, where: str) -> str:
+    """The type of a setting. Raises CharreplError if there is no such setting."""
+    known = kinds()
+    if key not in known:
+        fix = did_you_mean(key, known) or f"the settings are {', '.join(known)}"
+        raise CharreplError(f"{where}: unknown setting {key}: {fix}")
+    return known[key]
+
+
+def with_value(settings: Settings, key: str, value: str) -> Settings:
+    """The settings with one of them as a person typed it. Raises CharreplError if it cannot be that."""
+    kind = _kind(key, "/set")
+    if kind == "str":
+        parsed: Any = value.strip("\"'")
+    else:
+        try:
+            parsed = int(value) if kind == "int" else float(value)
+        except ValueError:
+            raise CharreplError(f"{key} {value}: expected {_NAMES[kind]}") from None
+    changed = replace(settings, **{key: parsed})
+    wrong = changed.problem()
+    if wrong is not None:
+        raise CharreplError(f"{key} {value}: {wrong[1]}")
+    return changed
 
 
 def _line_of(key: str, text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -30,13 +31,29 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
+class _Emulator(pyte.HistoryScreen):
+    """The emulator, which knows nothing of faint characters: they blink instead, as nothing else does."""
+
+    def select_graphic_rendition(self, *attributes: int, **more: bool) -> None:
+        shown, rest = [], list(attributes)
+        while rest:
+            code = rest.pop(0)
+            if code in (38, 48) and rest:  # a colour by number
+                count = 2 if rest[0] == 5 else 4
+                shown += [code, *rest[:count]]
+                del rest[:count]
+            else:
+                shown += {2: [5], 22: [22, 25]}.get(code, [code])
+        super().select_graphic_rendition(*shown, **more)
+
+
 class Screen:
     """`command` running in a terminal of `columns` x `rows`."""
 
     def __init__(
         self, command: Sequence[str], *, env: Mapping[str, str], columns: int = 80, rows: int = 24
     ) -> None:
-        self._screen = pyte.HistoryScreen(columns, rows, history=1000, ratio=0.5)
+        self._screen = _Emulator(columns, rows, history=1000, ratio=0.5)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""  # everything the program wrote
         self.frames: list[list[str]] = []  # the screen after each read
@@ -124,17 +141,31 @@ class Screen:
 
     @property
     def ghost(self) -> str:
-        """What is drawn as the ghost is, from the cursor on; rows apart by a newline."""
-        rows = []
+        """What is faint from the cursor on, rows apart by a newline, without the mark of an alternative."""
+        rows: list[str] = []
         x, y = self.cursor
-        for number in range(self._screen.lines):
-            row = self._screen.buffer[number]
-            grey = [column for column in range(self._screen.columns) if row[column].italics]
-            if grey:
+        filled = False  # the row above, to its end
+        for number in range(y, self._screen.lines):
+            cells = self._screen.buffer[number]
+            faint = [column for column in range(self._screen.columns) if cells[column].blink]
+            if number == y:
                 # Spaces are not always drawn anew, so that their own attributes tell nothing.
-                start = x if number == y else grey[0]
-                rows.append("".join(row[column].data for column in range(start, grey[-1] + 1)))
-        return "\n".join(rows)
+                faint = [column for column in faint if column >= x]
+                start = x
+            elif not faint or (faint[0] < 2 and not filled):
+                break  # the toolbar, which stands at the edge
+            else:
+                start = faint[0]
+            if faint:
+                rows.append("".join(cells[column].data for column in range(start, faint[-1] + 1)))
+            filled = bool(faint) and faint[-1] >= self._screen.columns - 2
+        return re.sub(r" \(\d/\d\)\Z", "", "\n".join(rows))
+
+    def drawn(self, row: int, attribute: str) -> str:
+        """What of a row has an attribute, such as `underscore` or `italics`."""
+        cells = self._screen.buffer[row]
+        columns = range(self._screen.columns)
+        return "".join(cells[column].data for column in columns if getattr(cells[column], attribute))
 
     @property
     def cursor(self) -> tuple[int, int]:

@@ -6,6 +6,7 @@ write exactly this.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,7 +32,8 @@ def continuing(passage: str = PASSAGE, *, piece: int = 8) -> Script:
         at = passage.find(request.text) + len(request.text) if request.text in passage else len(passage)
         ghost = passage[at : at + request.max_chars]
         visible = next((i for i, char in enumerate(ghost) if not char.isspace()), 0)
-        ghost = ghost[: ghost.index("\n", visible) + 1] if "\n" in ghost[visible:] else ghost
+        if request.stop == "line" and "\n" in ghost[visible:]:
+            ghost = ghost[: ghost.index("\n", visible) + 1]
         for end in range(piece, len(ghost), piece):
             yield answer(request, ghost[:end], final=False)
         yield answer(request, ghost)
@@ -39,11 +41,32 @@ def continuing(passage: str = PASSAGE, *, piece: int = 8) -> Script:
     return script
 
 
-def answer(request: protocol.Complete, text: str, *, final: bool = True) -> protocol.Ghost:
+def answer(
+    request: protocol.Complete, text: str, *, final: bool = True, rank: int = 0, nats: float = -0.01
+) -> protocol.Ghost:
     """A ghost for `request`."""
     return protocol.Ghost(
-        seq=request.seq, session=request.session, text=text, log_probs=[-0.1] * len(text), final=final
+        seq=request.seq,
+        session=request.session,
+        text=text,
+        log_probs=[nats] * len(text),
+        final=final,
+        alternative=rank,
     )
+
+
+def offering(*ways: str, otherwise: Script) -> Script:
+    """Where alternatives are asked for, these; `otherwise` as that says."""
+
+    def script(request: protocol.Complete) -> Iterator[protocol.Message]:
+        if request.alternatives == 1:
+            yield from otherwise(request)
+            return
+        for rank, way in enumerate(ways):
+            way = way[: request.max_chars]
+            yield answer(request, way, final=rank == len(ways) - 1, rank=rank, nats=-float(rank + 1))
+
+    return script
 
 
 class ScriptedDaemon:
@@ -125,6 +148,10 @@ class ScriptedDaemon:
                 for name in self.models
             ]
             return protocol.ModelList(seq=request.seq, models=models, default=self.models[0])
+        if isinstance(request, protocol.Score):
+            # A capital surprises by 4 bits, anything else by half a bit.
+            nats = [-math.log(2) * (4 if char.isupper() else 0.5) for char in request.text]
+            return protocol.Scores(seq=request.seq, log_probs=nats, carry=b"carry", digest="digest")
         if isinstance(request, protocol.Status):
             return protocol.Report(seq=request.seq, status={"pid": 1, "ready": True, "device": "scripted"})
         return protocol.Done(seq=request.seq)

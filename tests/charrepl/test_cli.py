@@ -67,7 +67,7 @@ def test_debug_before_a_command_shows_where_it_failed(home: Path) -> None:
     assert "unknown setting modle" in str(charrepl("--debug", "models").exception)
 
 
-@pytest.mark.parametrize("option", [("--model", "tiny"), ("--vi",)])
+@pytest.mark.parametrize("option", [("--model", "tiny"), ("--vi",), ("--continue",)])
 def test_an_option_that_the_command_does_not_have_is_a_usage_error(option: tuple[str, ...]) -> None:
     refused = charrepl(*option, "models")
     assert refused.exit_code == 2

@@ -162,6 +162,68 @@ def test_log_probabilities_of_another_length_are_not_used() -> None:
     assert ghost.log_probs == ()
 
 
+def offered(ghost: Ghost, *ways: str, final: bool = True) -> Ghost:
+    """A ghost that asked for alternatives, with some of them."""
+    for rank, way in enumerate(ways):
+        log_probs = (-0.5,) * len(way)
+        last = final and rank == len(ways) - 1
+        ghost = ghost.offered(ghost.seq, rank, way, log_probs, final=last)
+    return ghost
+
+
+def test_the_first_alternative_asked_for_is_the_one_after_the_ghost_shown() -> None:
+    ghost = told("RO", "MEO").choose(1, count=4)
+    assert (ghost.shown, ghost.place) == ("MEO", None)  # until there is another
+    ghost = offered(ghost, "MEO", "SE", "BE", final=False)
+    assert (ghost.shown, ghost.place) == ("SE", (2, 4))
+    assert ghost.choose(-1, count=4).place == (1, 4)
+    ghost = offered(ghost, "MEO and", "SE of", "BE")
+    assert (ghost.shown, ghost.place) == ("SE of", (2, 3))  # there were no more than three
+    around = ghost.choose(1, count=4).choose(1, count=4)
+    assert (around.shown, around.place, around.seq) == ("MEO and", (1, 3), ghost.seq)
+
+
+def test_with_no_ghost_shown_the_first_alternative_is_the_likeliest() -> None:
+    for ghost in (told("RO", ""), told("RO", "MEO").dismiss()):
+        assert offered(ghost.choose(1, count=4), "MEO", "SE").shown == "MEO"
+
+
+def test_an_alternative_is_typed_through_and_asked_on_when_it_runs_low() -> None:
+    ghost = offered(told("RO", "MEO").choose(1, count=2), "MEO", "SE of " + "a" * 30)
+    ghost = typed(ghost, "SE")
+    assert (ghost.shown, ghost.place, ghost.wanted) == (" of " + "a" * 30, None, False)
+    ghost = typed(ghost, " of " + "a" * (30 - LOW_WATER))
+    assert ghost.wanted
+    assert answer(ghost.ask(), "a" * 20).shown == "a" * 20
+    assert ghost.moved("RO").place == (2, 2)
+    assert typed(ghost.moved("RO"), "M").shown == "EO"
+
+
+def test_an_alternative_streams_and_a_late_one_is_dropped() -> None:
+    first = told("RO", "MEO").choose(1, count=2)
+    streaming = typed(offered(first, "MEO", "SE", final=False), "SE")
+    assert not streaming.wanted
+    assert offered(streaming, "MEO", "SE of", final=False).shown == " of"
+    moved = typed(first, "x")
+    assert moved.wanted
+    assert moved.ask().offered(first.seq, 0, "MEO", (), final=True).shown == ""
+
+
+def test_alternatives_that_failed_are_asked_for_again() -> None:
+    first = told("RO", "MEO").choose(1, count=4)
+    failed = first.failed(first.seq)
+    assert failed.shown == "MEO"
+    assert failed.choose(1, count=4).seq == first.seq + 1
+    some = offered(first, "MEO", "SE", final=False).failed(first.seq)
+    assert (some.place, some.choose(1, count=4).place) == ((2, 2), (1, 2))
+
+
+@pytest.mark.parametrize(("nats", "sure"), [(-0.1, 6), (-0.01, 10), (-5.0, 0)])
+def test_a_ghost_is_sure_as_far_as_all_of_it_is_likely(nats: float, sure: int) -> None:
+    ghost = Ghost().moved("R").ask()
+    assert ghost.answered(ghost.seq, "x" * 10, (nats,) * 10, final=True).sure == sure
+
+
 @pytest.mark.parametrize(
     ("part", "rest", "taken"),
     [
@@ -201,6 +263,8 @@ EVENTS = st.lists(
         st.tuples(st.just("ask"), st.none()),
         st.tuples(st.just("answer"), st.tuples(st.text(alphabet="ab\n", max_size=5), st.booleans())),
         st.tuples(st.just("late"), st.text(alphabet="ab\n", max_size=5)),
+        st.tuples(st.just("choose"), st.sampled_from([1, -1])),
+        st.tuples(st.just("offer"), st.lists(st.text(alphabet="ab\n", max_size=5), min_size=1, max_size=3)),
         st.tuples(st.just("dismiss"), st.none()),
         st.tuples(st.just("fail"), st.none()),
         st.tuples(st.just("forget"), st.none()),
@@ -237,6 +301,12 @@ def test_a_shown_ghost_always_continues_exactly_the_text_before_the_cursor(
             ghost = answer(ghost, streamed, final=value[1])
         elif kind == "late":
             assert ghost.answered(ghost.seq - 1, str(value), (), final=True) == ghost
+        elif kind == "choose":
+            assert isinstance(value, int)
+            ghost = ghost.choose(value, count=3)
+        elif kind == "offer":
+            assert isinstance(value, list)
+            ghost = offered(ghost, *value, final=len(value) == 3)
         elif kind == "dismiss":
             ghost = ghost.dismiss()
             assert ghost.shown == ""
@@ -252,9 +322,12 @@ def test_a_shown_ghost_always_continues_exactly_the_text_before_the_cursor(
             # Some answer the model gave says that exactly this follows exactly this text.
             assert any(
                 known.anchor + known.completion == text + ghost.shown and text.startswith(known.anchor)
-                for known in ghost.answers
+                for known in (*ghost.answers, *(ghost.choice.answers if ghost.choice else ()))
             )
             assert len(ghost.log_probs) == len(ghost.shown)
+            assert 0 <= ghost.sure <= len(ghost.shown)
+        if ghost.place:
+            assert 1 <= ghost.place[0] <= ghost.place[1] <= 3
         if kind == "through" and before.shown and before.text == text[: len(before.text or "")]:
             assert ghost.shown.startswith(before.shown[len(text) - len(before.text or "") :])
         if kind == "answer" and before.text is not None and before.shown:

@@ -15,9 +15,9 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
 
 
 def test_every_setting_can_be_set() -> None:
-    lines = [b'model = "tiny"', b'editing_mode = "vi"', b"min_confidence = 1", b"temperature = 0.8"]
+    lines = [b'model = "tiny"', b'editing_mode = "vi"', b'assertiveness = "bold"', b"temperature = 0.8"]
     assert parse(b"\n".join([*lines, b"escape_timeout_ms = 50"]), "config.toml") == Settings(
-        model="tiny", editing_mode="vi", min_confidence=1, temperature=0.8, escape_timeout_ms=50
+        model="tiny", editing_mode="vi", assertiveness="bold", temperature=0.8, escape_timeout_ms=50
     )
 
 
@@ -32,7 +32,7 @@ def test_every_setting_can_be_set() -> None:
         (b"temperature = nan", "c:1: temperature = nan: expected 0 (greedy) to 10"),
         (b"escape_timeout_ms = 0.5", "c:1: escape_timeout_ms = 0.5: expected a whole number"),
         (b'model = ""\nediting_mode = "vim"', 'c:2: editing_mode = \'vim\': expected "emacs" or "vi"'),
-        (b"min_confidence = -1", "c:1: min_confidence = -1: expected a probability from 0 to 1"),
+        (b'assertiveness = "loud"', 'c:1: assertiveness = \'loud\': expected "quiet", "normal" or "bold"'),
         (b"model = ", "c:1: not TOML: Invalid value"),
         (b'\nmodel = "x', "c:2: not TOML: "),
         (b'\n\xff = "x"', "c:2: not UTF-8"),

@@ -18,7 +18,7 @@ BACKSPACE, ALT_F = "\x7f", "\x1bf"
 @pytest.fixture
 def prompt(home):
     (home / "config").mkdir()
-    (home / "config" / "config.toml").write_text("min_confidence = 0.0\n")
+    (home / "config" / "config.toml").write_text('assertiveness = "bold"\n')
     env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     with Screen(CHARREPL, env={**env, "TERM": "xterm-256color"}) as screen:
         yield screen.wait_for(">")  # what is typed before it is there, the terminal itself echoes

@@ -1,0 +1,127 @@
+"""Commands about the model: which it is, how it writes, and what it thinks of the text."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from charrepl.commands_text import count
+from charrepl.draft import last_lines
+from charrepl.errors import CharreplError, did_you_mean
+from charrepl.settings import with_value
+
+if TYPE_CHECKING:
+    from charrepl.commands import Desk
+
+HEAT_LINES = 12
+
+
+def temperature(argument: str, desk: Desk) -> None:
+    """Shows or changes the temperature."""
+    if argument:
+        try:
+            desk.apply(with_value(desk.session.settings, "temperature", argument))
+        except CharreplError as error:
+            raise CharreplError(str(error).replace("temperature", "/temp", 1)) from None
+    now = desk.session.settings.temperature
+    desk.say(f"temperature {now:g}{'' if now else ' (greedy)'}")
+
+
+async def choose(argument: str, desk: Desk) -> None:
+    """Lists the models, or changes to one."""
+    session = desk.session
+    if "/" in argument:
+        from charrepl import documents, models
+
+        _change_model(models.absolute(str(documents.place(argument))), desk)
+        return
+    known = await session.link.models()
+    names = [model.name for model in known.models]
+    if argument in names:
+        _change_model(argument, desk)
+    elif argument:
+        fix = did_you_mean(argument, names) or f"there are {', '.join(names) or 'none'}"
+        raise CharreplError(f"no model named {argument}: {fix}")
+    else:
+        current = session.link.model or known.default
+        width = max(map(len, names), default=0)
+        for model in known.models:
+            mark = "*" if model.name == current else " "
+            desk.say(f"{mark} {model.name:{width}}  {model.layers} x {model.hidden_size}")
+
+
+def _change_model(name: str, desk: Desk) -> None:
+    desk.apply(replace(desk.session.settings, model=name))
+    desk.say(f"model {name}")
+
+
+async def change(argument: str, desk: Desk) -> None:
+    """Shows the settings, or changes one of them until the session ends."""
+    settings = desk.session.settings
+    name, _, value = argument.partition(" ")
+    if not name:
+        shown = {**asdict(settings), "model": desk.session.link.model}
+        width = max(map(len, shown))
+        desk.say("\n".join(f"{name:{width}}  {value}" for name, value in shown.items()))
+        return
+    if name == "model" and value:
+        await choose(value.strip(), desk)
+        return
+    if value:
+        settings = with_value(settings, name, value.strip())
+        desk.apply(settings)
+    elif name not in asdict(settings):
+        with_value(settings, name, "")  # says what there is
+    desk.say(f"{name} {desk.session.link.model if name == 'model' else getattr(settings, name)}")
+
+
+async def heat(argument: str, desk: Desk) -> None:
+    """Shows the last lines of the text, each character by how surprising it was."""
+    from charrepl.figures import heat_map
+
+    lines = count(argument, default=HEAT_LINES, most=10_000, usage="/heat")
+    session = desk.session
+    if not session.draft.text:
+        raise CharreplError("there is no text yet: type a line first")
+    await session.surprise.read(session.draft)
+    bits = session.surprise.of(session.draft)
+    if not bits:
+        raise CharreplError("the text or the model has changed meanwhile: ask again")
+    text = session.draft.text[-len(bits) :]
+    last = last_lines(text, lines)
+    desk.show(heat_map(last, bits[-len(last) :]))
+
+
+async def next_characters(argument: str, desk: Desk) -> None:
+    """Shows the likeliest next characters and how likely each is."""
+    from charrepl.figures import bars
+
+    found = await desk.session.next_characters()
+    if not found:
+        raise CharreplError("the daemon was busy with what you typed: ask again")
+    desk.say(bars(found, columns=desk.columns()))
+
+
+async def stats(argument: str, desk: Desk) -> None:
+    """Shows how much was written, what the ghosts saved, and how quick they were."""
+    session, tally = desk.session, desk.session.tally
+    draft = session.draft
+    if draft.pieces:
+        with contextlib.suppress(CharreplError):  # then without that figure
+            await session.surprise.read(draft)
+    bits = session.surprise.mean_of_pieces(draft)
+    added = sum(len(piece.text) for piece in draft.pieces)
+    rows = [
+        ("text", f"{len(draft.text):,} characters, {added:,} of them added in this session"),
+        ("ghosts", f"{tally.shown:,} shown, {tally.taken:,} of them taken, {tally.accepted:,} characters"),
+    ]
+    if tally.savings is not None:
+        keys = tally.typed + tally.keys
+        rows.append(("keystrokes", f"{keys:,}, {tally.savings:.1%} saved"))
+    if bits is not None:
+        rows.append(("surprise", f"{bits:.2f} bits per character"))
+    if tally.latencies_ms:
+        median, slow = tally.percentile_ms(50), tally.percentile_ms(95)
+        rows.append(("latency", f"median {median:.0f} ms, 95 % within {slow:.0f} ms"))
+    desk.say("\n".join(f"{name:12}{value}" for name, value in rows))

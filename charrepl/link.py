@@ -1,0 +1,141 @@
+"""The link: the conversation with the daemon, of one prompt. It comes back by itself.
+
+Imports the client, and with it zmq and msgspec, only after the first paint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
+
+from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.window import window_start
+
+if TYPE_CHECKING:  # they take 22 ms to import
+    from charrepl.async_client import AsyncClient, ConnectionState
+    from charrepl.protocol import ModelList, Reply, Scores, Stop
+
+
+class Link:
+    """Asks the daemon about a text. `changed` is called when the connection is another, or the model.
+
+    A text is told as its tail and the `base` at which that starts: no window may begin before it.
+    """
+
+    def __init__(self, *, model: str) -> None:
+        self.model = model
+        self.connection: ConnectionState | None = None
+        self.changed: Callable[[], None] = lambda: None
+        self.regained: Callable[[], None] = lambda: None  # there is a daemon that has heard nothing yet
+        self.session = f"repl-{os.getpid()}-{os.urandom(6).hex()}"
+        self._client: AsyncClient | None = None
+        self._naming: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a daemon to ask."""
+        return self.connection is not None and self.connection.phase == "ready"
+
+    async def keep(self, endpoint: str | None) -> None:
+        """Keeps a connection until cancelled. Raises CharreplError if there can be none."""
+        # In a thread, so that keys typed during the import are echoed at once.
+        await asyncio.to_thread(_import_client)
+        from charrepl import models
+        from charrepl.async_client import AsyncClient
+
+        # By name from here on, so that a model that finishes training does not take over this prompt.
+        self.model = models.absolute(self.model) or ("" if endpoint else models.default().name)
+        self._client = AsyncClient(endpoint=endpoint, on_state=self._connection_changed)
+        try:
+            await self._client.run()
+        finally:
+            if self._naming is not None:
+                self._naming.cancel()
+            await self._client.close()
+
+    def wake(self) -> None:
+        """Brings the connection back, if it waits for somebody to want it."""
+        if self._client is not None:
+            self._client.wake()
+
+    async def models(self) -> ModelList:
+        """The models the daemon knows. Raises CharreplError as it says, or if it cannot be asked."""
+        from charrepl import protocol
+
+        reply = await self._connected().ask(protocol.Models(seq=0))
+        assert isinstance(reply, protocol.ModelList)
+        return reply
+
+    async def complete(
+        self,
+        tail: str,
+        base: int,
+        *,
+        max_chars: int = 48,
+        stop: Stop = "line",
+        alternatives: int = 1,
+        min_confidence: float = 0.0,
+        temperature: float = 0.0,
+        seed: int = 0,
+        part: str = "",
+    ) -> AsyncIterator[Reply]:
+        """The replies to a `complete` of the text. Raises CharreplError as the daemon says.
+
+        A newer one supersedes it; those of another `part` do not.
+        """
+        from charrepl import protocol
+
+        start = window_start(base + len(tail))
+        request = protocol.Complete(
+            seq=0,
+            session=self.session + part,
+            text=tail[start - base :],
+            offset=start,
+            model=self.model,
+            max_chars=max_chars,
+            stop=stop,
+            alternatives=alternatives,
+            min_confidence=min_confidence,
+            decoding=protocol.Decoding(temperature=temperature, seed=seed),
+        )
+        async for reply in self._connected().stream(request):
+            yield reply
+
+    async def score(self, text: str, carry: bytes, digest: str) -> Scores:
+        """The log-probabilities of a piece of text after a carry. Raises CharreplError as the daemon says."""
+        from charrepl import protocol
+
+        request = protocol.Score(seq=0, text=text, model=self.model, carry=carry, digest=digest)
+        reply = await self._connected().ask(request)
+        assert isinstance(reply, protocol.Scores)
+        return reply
+
+    def _connected(self) -> AsyncClient:
+        if self._client is None:
+            raise DaemonUnavailableError("there is no daemon to ask yet: try again in a moment")
+        return self._client
+
+    def _connection_changed(self, state: ConnectionState) -> None:
+        was_ready = self.ready
+        self.connection = state
+        if self.ready and not was_ready:
+            self.regained()
+            if not self.model:
+                self._naming = asyncio.get_running_loop().create_task(self._name_model())
+        self.changed()
+
+    async def _name_model(self) -> None:
+        """Goes by name as well at an endpoint whose models are not those found here."""
+        try:
+            known = await self.models()
+        except CharreplError:
+            return  # then the default serves, whichever it is
+        if not self.model:
+            self.model = known.default
+            self.changed()
+
+
+def _import_client() -> None:
+    import charrepl.async_client  # noqa: F401  (for its effect on sys.modules)

@@ -1,0 +1,132 @@
+"""The prompt and its terminal: the first paint, colours, sizes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from charrepl.policy import ASSERTIVENESS
+from tests.charrepl.prompt import CTRL_C, CTRL_D, ESC, Bench, shows
+from tests.charrepl.screen import Screen
+
+
+def test_neither_jax_nor_the_wire_is_imported_before_the_first_paint() -> None:
+    late = "{'jax', 'zmq', 'msgspec', 'charrepl.connection', 'charrepl.protocol', 'pygments'}"
+    code = f"import charrepl.repl, sys; sys.exit(sorted({late} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stderr.strip() in ("", "[]"), found.stderr
+
+
+# Runs the command as installed, but importing prompt_toolkit waits for a line in a fifo. Not in `open`:
+# a signal that comes just before a call that blocks does not end it.
+HELD_UP = """
+import importlib.abc, os, select, sys
+class Wait(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "prompt_toolkit":
+            gate = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+            while not select.select([gate], [], [], 0.05)[0]:
+                pass
+sys.meta_path.insert(0, Wait())
+from charrepl.cli import main
+main(sys.argv[2:])
+"""
+
+
+def test_the_prompt_is_there_before_what_takes_long_to_import_and_no_key_is_lost(live: Bench) -> None:
+    gate = live.place / "gate"
+    os.mkfifo(gate)
+    command = [sys.executable, "-c", HELD_UP, str(gate), "--endpoint", live.daemon.endpoint]
+    with Screen(command, env=live.env) as screen:
+        before = screen.attributes
+        screen.wait_for(lambda s: s.lines == [">"] and s.cursor == (2, 0))
+        screen.type("RO" + ESC + "x\rhello")
+        assert screen.lines == [">"]
+        gate.write_text("go on")
+        screen.wait_for(lambda s: s.before_cursor == "hello" and "> RO" in s.text).type(CTRL_C + CTRL_D)
+        assert screen.wait_for_exit() == 0
+        assert screen.attributes == before
+
+
+@pytest.mark.parametrize("config", ["", 'modle = "tiny"'])
+def test_an_early_prompt_leaves_nothing_behind(live: Bench, config: str) -> None:
+    (live.place / "config").mkdir()
+    (live.place / "config" / "config.toml").write_text(config)
+    gate = live.place / "gate"
+    os.mkfifo(gate)
+    with Screen([sys.executable, "-c", HELD_UP, str(gate)], env=live.env) as screen:
+        before = screen.attributes
+        screen.wait_for(lambda s: s.cursor == (2, 0))
+        if config:
+            gate.write_text("go on")
+        else:
+            screen.type(CTRL_C)
+        assert screen.wait_for_exit() == (1 if config else 130)
+        assert screen.attributes == before
+        assert not screen.text.startswith(">")
+        assert ("unknown setting modle" in screen.text) == bool(config)
+
+
+def test_a_dumb_terminal_gets_no_early_prompt(live: Bench) -> None:
+    live.env["TERM"] = "dumb"
+    gate = live.place / "gate"
+    os.mkfifo(gate)
+    with Screen([sys.executable, "-c", HELD_UP, str(gate)], env=live.env) as screen:
+        gate.write_text("go on")
+        screen.wait_for(lambda s: s.written)
+        assert not screen.written.startswith(b"\x1b[0;1m> ")
+
+
+def test_control_characters_typed_are_drawn_as_glyphs(live: Bench) -> None:
+    with live.repl() as screen:
+        screen.type("a\x11\x07b")  # Ctrl-Q takes the next key literally
+        screen.wait_for("> a^Gb").type("\r")
+        screen.wait_for("> a␇b")
+        assert b"\x07" not in screen.written
+
+
+def test_a_resize_leaves_nothing_of_the_ghost_behind(live: Bench) -> None:
+    with live.repl() as screen:
+        screen.type("ROMEO:\r")
+        screen.wait_for(shows("Is the day so young?↵"))
+        for columns in (60, 100, 30):
+            screen.resize(columns, 20)
+            screen.type("\x0c")  # redraws
+            screen.wait_for(lambda s: s.ghost == "Is the day so young?↵" and s.text.count("young") == 1)
+
+
+def test_no_color_keeps_the_ghost_apart_from_the_text(live: Bench) -> None:
+    live.env["NO_COLOR"] = "1"
+    with live.repl() as screen:
+        screen.wait_for(shows("ROMEO:↵"))
+        assert not re.search(rb"\x1b\[[0-9;]*(3[0-7]|38)[;m]", screen.written.replace(b"\x1b[0;2;3m", b""))
+
+
+def test_the_configuration_is_followed_and_a_mistake_in_it_named(live: Bench) -> None:
+    (live.place / "config").mkdir()
+    config = live.place / "config" / "config.toml"
+    config.write_text('model = "tiny"\nassertiveness = "bold"\ntemperature = 0.7\n')
+    with live.repl(ready="tiny · scripted") as screen:
+        screen.wait_for(lambda s: live.daemon.requests)
+        request = live.daemon.requests[-1]
+        assert (request.model, request.min_confidence, request.decoding.temperature) == (
+            "tiny",
+            ASSERTIVENESS["bold"],
+            0.7,
+        )
+    config.write_text('\nmodle = "tiny"\n')
+    with live.repl(ready="config.toml:2: unknown setting modle: did you mean model?", columns=200) as screen:
+        assert screen.wait_for_exit() == 1
+
+
+def test_gnu_screen_gets_no_italics_which_it_would_draw_reversed(live: Bench) -> None:
+    live.env["TERM"] = "screen"
+    live.env.pop("TMUX", None)
+    with live.repl() as screen:
+        screen.wait_for("ROMEO:↵")
+        assert b"\x1b[0;2m" in screen.written
+        assert not re.search(rb"\x1b\[[0-9;]*\b3m", screen.written)
