@@ -15,7 +15,7 @@ from charrepl.draft import Draft, Piece, whole_line
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 from charrepl.ghost import Ghost
 from charrepl.link import Link
-from charrepl.policy import ASSERTIVENESS
+from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, shown
 from charrepl.settings import Settings
 from charrepl.surprise import Surprise
 from charrepl.tally import Tally
@@ -226,14 +226,16 @@ class Session:
 
         def take(reply: Reply) -> None:
             if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
-                log_probs = tuple(reply.log_probs)
-                self._become(self.ghost.answered(seq, reply.text, log_probs, final=reply.final))
+                length = shown(text, reply.text, reply.log_probs, policy)
+                ghost, log_probs = reply.text[:length], tuple(reply.log_probs[:length])
+                self._become(self.ghost.answered(seq, ghost, log_probs, final=reply.final))
 
         settings = self.settings
+        policy = ASSERTIVENESS[settings.assertiveness]
         replies = self.link.complete(
             text,
             self.draft.base,
-            min_confidence=ASSERTIVENESS[settings.assertiveness],
+            min_confidence=MIN_CONFIDENCE,
             temperature=settings.temperature,
             seed=self._seed,
         )

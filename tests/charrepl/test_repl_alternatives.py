@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tests.charrepl.prompt import (
     BACKSPACE,
@@ -102,7 +103,9 @@ def test_a_daemon_that_hangs_on_alternatives_costs_nothing(live: Bench) -> None:
 
 def test_what_is_less_sure_is_drawn_apart_without_colour(live: Bench) -> None:
     live.env["NO_COLOR"] = "1"
-    live.daemon.script = lambda request: iter([answer(request, "a fool\nand so\n", nats=-0.1)])
+    log_probs = [-0.1] * 9 + [-0.001] * 5
+    ghost = "a fool\nand so\n"
+    live.daemon.script = lambda request: iter([replace(answer(request, ghost), log_probs=log_probs)])
     with live.repl() as screen:
         # Six characters at exp(-0.1) are right with 0.55, seven with 0.497.
         screen.wait_for(shows("a fool\nand so↵"))

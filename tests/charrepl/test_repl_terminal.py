@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from charrepl.policy import ASSERTIVENESS
 from tests.charrepl.prompt import CTRL_C, CTRL_D, ESC, Bench, shows
 from tests.charrepl.screen import Screen
+from tests.charrepl.scripted_daemon import answer
 
 
 def test_neither_jax_nor_the_wire_is_imported_before_the_first_paint() -> None:
@@ -110,14 +110,11 @@ def test_the_configuration_is_followed_and_a_mistake_in_it_named(live: Bench) ->
     (live.place / "config").mkdir()
     config = live.place / "config" / "config.toml"
     config.write_text('model = "tiny"\nassertiveness = "bold"\ntemperature = 0.7\n')
+    live.daemon.script = lambda request: iter([answer(request, "ROMEO:\n", nats=-0.5)])
     with live.repl(ready="tiny · scripted") as screen:
-        screen.wait_for(lambda s: live.daemon.requests)
+        screen.wait_for(shows("ROM"))  # only to the bold
         request = live.daemon.requests[-1]
-        assert (request.model, request.min_confidence, request.decoding.temperature) == (
-            "tiny",
-            ASSERTIVENESS["bold"],
-            0.7,
-        )
+        assert (request.model, request.decoding.temperature) == ("tiny", 0.7)
     config.write_text('\nmodle = "tiny"\n')
     with live.repl(ready="config.toml:2: unknown setting modle: did you mean model?", columns=200) as screen:
         assert screen.wait_for_exit() == 1
