@@ -335,7 +335,7 @@ def test_a_device_that_fails_is_one_line_and_what_was_saved_stays(
 ) -> None:
     before = sorted((copy / "checkpoints").iterdir())
 
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 640000000000 bytes.")
 
     monkeypatch.setattr(loop, "update", fail)
