@@ -99,8 +99,8 @@ def main(
             from charrepl_train import device
 
             device.prepare()
-            processes.check_same(text)
             trainer, where = None, device.describe()
+            processes.check_same(text)
             if leads and resume:
                 trainer = _resumed(directory, text, preset, config_file, training, minutes)
             elif leads:
