@@ -28,7 +28,6 @@ from charrepl_daemon.writing import Writing
 log = logging.getLogger(__name__)
 
 _MOST_JOBS = 1024
-_SMALL = 8  # writers a step takes for little more than what one costs
 _MUCH = 4  # characters to read, beyond which others need not wait for it
 _MOST_UNSENT = 64
 
@@ -247,13 +246,13 @@ class Scheduler:
     def _share(self, rows: list[tuple[Job, Writing]], most: int) -> list[tuple[Job, Writing]]:
         """Who goes on now: those that write, or those with much to read, in turn: a paste stops nobody.
 
-        Whoever has nothing yet comes first; others only fill what is then a small step anyway.
+        Whoever has nothing yet comes first.
         """
         reading = [row for row in rows if row[1].unread > _MUCH]
         writing = [row for row in rows if row[1].unread <= _MUCH]
         self._reads = bool(reading) and not (writing and self._reads)
         chosen = sorted(reading if self._reads else writing, key=lambda row: row[0].first_piece)
-        return chosen[: min(most, max(_SMALL, sum(not job.first_piece for job, _ in chosen)))]
+        return chosen[:most]
 
     def _runnable(self) -> list[Job]:
         """The jobs that can go on, or be cleared away."""
