@@ -532,7 +532,7 @@ def complete(text: str) -> protocol.Complete:
 def test_a_prompt_says_what_is_missing_and_has_its_ghost_as_soon_as_it_is_allowed(site, guest):
     allowed = site.server.config / "keys" / "allowed" / "guest.key"
     allowed.unlink()
-    (guest.config / "config.toml").write_text("min_confidence = 0.0\n")
+    (guest.config / "config.toml").write_text('assertiveness = "bold"\n')
     env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     env |= {"TERM": "xterm-256color", "CHARREPL_CONFIG_DIR": str(guest.config)}
     command = [sys.executable, "-c", "from charrepl.cli import main; main()", "--endpoint", site.endpoint]
