@@ -102,8 +102,9 @@ class CarryCache:
 
     @property
     def writers(self) -> int:
-        """Writers with any carry, where keys are pairs of a writer and a window."""
-        return len({key[0] for key in self._sessions if isinstance(key, tuple)})
+        """Writers with any carry, where keys are pairs of a writer and a window; any thread may ask."""
+        keys = list(self._sessions)  # copied at once: the device's thread adds to it meanwhile
+        return len({key[0] for key in keys if isinstance(key, tuple)})
 
     def unread(self, key: Hashable, tokens: Sequence[int]) -> int:
         """How many of `tokens` would have to be fed now. Changes nothing."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -181,3 +184,27 @@ def test_a_session_without_carries_is_dropped():
 def test_a_cache_too_small_to_work_is_refused():
     with pytest.raises(ValueError, match="at least"):
         CarryCache(SMALLEST - 1)
+
+
+def test_writers_are_counted_while_another_thread_adds_and_forgets_them():
+    cache = CarryCache(SMALLEST)
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(2000):
+            cache.plan((f"writer {n}", 0), [1, 2])
+            if n % 3 == 0:
+                cache.forget((f"writer {n}", 0))
+        done.set()
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        writing = threading.Thread(target=write)
+        writing.start()
+        while not done.is_set():
+            assert cache.writers >= 0
+        writing.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert 0 < cache.writers <= 2000
