@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 
 import pytest
 
@@ -149,8 +150,10 @@ def test_bytes_written_for_a_typed_through_character_are_few(live: Bench) -> Non
     with live.repl() as screen:
         screen.type("ROMEO:\r")
         screen.wait_for(shows(line + "?↵"))
-        before = len(screen.written)
+        amounts = []
         for count in range(1, len(line) + 1):
+            before = len(screen.written)
             screen.type(line[count - 1])
             screen.wait_for(typed(line[:count]))
-        assert (len(screen.written) - before) / len(line) <= 40
+            amounts.append(len(screen.written) - before)
+        assert statistics.median(amounts) <= 40, amounts  # now and then the toolbar changes as well
