@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import logging.handlers
 import os
 import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import filelock
 
@@ -19,11 +17,6 @@ from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import record, report
 from charrepl_daemon.readiness import READY, read_line
 from charrepl_daemon.record import Running
-
-if TYPE_CHECKING:
-    pass
-
-log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 170.0
 _TERM_AFTER_S = 5.0

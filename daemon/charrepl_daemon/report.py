@@ -91,7 +91,7 @@ def models(status: Status) -> list[list[str]]:
                 f"{model['evictions']:,}",
             ]
         )
-    return rows if status["models"] else [*rows, ["none yet", *["-"] * 5]]
+    return rows if status["models"] else [*rows, ["none yet", *["-"] * (len(rows[0]) - 1)]]
 
 
 def faults(status: Status) -> Iterator[str]:

@@ -27,6 +27,13 @@ def status_of(daemon) -> dict:
     return json.loads(daemon("status", "--json").stdout)
 
 
+def test_a_daemon_without_a_model_yet_can_be_looked_at():
+    head, none = report.table(report.models({"models": []}))
+    assert none.startswith("none yet")
+    assert len(none.split()) - 1 == len(report.models({"models": []})[0])
+    assert len(none) == len(head)
+
+
 def test_the_figures_add_up(shared_daemon):
     with Client(autostart=False) as client:
         before = client.status()
