@@ -12,9 +12,7 @@ In int8, weights are whole numbers with a scale a row, and so are the activation
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -26,7 +24,7 @@ from jax.extend.mlir.dialects import stablehlo
 from jax.interpreters import mlir
 from numpy.typing import NDArray
 
-from charrepl_train import lstm
+from charrepl_train import device, lstm
 from charrepl_train.model import Params
 
 Precision = Literal["f32", "bf16", "int8"]
@@ -167,18 +165,9 @@ mlir.register_lowering(_mixed_dot, _mixed_dot_lowering)
 
 def multiplies_unsigned() -> bool:
     """Whether the processor multiplies unsigned bytes with signed ones, as AVX-512 VNNI and AMX do."""
-    return bool(_flags() & {"avx512_vnni", "amx_int8"})
+    return bool(device.cpu_flags() & {"avx512_vnni", "amx_int8"})
 
 
 def multiplies_bytes() -> bool:
     """Whether products of bytes are faster than those of floats: they then pay on the processor."""
     return multiplies_unsigned() or platform.machine() in ("arm64", "aarch64")
-
-
-def _flags() -> set[str]:
-    try:
-        cpu = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return set()
-    found = re.search(r"^flags\s*:(.*)$", cpu, re.MULTILINE)
-    return set(found[1].split()) if found else set()

@@ -24,6 +24,12 @@ def test_the_device_and_the_length_choose_the_preset(characters: int, on_gpu: bo
     assert choice.config.model == preset(name).model
 
 
+def test_weights_to_start_from_choose_the_preset_before_all_else() -> None:
+    assert {
+        auto.choose(n, on_gpu=gpu, begun=True).name for n in (10_000, 10**8) for gpu in (False, True)
+    } == {"finetune"}
+
+
 def read(characters: int) -> float:
     """Characters read in the whole run."""
     return auto.choose(characters, on_gpu=False).config.training.epochs * characters * 0.9 * 0.95

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from charrepl_train import device
 from charrepl_train.device import HUGE_PAGES
 
 REPORT = "from charrepl_train import device; device.use_huge_pages(); import os, sys; print("
@@ -33,6 +34,21 @@ def test_a_process_gets_huge_pages_where_they_take_asking_and_keeps_its_argument
     on_request = OFFERED.is_file() and "[madvise]" in OFFERED.read_text()
     said = report("a text.txt", "--name=x y")
     assert said == f"{HUGE_PAGES if on_request else None} ['a text.txt', '--name=x y']"
+
+
+@pytest.mark.parametrize(
+    ("flags", "multiplies"),
+    [("fpu avx2 f16c", False), ("fpu avx512f avx512_bf16", True), ("amx_tile amx_bf16", True), ("", False)],
+)
+def test_bf16_is_chosen_where_the_processor_multiplies_it(
+    flags: str, multiplies: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: x\n")
+    monkeypatch.setattr(device, "_CPU", tmp_path / "cpuinfo")
+    assert device.cpu_flags() == set(flags.split())
+    assert device.multiplies_bf16() == multiplies
+    monkeypatch.setattr(device, "_CPU", tmp_path / "nothing says")
+    assert device.cpu_flags() == set()
 
 
 @pytest.mark.parametrize("said", ["glibc.malloc.hugetlb=0", "glibc.malloc.hugetlb=2:glibc.malloc.check=0"])

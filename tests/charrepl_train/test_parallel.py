@@ -19,8 +19,8 @@ import pytest
 from charrepl.errors import CharreplError
 from charrepl_train import config as config_module
 from charrepl_train import data, processes
+from tests.charrepl_train.command import MAIN
 
-MAIN = "from charrepl_train.cli import main; main()"
 # A batch that four devices cannot share evenly, and all that is drawn by chance.
 MODEL = {"layers": 1, "hidden_size": 12}
 TRAINING = {
@@ -41,17 +41,6 @@ ROUNDED = {"loss", "dev_loss", "held_out_loss", "learning_rate"}
 TOLERANCE = 5e-7  # relative: four times what an f32 is rounded by, for sums in another order
 
 Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The places of these tests; shared, for the compiled programs in them."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        for place in ("DATA", "CONFIG", "RUNTIME"):
-            patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
-        (home / "data" / "models").mkdir(parents=True)
-        yield home
 
 
 @pytest.fixture(scope="module")

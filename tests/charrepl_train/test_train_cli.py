@@ -14,13 +14,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from charrepl_train import checkpoint, loop
-from charrepl_train.cli import main
+from tests.charrepl_train.command import MAIN, metrics, one_line, run_file, train
 
-MAIN = "from charrepl_train.cli import main; main()"
 TINY = """\
 [model]
 layers = 1
@@ -32,18 +30,6 @@ epochs = 24.0
 evaluations = 6
 sample_characters = 30
 """
-CLOCK = {"elapsed_s", "characters_per_s"}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The places of these tests; shared, for the compiled programs in them."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        for place in ("DATA", "CONFIG", "RUNTIME"):
-            patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
-        patch.setenv("COLUMNS", "80")
-        yield home
 
 
 @pytest.fixture(scope="module")
@@ -89,24 +75,10 @@ def until_measured(process: subprocess.Popen[str]) -> None:
     raise AssertionError("it ended before it measured anything")
 
 
-def train(*arguments: object) -> Result:
-    """Runs `charrepl-train` in this process: no second start of jax where only the answer counts."""
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
-
-
-def metrics(directory: Path) -> list[dict]:
-    lines = (directory / "metrics.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in CLOCK} for line in lines]
-
-
 def steps_shown(directory: Path) -> list[int]:
     """The steps of the dev losses that TensorBoard shows."""
     events = EventAccumulator(str(directory / "tensorboard")).Reload()
     return [event.step for event in events.Scalars("loss/dev")]
-
-
-def run_file(directory: Path) -> dict:
-    return json.loads((directory / "run.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -292,13 +264,6 @@ def test_the_seed_preset_reports_every_epoch_and_samples_every_tenth(
         assert f"loss {measured['loss']:.4f}  accuracy {measured['accuracy']:.2%}" in line
         assert f"learning rate {measured['learning_rate']:.3g}" in line
     assert checkpoint.load_model(tmp_path / "seed").step == 20
-
-
-def one_line(result: Result) -> str:
-    assert result.exit_code == 1, result.output
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    return line.removeprefix("Error: ")
 
 
 def test_a_name_that_is_taken_is_refused(whole: Path, corpus: Path, settings: Path) -> None:

@@ -77,16 +77,23 @@ def test_the_average_forgets_the_first_weights_soon_and_is_what_is_kept(steps) -
 
 
 @pytest.mark.parametrize(
-    ("schedule", "rates"),
+    ("schedule", "cooldown", "rates"),
     [
-        ("cosine", {0: 1 / 11, 9: 10 / 11, 10: 1.0, 55: 0.505, 100: 0.01, 150: 0.01}),
-        ("constant", {0: 1 / 11, 9: 10 / 11, 10: 1.0, 55: 1.0, 100: 1.0}),
-        ("steps", {0: 1.0, 19: 1.0, 20: 0.5, 40: 0.25}),
+        ("cosine", 0.0, {0: 1 / 11, 9: 10 / 11, 10: 1.0, 55: 0.505, 100: 0.01, 150: 0.01}),
+        ("constant", 0.0, {0: 1 / 11, 9: 10 / 11, 10: 1.0, 55: 1.0, 100: 1.0}),
+        ("constant", 0.2, {0: 1 / 11, 10: 1.0, 80: 1.0, 90: 0.505, 100: 0.01, 150: 0.01}),
+        ("steps", 0.0, {0: 1.0, 19: 1.0, 20: 0.5, 40: 0.25}),
     ],
 )
-def test_the_rate_follows_its_schedule(schedule: str, rates: dict[int, float]) -> None:
+def test_the_rate_follows_its_schedule(schedule: str, cooldown: float, rates: dict[int, float]) -> None:
     config = config_module.TrainingConfig(
-        learning_rate=2.0, schedule=schedule, warmup=0.1, final_rate=0.01, decay=0.5, decay_epochs=2.0
+        learning_rate=2.0,
+        schedule=schedule,
+        warmup=0.1,
+        cooldown=cooldown,
+        final_rate=0.01,
+        decay=0.5,
+        decay_epochs=2.0,
     )
     for step, part in rates.items():
         rate = update.learning_rate(jnp.int32(step), jnp.int32(100), 10, config)

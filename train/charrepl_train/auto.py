@@ -18,7 +18,12 @@ class _Reading(NamedTuple):
 
 
 # A short text has to be read often to be learnt at all, and a long one never to its end.
-_READ = {"small": _Reading(0.7e6, 3e6), "laptop": _Reading(3e6, 20e6), "gpu": _Reading(20e6, 2e9)}
+_READ = {
+    "small": _Reading(0.7e6, 3e6),
+    "laptop": _Reading(3e6, 20e6),
+    "gpu": _Reading(20e6, 2e9),
+    "finetune": _Reading(0.3e6, 10e6),
+}
 
 
 class Choice(NamedTuple):
@@ -29,9 +34,14 @@ class Choice(NamedTuple):
     why: str  # for a person
 
 
-def choose(characters: int, *, on_gpu: bool) -> Choice:
-    """The preset for a text of that many characters, to be read as often as that length asks for."""
-    if characters < _SMALL:
+def choose(characters: int, *, on_gpu: bool, begun: bool = False) -> Choice:
+    """The preset for a text of that many characters, to be read as often as that length asks for.
+
+    begun: whether training starts from another model's weights.
+    """
+    if begun:
+        name, why = "finetune", "weights to start from"
+    elif characters < _SMALL:
         name, why = "small", "a short text"
     elif on_gpu:
         name, why = "gpu", "a GPU"

@@ -8,7 +8,6 @@ import math
 import re
 import shlex
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -17,20 +16,15 @@ import click
 import msgspec
 
 from charrepl import __version__, launch, models, paths
-from charrepl.errors import CharreplError, reason
+from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
 from charrepl.options import AMOUNT
-from charrepl_train import auto, processes
+from charrepl_train import begin, processes
 from charrepl_train import config as config_module
-from charrepl_train.config import Config
-
-# What there is of a model before its training has begun.
-_BEFOREHAND = {"vocab.json", "vocab.json.new", "config.toml", "config.toml.new", "run.json.new"}
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from rich.console import Console
 
-    from charrepl_train.corpus import Text
     from charrepl_train.loop import Trainer
 
 
@@ -44,6 +38,12 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 )
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Settings of your own, in TOML."
+)
+@click.option(
+    "--from",
+    "base",
+    metavar="NAME|DIR",
+    help="Start from what that model has learnt, instead of from nothing.",
 )
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")
 @click.option("--minutes", type=AMOUNT, help="How long to train instead.")
@@ -67,6 +67,7 @@ def main(
     name: str | None,
     preset: str | None,
     config_file: Path | None,
+    base: str | None,
     epochs: float | None,
     minutes: float | None,
     resume: bool,
@@ -87,12 +88,11 @@ def main(
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
-    overrides = {"epochs": epochs, "seed": seed}
-    training = {key: value for key, value in overrides.items() if value is not None}
+    wishes = begin.Wishes(preset, config_file, base, epochs, minutes, seed)
     group = processes.group(coordinator, count, process_id, distributed=distributed)
     with processes.joined(group, debug=debug) as leads:
         if leads:
-            _check_taken(directory, resume=resume)
+            begin.check_place(directory, resume=resume)
         from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
 
         with read(corpus, near=directory) as text:
@@ -102,11 +102,10 @@ def main(
             trainer, where = None, device.describe()
             processes.check_same(text)
             if leads and resume:
-                trainer = _resumed(directory, text, preset, config_file, training, minutes)
+                trainer = begin.resumed(directory, text, wishes)
             elif leads:
-                config, chosen = _settings(preset, config_file, training, text, on_gpu=device.has_gpu())
+                trainer, chosen = begin.new(directory, corpus, text, wishes)
                 where += chosen
-                trainer = _new(directory, config, corpus, text, minutes)
             trainer = processes.follow(trainer, directory, text)
         _train(trainer, corpus, where=where, as_json=as_json)
 
@@ -114,152 +113,6 @@ def main(
 def _name(name: str | None, corpus: Path) -> str:
     """The model's name: as given, else made from the file's, whatever that has in it."""
     return models.check_name(name or re.sub(r"[^\w.-]+", "-", corpus.stem).strip("-.") or "model")
-
-
-def _check_taken(directory: Path, *, resume: bool) -> None:
-    if (directory / "run.json").is_file():
-        if not resume:
-            raise CharreplError(
-                f"a model is already in {directory}: "
-                "pass --resume to train it further, or --name to keep both"
-            )
-    elif _occupied(directory):
-        raise CharreplError(
-            f"{directory} has files in it, but no run.json to resume from: choose another --name or --out"
-        )
-    elif resume:
-        raise CharreplError(f"there is nothing to resume in {directory}: leave --resume out, or check --name")
-
-
-def _occupied(directory: Path) -> bool:
-    """Whether there is more than a run leaves that ended before it began, on a full disk perhaps."""
-    if not directory.is_dir():
-        return directory.exists()
-    names = {path.name for path in directory.iterdir()}
-    return not names <= _BEFOREHAND or names == {"config.toml"}  # that one alone is somebody's own
-
-
-def _settings(
-    preset: str | None, config_file: Path | None, training: dict[str, float], text: Text, *, on_gpu: bool
-) -> tuple[Config, str]:
-    """The settings of a new run, and how they were chosen, for a person, where nobody said."""
-    chosen = ""
-    if preset is None or preset == "auto":
-        choice = auto.choose(text.characters, on_gpu=on_gpu)
-        config, chosen = choice.config, f" with preset {choice.name}, for {choice.why}"
-    else:
-        config = config_module.preset(preset)
-    if config_file is not None:
-        config = config_module.load(config_file, base=config)
-    return config_module.replace(config, training=training), chosen
-
-
-def _new(
-    directory: Path, config: Config, files: tuple[Path, ...], text: Text, minutes: float | None
-) -> Trainer:
-    from charrepl_train.loop import Run, Trainer
-
-    names = [path.name for path in files]
-    run = Run(corpus=names, corpus_digest=text.digest, total_steps=0, minutes=minutes)
-    corpus = text.corpus(config.training)
-    with _one_line(config, directory):
-        trainer = Trainer(directory, config, run, corpus)
-    run.total_steps = 0 if minutes is not None else _steps(trainer)
-    trainer.write_settings()
-    return trainer
-
-
-def _resumed(
-    directory: Path,
-    text: Text,
-    preset: str | None,
-    config_file: Path | None,
-    training: dict[str, float],
-    minutes: float | None,
-) -> Trainer:
-    from charrepl_train.loop import Run, Trainer
-    from charrepl_train.vocab import Vocabulary
-
-    kept = config_module.load(directory / "config.toml")
-    try:
-        run = msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CharreplError(
-            f"{directory}/run.json is damaged ({error}): train anew under another name"
-        ) from None
-    if run.corpus_digest != text.digest:
-        raise CharreplError(
-            f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "
-            "resume with the same files, unchanged and in the same order, or choose another --name"
-        )
-    wanted = kept
-    if preset not in (None, "auto"):
-        wanted = config_module.preset(preset)
-    if config_file is not None:
-        wanted = config_module.load(config_file, base=wanted)
-    changed = _changed(kept, wanted)
-    if training.get("seed", kept.training.seed) != kept.training.seed:
-        changed = f"seed ({kept.training.seed}, not {training['seed']})"
-    if changed:
-        raise CharreplError(
-            f"{directory.name} was trained with another {changed}: resume without --preset, --config and "
-            "--seed, or choose another --name"
-        )
-    vocabulary = Vocabulary.load(directory / "vocab.json")
-    corpus = text.corpus(kept.training)
-    if vocabulary != corpus.vocabulary:
-        raise CharreplError(
-            f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"
-        )
-    config = config_module.replace(kept, training=training)
-    with _one_line(config, directory):
-        trainer = Trainer(directory, config, run, corpus)
-        step = trainer.resume()
-    # The command that was interrupted goes on with the same steps. Another length plans them anew, and so
-    # do minutes for a run that is finished: they count from here.
-    if "epochs" in training:
-        run.minutes, run.total_steps = None, _steps(trainer)
-    elif minutes is not None and (minutes != run.minutes or run.finished):
-        run.minutes, run.total_steps = minutes, 0
-    else:
-        return trainer
-    run.finished = run.finished and 0 < run.total_steps <= step
-    trainer.write_settings()
-    return trainer
-
-
-@contextlib.contextmanager
-def _one_line(config: Config, directory: Path) -> Iterator[None]:
-    """Turns what a device fails with, most often its memory, into an error that says what to lower."""
-    import jax
-
-    try:
-        yield
-    except (jax.errors.JaxRuntimeError, ValueError) as error:
-        out_of_memory = "RESOURCE_EXHAUSTED" in str(error)  # while tracing it comes as a ValueError
-        if isinstance(error, ValueError) and not out_of_memory:
-            raise
-        cause = "is out of memory" if out_of_memory else f"failed ({reason(error)})"
-        kept = f" under another --name; what was saved before is kept in {directory}"
-        raise CharreplError(
-            f"the device {cause} with hidden_size = {config.model.hidden_size} and "
-            f"batch_size = {config.training.batch_size}: train with a lower one"
-            + (kept if directory.exists() else "")
-        ) from error
-
-
-def _changed(kept: Config, wanted: Config) -> str:
-    """The first setting that differs, or nothing."""
-    for table in kept.__struct_fields__:
-        a, b = getattr(kept, table), getattr(wanted, table)
-        for name in a.__struct_fields__:
-            if getattr(a, name) != getattr(b, name) and name not in ("epochs", "seed"):
-                return f"{name} ({getattr(a, name)}, not {getattr(b, name)})"
-    return ""
-
-
-def _steps(trainer: Trainer) -> int:
-    return max(1, round(trainer.config.training.epochs * trainer.batches.steps_per_epoch))
 
 
 def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: bool) -> None:
@@ -291,7 +144,7 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
         return stopped()
 
     before = history.read(trainer.directory)
-    with Reporter(console, before) as reporter, stopped, _one_line(trainer.config, trainer.directory):
+    with Reporter(console, before) as reporter, stopped, begin.in_one_line(trainer.config, trainer.directory):
         for metrics in trainer.train(interrupted=interrupted, tick=reporter.tick):
             reporter.metrics(metrics)
             board.update()
@@ -302,7 +155,7 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
         console.print(f"Saved. Go on with: {again}", soft_wrap=True)
         plot.save(trainer.directory, warn=warn)
         raise click.exceptions.Exit(130)
-    with _one_line(trainer.config, trainer.directory):
+    with begin.in_one_line(trainer.config, trainer.directory):
         results = trainer.finish()
     _tell_daemon(trainer.directory)
     board.update()
@@ -312,7 +165,7 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
 
 def _train_along(trainer: Trainer, stopped: _StopSignal) -> None:
     """Takes the steps that process 0 takes, and leaves all else to it."""
-    with stopped, _one_line(trainer.config, trainer.directory):
+    with stopped, begin.in_one_line(trainer.config, trainer.directory):
         for _ in trainer.train(interrupted=stopped):
             pass
         if trainer.devices.any(stopped()):

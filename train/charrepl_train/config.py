@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from charrepl.errors import CharreplError, reason
 
-PRESETS = ("small", "laptop", "gpu", "seed")
+PRESETS = ("small", "laptop", "gpu", "finetune", "seed")
 
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, Meta(ge=0, le=0.9)]
@@ -50,7 +50,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     clip_norm: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0  # of the gradient; 0 does not clip
     schedule: Literal["cosine", "constant", "steps"] = "cosine"
     warmup: Fraction = 0.02  # part of all steps, cosine and constant
-    final_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01  # of learning_rate at the end, cosine only
+    cooldown: Fraction = 0.0  # part of all steps, the last ones, in which a constant rate falls
+    final_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01  # of learning_rate, to which it falls
     decay: Annotated[float, Meta(gt=0, le=1)] = 0.97  # of the rate, every decay_epochs, steps only
     decay_epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 5.0
     average: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # decay a step of the averaged weights; 0: none
@@ -60,7 +61,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     weight_drop: Fraction = 0.0  # of the weights from state to state
     forget_bias: Annotated[float, Meta(ge=-10, le=10)] = 1.0  # at the start
     # Numbers
-    precision: Literal["f32", "bf16"] = "f32"  # of the products; sums and the cell state stay f32
+    # Of the products; sums and the cell state stay f32. A new run makes of auto what is faster on its device.
+    precision: Literal["auto", "f32", "bf16"] = "f32"
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     # Watching
     evaluations: Annotated[int, Meta(ge=0, le=10_000)] = 20  # of the dev slice over the whole run

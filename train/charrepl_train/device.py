@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from charrepl import paths
 from charrepl.errors import CharreplError
 
+_CPU = Path("/proc/cpuinfo")
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # has malloc ask for huge pages, which `madvise` kernels wait for
 
 
@@ -67,6 +69,21 @@ def describe() -> str:
 def has_gpu() -> bool:
     """Whether JAX computes on something faster than the processor. Raises as `describe`."""
     return bool(_devices()[0].platform != "cpu")
+
+
+def multiplies_bf16() -> bool:
+    """Whether products of bf16 are faster than those of f32. Raises as `describe`."""
+    return has_gpu() or bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
+
+
+def cpu_flags() -> set[str]:
+    """What the processor can do beyond its basics, in Linux's words; empty where nothing says."""
+    try:
+        cpu = _CPU.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return set()
+    found = re.search(r"^flags\s*:(.*)$", cpu, re.MULTILINE)
+    return set(found[1].split()) if found else set()
 
 
 def _devices() -> list[Any]:

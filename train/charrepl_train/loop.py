@@ -14,9 +14,10 @@ import msgspec
 import numpy as np
 
 from charrepl.errors import CharreplError, reason
-from charrepl_train import checkpoint, data, evaluate, parallel, sample
+from charrepl_train import checkpoint, data, evaluate, finetune, parallel, sample
 from charrepl_train import config as config_module
 from charrepl_train import model as model_module
+from charrepl_train.checkpoint import LoadedModel
 from charrepl_train.config import Config
 from charrepl_train.corpus import Corpus
 from charrepl_train.data import MOST_STEPS
@@ -36,6 +37,8 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     corpus_digest: str
     total_steps: int  # 0 until `minutes` has been turned into steps
     minutes: float | None = None
+    started_from: str = ""  # the directory of the model it began with, if it did not begin with nothing
+    started_digest: str = ""  # names exactly its weights
     loss_sum: float = 0.0  # of the steps since the last line of metrics, as of the latest checkpoint
     loss_steps: int = 0
     elapsed_s: float = 0.0  # as of the latest checkpoint too
@@ -71,10 +74,18 @@ class Trainer:
     """One run, in a model's directory: made anew or resumed, stepped by `train`.
 
     Where there are several processes, each has one and they take the same steps; only that of the process
-    that leads reads or writes the directory.
+    that leads reads or writes the directory. `base`: whose weights to start from, instead of random ones.
     """
 
-    def __init__(self, directory: Path, config: Config, run: Run, corpus: Corpus) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        run: Run,
+        corpus: Corpus,
+        *,
+        base: LoadedModel | None = None,
+    ) -> None:
         training = config.training
         self.directory = directory
         self.config = config
@@ -90,6 +101,8 @@ class Trainer:
             forget_bias=training.forget_bias,
             dtype=dtype,
         )
+        if base is not None:
+            params = jax.tree.map(jnp.asarray, finetune.weights(base, corpus.vocabulary))
         self.definition = definition
         self.devices = parallel.Devices()
         shape = (config.model.layers, config.model.hidden_size)

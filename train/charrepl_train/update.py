@@ -50,14 +50,18 @@ def evaluated(state: State) -> Params:
 def learning_rate(
     step: jax.Array, total: jax.Array, steps_per_epoch: int, config: TrainingConfig
 ) -> jax.Array:
-    """The rate of a step: warm-up and then cosine or constant, or stepwise decay."""
+    """The rate of a step: warm-up, then cosine, or constant and a straight fall; or stepwise decay."""
     if config.schedule == "steps":
         decays = jnp.floor(step / (config.decay_epochs * steps_per_epoch))
         return config.learning_rate * config.decay**decays
     warmup = jnp.ceil(config.warmup * total)
     progress = jnp.clip((step - warmup) / jnp.maximum(total - warmup, 1), 0, 1)
-    cosine = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + jnp.cos(jnp.pi * progress))
-    after = cosine if config.schedule == "cosine" else 1.0
+    falling: jax.Array | float = 1.0
+    if config.schedule == "cosine":
+        falling = 0.5 * (1 + jnp.cos(jnp.pi * progress))
+    elif config.cooldown:
+        falling = jnp.clip((total - step) / (config.cooldown * total), 0, 1)
+    after = config.final_rate + (1 - config.final_rate) * falling
     return config.learning_rate * jnp.where(step < warmup, (step + 1) / (warmup + 1), after)
 
 

@@ -1,0 +1,230 @@
+"""A run, made anew or taken up again: its settings, its directory, and what it starts from."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from charrepl import models
+from charrepl.errors import CharreplError, reason
+from charrepl_train import auto
+from charrepl_train import config as config_module
+from charrepl_train.config import Config
+
+if TYPE_CHECKING:  # jax takes a second to import: --help must not
+    from charrepl_train.checkpoint import LoadedModel
+    from charrepl_train.corpus import Text
+    from charrepl_train.loop import Run, Trainer
+
+# What there is of a model before its training has begun.
+_BEFOREHAND = {"vocab.json", "vocab.json.new", "config.toml", "config.toml.new", "run.json.new"}
+
+
+class Wishes(NamedTuple):
+    """What the command line asks for; None where it does not say."""
+
+    preset: str | None
+    config_file: Path | None
+    base: str | None  # the name or the directory of a model to start from
+    epochs: float | None
+    minutes: float | None
+    seed: int | None
+
+    def training(self) -> dict[str, float]:
+        """The settings among them."""
+        given = {"epochs": self.epochs, "seed": self.seed}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def check_place(directory: Path, *, resume: bool) -> None:
+    """Raises CharreplError if a new run would overwrite something, or there is none to resume."""
+    if (directory / "run.json").is_file():
+        if not resume:
+            raise CharreplError(
+                f"a model is already in {directory}: "
+                "pass --resume to train it further, or --name to keep both"
+            )
+    elif _occupied(directory):
+        raise CharreplError(
+            f"{directory} has files in it, but no run.json to resume from: choose another --name or --out"
+        )
+    elif resume:
+        raise CharreplError(f"there is nothing to resume in {directory}: leave --resume out, or check --name")
+
+
+def _occupied(directory: Path) -> bool:
+    """Whether there is more than a run leaves that ended before it began, on a full disk perhaps."""
+    if not directory.is_dir():
+        return directory.exists()
+    names = {path.name for path in directory.iterdir()}
+    return not names <= _BEFOREHAND or names == {"config.toml"}  # that one alone is somebody's own
+
+
+class _Base(NamedTuple):
+    """A model to start from."""
+
+    directory: Path
+    loaded: LoadedModel
+
+
+def _base(name: str) -> _Base:
+    from charrepl_train import checkpoint
+
+    directory = models.find(name)
+    return _Base(directory, checkpoint.load_model(directory))
+
+
+def new(directory: Path, files: tuple[Path, ...], text: Text, wishes: Wishes) -> tuple[Trainer, str]:
+    """A new run in a directory, and how its settings were chosen, for a person, where nobody said.
+
+    Raises CharreplError if a setting is wrong, the model to start from cannot be read, or the device fails.
+    """
+    from charrepl_train.loop import Run, Trainer
+
+    base = None if wishes.base is None else _base(wishes.base)
+    config, chosen = _settings(wishes, text, base)
+    names = [path.name for path in files]
+    run = Run(corpus=names, corpus_digest=text.digest, total_steps=0, minutes=wishes.minutes)
+    if base is not None:
+        run.started_from, run.started_digest = str(base.directory), base.loaded.digest
+    corpus = text.corpus(config.training)
+    with in_one_line(config, directory):
+        trainer = Trainer(directory, config, run, corpus, base=base and base.loaded)
+    run.total_steps = 0 if wishes.minutes is not None else _steps(trainer)
+    trainer.write_settings()
+    return trainer, chosen
+
+
+def _settings(wishes: Wishes, text: Text, base: _Base | None) -> tuple[Config, str]:
+    from charrepl_train import device, finetune
+
+    chosen = ""
+    if wishes.preset in (None, "auto"):
+        choice = auto.choose(text.characters, on_gpu=device.has_gpu(), begun=base is not None)
+        preset, chosen = choice.config, f" with preset {choice.name}, for {choice.why}"
+    else:
+        preset = config_module.preset(wishes.preset)
+    config = _over(preset, wishes)
+    if base is not None:
+        config = finetune.settings(config, base.loaded, preset=preset)
+        chosen += f", from {base.directory.name}"
+    if config.training.precision == "auto":
+        precision = "bf16" if device.multiplies_bf16() else "f32"
+        config = config_module.replace(config, training={"precision": precision})
+    return config_module.replace(config, training=wishes.training()), chosen
+
+
+def _over(config: Config, wishes: Wishes) -> Config:
+    """`config`, but for what is in the file of settings, if there is one."""
+    return config if wishes.config_file is None else config_module.load(wishes.config_file, base=config)
+
+
+def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
+    """The run in a directory, from where it was saved, or from its start if it never was.
+
+    Raises CharreplError if it is damaged, or the text, the settings or the start are not what it began with.
+    """
+    from charrepl_train.loop import Run, Trainer
+    from charrepl_train.vocab import Vocabulary
+
+    kept = config_module.load(directory / "config.toml")
+    try:
+        run = msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CharreplError(
+            f"{directory}/run.json is damaged ({error}): train anew under another name"
+        ) from None
+    if run.corpus_digest != text.digest:
+        raise CharreplError(
+            f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "
+            "resume with the same files, unchanged and in the same order, or choose another --name"
+        )
+    changed = _changed(kept, run, wishes)
+    if changed:
+        raise CharreplError(
+            f"{directory.name} was trained with another {changed}: resume without --preset, --config, "
+            "--from and --seed, or choose another --name"
+        )
+    vocabulary = Vocabulary.load(directory / "vocab.json")
+    corpus = text.corpus(kept.training)
+    if vocabulary != corpus.vocabulary:
+        raise CharreplError(
+            f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"
+        )
+    config = config_module.replace(kept, training=wishes.training())
+    base = _base_again(run, directory)
+    with in_one_line(config, directory):
+        trainer = Trainer(directory, config, run, corpus, base=base and base.loaded)
+        step = trainer.resume()
+    # The command that was interrupted goes on with the same steps. Another length plans them anew, and so
+    # do minutes for a run that is finished: they count from here.
+    if wishes.epochs is not None:
+        run.minutes, run.total_steps = None, _steps(trainer)
+    elif wishes.minutes is not None and (wishes.minutes != run.minutes or run.finished):
+        run.minutes, run.total_steps = wishes.minutes, 0
+    else:
+        return trainer
+    run.finished = run.finished and 0 < run.total_steps <= step
+    trainer.write_settings()
+    return trainer
+
+
+def _base_again(run: Run, directory: Path) -> _Base | None:
+    """What a run started from, if it saved nothing yet and so starts once more."""
+    from charrepl_train import checkpoint
+
+    if not run.started_from or checkpoint.exists(directory, "latest"):
+        return None
+    base = _base(run.started_from)
+    if base.loaded.digest != run.started_digest:
+        raise CharreplError(
+            f"{directory.name} started from {run.started_from}, which has changed since, and saved nothing: "
+            "train anew under another --name"
+        )
+    return base
+
+
+def _changed(kept: Config, run: Run, wishes: Wishes) -> str:
+    """The first thing wished for that is not as the run began, or nothing."""
+    if wishes.base is not None and str(models.find(wishes.base)) != run.started_from:
+        return f"start ({run.started_from or 'from nothing'}, not {wishes.base})"
+    if wishes.seed not in (None, kept.training.seed):
+        return f"seed ({kept.training.seed}, not {wishes.seed})"
+    wanted = _over(kept if wishes.preset in (None, "auto") else config_module.preset(wishes.preset), wishes)
+    for table in kept.__struct_fields__:
+        a, b = getattr(kept, table), getattr(wanted, table)
+        for name in a.__struct_fields__:
+            was, now = getattr(a, name), getattr(b, name)
+            # What was auto was decided as the run began, and layers are those of what it started from.
+            decided = now == "auto" or (table == "model" and run.started_from)
+            if was != now and name not in ("epochs", "seed") and not decided:
+                return f"{name} ({was}, not {now})"
+    return ""
+
+
+def _steps(trainer: Trainer) -> int:
+    return max(1, round(trainer.config.training.epochs * trainer.batches.steps_per_epoch))
+
+
+@contextlib.contextmanager
+def in_one_line(config: Config, directory: Path) -> Iterator[None]:
+    """Turns what a device fails with, most often its memory, into an error that says what to lower."""
+    import jax
+
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        out_of_memory = "RESOURCE_EXHAUSTED" in str(error)  # while tracing it comes as a ValueError
+        if isinstance(error, ValueError) and not out_of_memory:
+            raise
+        cause = "is out of memory" if out_of_memory else f"failed ({reason(error)})"
+        kept = f" under another --name; what was saved before is kept in {directory}"
+        raise CharreplError(
+            f"the device {cause} with hidden_size = {config.model.hidden_size} and "
+            f"batch_size = {config.training.batch_size}: train with a lower one"
+            + (kept if directory.exists() else "")
+        ) from error
