@@ -22,6 +22,7 @@ bench: .venv/test
 
 bench-daemon: .venv/test
 	$(BIN)/python -m tests.bench.daemon_speed
+	$(BIN)/python -m tests.bench.recovery
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed
