@@ -400,7 +400,7 @@ def test_another_model_is_refused(
     other = tmp_path / "other.toml"
     other.write_text(setting)
     line = one_line(train(corpus, "--out", copy, "--resume", "--config", other))
-    assert f"copy was trained with {complaint}: resume without --preset, --config and --seed" in line
+    assert f"copy was trained with {complaint}: resume without --preset, --config, --from and --seed" in line
 
 
 def test_another_seed_is_refused(copy: Path, corpus: Path) -> None:
