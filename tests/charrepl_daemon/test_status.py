@@ -162,7 +162,7 @@ def ask(scheduler: Scheduler, directory) -> protocol.Reply:
     """The final reply to a `complete`."""
     replies: queue.Queue[protocol.Reply] = queue.Queue()
     job = Job(
-        protocol.Complete(seq=1, session="s", text="every"),
+        protocol.Complete(seq=1, session="s", text="every", alternatives=2),  # nothing is known or done ahead
         directory=directory,
         session="s",
         send=replies.put,
