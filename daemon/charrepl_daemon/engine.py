@@ -185,7 +185,7 @@ class Engine(Planner):
             log_probs = out.log_probs[i, :count].tolist()
             if node is not None:
                 self._cache.extend(w.session, node, tokens, rows.keep[i].tolist(), ahead=w.ahead)
-                if w.rank < 0:
+                if w.rank < 0 and count:
                     self._known.add(w.session, w.tokens, w.decoding, tokens, log_probs)
             w.add(tokens, self.vocabulary.decode(out.tokens[i, :count]), log_probs)
             self._characters_ahead += count if w.ahead else 0

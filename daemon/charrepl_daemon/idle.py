@@ -6,7 +6,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from typing import NamedTuple
 
 from charrepl import protocol
 from charrepl.errors import reason
@@ -21,12 +20,24 @@ _QUIET_S = 0.005  # without a request before it begins: whoever asks as fast as 
 _FRESH_S = 10.0  # after which a writer is taken to have stopped
 
 
-class _Work(NamedTuple):
-    """What is left to do for a writer."""
+class _Work:
+    """What is left to do for a writer, noted at `noted`, in seconds."""
 
-    engine: Engine
-    writings: Iterator[Writing]
-    noted: float
+    def __init__(self, engine: Engine, writings: Iterator[Writing]) -> None:
+        self.noted = time.monotonic()
+        self._engine = engine
+        self._writings = writings
+        self._writing: Writing | None = None  # under way
+
+    def step(self) -> bool:
+        """Does a little of it, or finds out what to do next; whether there was anything to do."""
+        if self._writing is None:
+            self._writing = next(self._writings, None)
+            return self._writing is not None
+        self._engine.step([self._writing])
+        if self._writing.done:
+            self._writing = None
+        return True
 
 
 class Idle:
@@ -38,23 +49,19 @@ class Idle:
 
     def __init__(self) -> None:
         self._works: OrderedDict[Hashable, _Work] = OrderedDict()  # whoever typed last, last
-        self._writing: tuple[Hashable, Writing] | None = None  # under way
 
     def note(
         self, session: Hashable, engine: Engine, request: protocol.Complete, ghost: Writing | None
     ) -> None:
         """Takes note of what a writer typed last, and of the ghost, if there is but one."""
         self.leave(session)
-        works = _works(session, engine, request, ghost)
-        self._works[session] = _Work(engine, works, time.monotonic())
+        self._works[session] = _Work(engine, _works(session, engine, request, ghost))
         if len(self._works) > _MOST:
             self._works.popitem(last=False)
 
     def leave(self, session: Hashable) -> None:
         """Drops what was to be done for a writer, who asks by himself now."""
         self._works.pop(session, None)
-        if self._writing is not None and self._writing[0] == session:
-            self._writing = None
 
     def wait_s(self) -> float | None:
         """In how many seconds there is a step to do, if nobody asks for anything; None for never."""
@@ -75,26 +82,14 @@ class Idle:
             self._works.clear()  # the others are older
             return
         try:
-            self._step(session, work)
+            if not work.step():
+                self.leave(session)
         except CacheFullError:
             self.leave(session)
         except Exception as error:
             self.leave(session)
             log.warning("working ahead failed: %s", reason(error))
             raise
-
-    def _step(self, session: Hashable, work: _Work) -> None:
-        if self._writing is None or self._writing[0] != session:
-            writing = next(work.writings, None)
-            if writing is None:
-                self.leave(session)
-                return
-            self._writing = session, writing
-            return
-        _, writing = self._writing
-        work.engine.step([writing])
-        if writing.done:
-            self._writing = None
 
 
 def _works(

@@ -84,7 +84,7 @@ def test_whatever_was_done_ahead_a_ghost_is_that_of_a_fresh_engine(engine, model
     rng, text, tested = random.Random(seed), "", Engine(model_dir, cache_bytes=cache_bytes)
     reference = Reference(model_dir)
     settings = {"max_chars": 20, "stop": "line", "min_confidence": LEAST}
-    for i in range(150):
+    for i in range(80):
         ghost = finished(tested, plan(tested, "s", text, **settings))
         fresh = finished(engine, plan(engine, f"fresh {i}", text, **settings))
         assert_alike(reference, text, ghost, fresh)
@@ -102,7 +102,7 @@ def test_whatever_was_done_ahead_a_ghost_is_that_of_a_fresh_engine(engine, model
             text += "the night is wet " * rng.randrange(1, 20)
         else:
             text += rng.choice(["t", "cup", "COOK:\n", " ", "é"])
-    assert tested.stats()["answered_ahead"] > 20
+    assert tested.stats()["answered_ahead"] > 8
 
 
 @pytest.mark.parametrize("part", [str, next_word, lambda ghost: ghost[:11]])
@@ -177,6 +177,24 @@ def test_it_begins_after_a_moment_and_goes_in_small_steps_to_an_end(engine, cloc
         done.append(engine.stats()["characters_ahead"])
     assert done[-1] == before + len(ghost.text)
     assert max(np.diff(done)) <= 4
+
+
+def test_whoever_typed_last_comes_first_and_nobody_is_forgotten(engine, clock):
+    work, first = noted(engine, "first")
+    clock.now += 1
+    work.step()
+    work.step()  # it is under way
+    before = engine.stats()["characters_ahead"]
+    second = finished(engine, plan(engine, "second", "COOK:\nThe "))
+    request = protocol.Complete(seq=1, session="second", text="COOK:\nThe ")
+    work.note("second", engine, request, second)
+    clock.now += 1
+    while engine.ahead(second) is not None:
+        work.step()
+    assert engine.stats()["characters_ahead"] == before + 24
+    while work.wait_s() is not None:
+        work.step()
+    assert engine.ahead(first) is None
 
 
 def test_nothing_is_done_for_who_asks_himself_or_has_stopped_long_ago(engine, clock):
