@@ -192,7 +192,8 @@ class Scheduler:
         if job.cancelled:
             self._finish(job)
             return
-        self._idle.leave(job.session)
+        if job.is_ghost:
+            self._idle.leave(job.session)
         try:
             if isinstance(engine, CharreplError):
                 raise engine
@@ -289,8 +290,9 @@ class Scheduler:
                 self._active.remove(job)
                 if isinstance(job.request, protocol.Complete):
                     assert job.engine is not None
-                    ghost = None if job.search or len(job.writings) > 1 else job.writings[0]
-                    self._idle.note(job.session, job.engine, job.request, ghost)
+                    if not job.cancelled:
+                        ghost = None if job.search or len(job.writings) > 1 else job.writings[0]
+                        self._idle.note(job.session, job.engine, job.request, ghost)
                     times["full_ghost"].observe(now - job.received)
                 self._finish(job)
 
