@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from charrepl import __version__
 from charrepl.errors import CharreplError, reason
@@ -102,19 +103,23 @@ def _read_input(file: Path | None) -> str:
 @click.option("--top-k", type=click.IntRange(0, 65_536), default=0, help="Choose among the K likeliest.")
 @click.option("--top-p", type=FloatRange(0, 1, min_open=True), default=1.0, help="Choose within this mass.")
 @click.option("--greedy", is_flag=True, help="Always take the likeliest, as --temperature 0.")
+@click.option("--beam", type=click.IntRange(1, 8), help="The likeliest text that B beams find.", metavar="B")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="The same seed gives the same text.")
 @model_option
 @endpoint_option
 @json_option
 @debug_option
+@click.pass_context
 @exit_codes
 def complete(
+    context: click.Context,
     text: str | None,
     chars: int = 200,
     temperature: float = 0.8,
     top_k: int = 0,
     top_p: float = 1.0,
     greedy: bool = False,
+    beam: int | None = None,
     seed: int | None = None,
     model: str = "",
     endpoint: str | None = None,
@@ -128,7 +133,17 @@ def complete(
     from charrepl.client import Client
     from charrepl.protocol import Decoding
 
+    if beam:
+        _refuse_beside_beam(context, chars)
     prompt = _read_input(None) if text is None else text
+    if beam:
+        with Client(model=models.chosen(model), endpoint=endpoint) as client:
+            found = client.complete(prompt, max_chars=chars, stop="none", decoding=Decoding(beam=beam))
+        if as_json:
+            _print_json({"text": found.text, "log_probability": sum(found.log_probs)})
+            return
+        _write(found.text + "\n")
+        return
     decoding = Decoding(
         temperature=0.0 if greedy else temperature,
         top_k=top_k,
@@ -143,6 +158,16 @@ def complete(
         for piece in pieces:
             _write(piece)
         _write("\n")
+
+
+def _refuse_beside_beam(context: click.Context, chars: int) -> None:
+    """Raises UsageError for what has no meaning where the whole text is chosen at once."""
+    for name in ("temperature", "top_k", "top_p", "greedy", "seed"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = "--" + name.replace("_", "-")
+            raise click.UsageError(f"--beam looks for the likeliest text: leave out {option}.", context)
+    if chars > 4096:
+        raise click.UsageError("--beam finds a text of at most 4,096 characters: give --chars.", context)
 
 
 def _write(text: str) -> None:

@@ -34,12 +34,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Decoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the next character is chosen. The default is greedy."""
+    """How the next character is chosen. The default is greedy.
+
+    With `beam`, the whole ghost is chosen, the likeliest that so many beams find, and the other fields are
+    of no effect: for `complete` with one alternative. It comes in one piece.
+    """
 
     temperature: Annotated[float, Meta(ge=0, le=10)] = 0.0  # 0 is greedy
     top_k: Annotated[int, Meta(ge=0, le=65_536)] = 0  # 0 keeps every character
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    beam: Annotated[int, Meta(ge=0, le=8)] = 0  # 0 chooses one character at a time
 
 
 # Requests

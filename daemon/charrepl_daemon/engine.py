@@ -5,10 +5,11 @@ Used by one thread, save for `compile`, which any thread may call.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError, reason
-from charrepl.protocol import Decoding, Stop
-from charrepl.window import STRIDE, window_start
+from charrepl.protocol import Decoding
 from charrepl_daemon import programs
+from charrepl_daemon.beams import Search, Searcher
+from charrepl_daemon.plans import Planner
 from charrepl_daemon.precision import Wish, served
-from charrepl_daemon.programs import MAX_FED, PIECE, SCORED, Decoded, Rows
+from charrepl_daemon.programs import MAX_FED, PIECE, Decoded, Rows
+from charrepl_daemon.scoring import Scorer
 from charrepl_daemon.sessions import (
     RECENT,
     RESERVED_SLOTS,
@@ -39,10 +42,10 @@ log = logging.getLogger(__name__)
 
 _BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
 _GPU_BATCHES = (*_BATCHES, 128)
-_SENTENCE_ENDS = ".!?。！？…\n"
+_PIECE_AHEAD = 4  # characters a call decodes ahead: what a key may have to wait for in vain
 
 
-class Engine:
+class Engine(Planner):
     """A model that is ready to write.
 
     `cache_bytes` bounds the carries it keeps. Raises CharreplError if the model in `directory` is
@@ -54,34 +57,29 @@ class Engine:
         loaded = checkpoint.load_model(directory)
         self.directory = directory
         self.digest = loaded.digest
-        self.vocabulary = loaded.vocabulary
         config = loaded.config.model
-        self._served = served(loaded.params, precision, newline=self.vocabulary.newline, digest=loaded.digest)
+        self._served = served(
+            loaded.params, precision, newline=loaded.vocabulary.newline, digest=loaded.digest
+        )
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
         slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * RECENT)
-        self._cache = CarryCache(slots)
+        super().__init__(loaded.vocabulary, CarryCache(slots))
         self._slots = slots
-        self._ends: dict[Stop, NDArray[np.bool_]] = {
-            "none": np.zeros(len(self.vocabulary), bool),
-            "line": self.vocabulary.mask("\n"),
-            "sentence": self.vocabulary.mask(_SENTENCE_ENDS),
-        }
-        self._serve = jax.jit(
-            programs.serve_program(self._shape, self.vocabulary.visible()), donate_argnums=1
-        )
+        self._serve = jax.jit(programs.serve_program(self._shape, self._visible), donate_argnums=1)
+        self._calls = self._calls_ahead = 0
+        self._characters_ahead = 0
         self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
         self._compiling = threading.Lock()
         self.batches = _GPU_BATCHES if device.has_gpu() else _BATCHES
-        self._passages = 0
         self._store_number = 0  # counts the times that every carry was lost
         store = self._slots, int(np.prod(self._shape))
         self._zeros = jax.jit(lambda: jnp.zeros(store)).lower().compile()
         self._make_store()
         self.compile(1)
-        piece = np.zeros(SCORED, np.int32)
-        score = jax.jit(programs.score_program(self._shape))
-        self._score = score.lower(self._served.exact, self._zero_carry(), piece, np.int32(0)).compile()
+        self._searcher = Searcher(self._served.weights, self._shape, self._visible)
+        scorer = Scorer(self._served.exact, self._shape, self.vocabulary, digest=self.digest)
+        self.score = scorer.score
         self._canary()
         log.info(
             "loaded %s (%s) in %s in %.2f s",
@@ -96,9 +94,6 @@ class Engine:
     def _make_store(self) -> None:
         self._store = self._zeros()
 
-    def _zero_carry(self) -> NDArray[np.float32]:
-        return np.zeros((1, int(np.prod(self._shape))), np.float32)
-
     def compile(self, batch: int) -> None:
         """Makes the program for `batch` rows ready. Harmless to repeat."""
         with self._compiling:
@@ -106,6 +101,18 @@ class Engine:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
                 lowered = self._serve.lower(self._served.weights, store, self._rows(batch))
                 self._compiled[batch] = lowered.compile()
+
+    @property
+    def can_search(self) -> bool:
+        """Whether the program for beam search is there."""
+        return self._searcher.ready
+
+    def compile_search(self) -> None:
+        """Makes the program for beam search ready. Harmless to repeat."""
+        with self._compiling:
+            if not self._searcher.ready:
+                store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
+                self._searcher.compile(store, self._ends["none"])
 
     @property
     def widest(self) -> int:
@@ -124,99 +131,7 @@ class Engine:
                 code="bad_model",
             )
 
-    # What a request becomes
-
-    def ghosts(
-        self,
-        session: Hashable,
-        text: str,
-        offset: int,
-        *,
-        max_chars: int,
-        stop: Stop,
-        alternatives: int,
-        min_confidence: float,
-        decoding: Decoding,
-    ) -> list[Writing]:
-        """The ghosts to write after `text`, of which `offset` characters are left out before it.
-
-        Raises CharreplError if the part left out reaches into the window.
-        """
-        tokens, position, start = self._window(text, offset)
-        key = (session, start)
-        unread = self._cache.unread(key, tokens)
-
-        def writing(rank: int, own_slot: int) -> Writing:
-            return Writing(
-                session=key,
-                tokens=tokens,
-                position=position,
-                max_chars=max_chars,
-                # Alternatives differ in their first character, and each goes on as is likeliest.
-                decoding=decoding if rank < 0 else Decoding(),
-                ends=self._ends[stop],
-                least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else NEVER,
-                rank=rank,
-                own_slot=own_slot,
-                unread=unread,
-            )
-
-        if alternatives == 1:
-            return [writing(-1, ZERO_SLOT)]
-        count = min(alternatives, len(self.vocabulary) - 1)
-        own = self._cache.take_free(count - 1)
-        return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
-
-    def passage(self, text: str, offset: int, *, max_chars: int, stop: Stop, decoding: Decoding) -> Writing:
-        """The passage to write after `text`; `release` it in the end."""
-        tokens, position, _ = self._window(text, offset)
-        self._passages += 1
-        return Writing(
-            session=(("passage", self._passages), 0),
-            kept=False,
-            unread=len(tokens),
-            tokens=tokens,
-            position=position,
-            max_chars=max_chars,
-            decoding=decoding,
-            ends=self._ends[stop],
-            own_slot=self._cache.take_free(1)[0],
-        )
-
-    def next_window(self, session: Hashable, text: str, offset: int) -> Writing | None:
-        """What reads ahead for when the window moves on; None unless that is near and there is much to read.
-
-        It writes nothing.
-        """
-        length = offset + len(text)
-        start = length // STRIDE * STRIDE
-        if start <= offset or length - start < STRIDE // 2:
-            return None
-        ids = self.vocabulary.encode(text[start - offset :])
-        tokens = [self.vocabulary.newline, *ids.tolist()]
-        unread = self._cache.unread((session, start), tokens)
-        if unread < MAX_FED:
-            return None
-        return Writing(
-            session=(session, start),
-            tokens=tokens,
-            position=length,
-            max_chars=0,
-            decoding=Decoding(),
-            ends=self._ends["none"],
-            unread=unread,
-        )
-
-    def _window(self, text: str, offset: int) -> tuple[list[int], int, int]:
-        length = offset + len(text)
-        start = window_start(length)
-        if offset > start:
-            raise CharreplError(
-                f"offset {offset} leaves out characters from {start} on that the model reads: send them",
-                code="bad_offset",
-            )
-        ids = self.vocabulary.encode(text[start - offset :])
-        return [self.vocabulary.newline, *ids.tolist()], length, start
+    # Computing
 
     def release(self, writing: Writing) -> None:
         """Gives back what a writing holds; call it once, when it is done or given up."""
@@ -226,8 +141,6 @@ class Engine:
             writing.own_slot = ZERO_SLOT
         if not writing.kept:
             self._cache.forget(writing.session)
-
-    # Computing
 
     def step(self, writings: Sequence[Writing]) -> None:
         """Reads or writes the next piece of each, or of the first few if the cache has room for no more.
@@ -257,6 +170,7 @@ class Engine:
                 if rows.count[i]:
                     feeding.add(w.session)
                 self._fill(rows, i, w)
+            self._calls_ahead += all(w.ahead for w in going)
             out = self._call(rows)
         except BaseException:
             # Slots may be taken for carries that were never computed.
@@ -268,13 +182,13 @@ class Engine:
         for i, (w, node) in enumerate(zip(going, nodes, strict=True)):
             count = int(out.count[i])
             tokens = out.tokens[i, :count].tolist()
+            log_probs = out.log_probs[i, :count].tolist()
             if node is not None:
-                self._cache.extend(w.session, node, tokens, rows.keep[i].tolist())
-            w.tokens += tokens
-            w.text += self.vocabulary.decode(out.tokens[i, :count])
-            w.log_probs += out.log_probs[i, :count].tolist()
-            w.position += count
-            w.left -= count
+                self._cache.extend(w.session, node, tokens, rows.keep[i].tolist(), ahead=w.ahead)
+                if w.rank < 0 and count:
+                    self._known.add(w.session, w.tokens, w.decoding, tokens, log_probs)
+            w.add(tokens, self.vocabulary.decode(out.tokens[i, :count]), log_probs)
+            self._characters_ahead += count if w.ahead else 0
             w.joint = float(out.joint[i])
             w.seen = bool(out.seen[i])
             w.done = not w.unread and (bool(out.done[i]) or w.left <= 0)
@@ -286,7 +200,7 @@ class Engine:
             rows.read[i] = w.own_slot
             rows.keep[i] = w.own_slot
             return None
-        plan = self._cache.plan(w.session, w.tokens, held, most=MAX_FED)
+        plan = self._cache.plan(w.session, w.tokens, held, most=MAX_FED, typed=w.typed)
         fed = w.tokens[plan.known : plan.known + len(plan.writes)]
         w.unread = len(w.tokens) - plan.known - len(fed)
         rows.read[i] = plan.read
@@ -298,12 +212,13 @@ class Engine:
         if w.own_slot:
             rows.keep[i] = w.own_slot
             return None
-        rows.keep[i] = self._cache.take_free(PIECE, held)
+        budget = _budget(w)
+        rows.keep[i, :budget] = self._cache.take_free(budget, held, ahead=w.ahead)
         return plan.node
 
     @staticmethod
     def _fill(rows: Rows, i: int, w: Writing) -> None:
-        rows.budget[i] = 0 if w.unread else min(PIECE, w.left)
+        rows.budget[i] = _budget(w)
         rows.position[i] = w.position % 2**31
         rows.seed[i] = w.decoding.seed
         rows.temperature[i] = w.decoding.temperature
@@ -338,10 +253,32 @@ class Engine:
             ends=full(False, np.bool_, len(self.vocabulary)),
         )
 
+    def search(self, search: Search) -> None:
+        """The next steps of a beam search whose text is read. Raises CharreplError if the device failed."""
+        slot = ZERO_SLOT
+        if search.state is None:
+            while self._cache.unread(search.session, search.tokens):  # its carry has made way for others
+                self.step([self._reading(search.session, search.tokens, 0)])
+            slot = self._cache.plan(search.session, search.tokens).read
+        with self._failing():
+            self._searcher.step(search, self._store, slot)
+
+    def found(self, search: Search) -> tuple[str, list[float]]:
+        """The ghost that a search came to, and its log-probabilities in nats."""
+        tokens, log_probs = search.best()
+        return self.vocabulary.decode(np.array(tokens, int)), log_probs
+
     def _call(self, rows: Rows) -> Decoded:
-        try:
+        with self._failing():
             self._store, out = self._compiled[len(rows.count)](self._served.weights, self._store, rows)
             return Decoded(*jax.device_get(out))
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Counts a call on the device, and makes good for one that fails, with a CharreplError."""
+        self._calls += 1
+        try:
+            yield
         except Exception as error:  # out of memory, a lost device: whatever the runtime raises
             self._make_store()  # it was donated, so it is gone with the call
             self._lose_carries()
@@ -355,32 +292,6 @@ class Engine:
         """Forgets what every slot holds: sessions and passages go on from their texts."""
         self._cache.clear()
         self._store_number += 1
-
-    def score(self, text: str, carry: bytes, digest: str) -> tuple[bytes, list[float]]:
-        """The carry after `text` and the log-probability of each of its characters, in nats.
-
-        At most `SCORED` characters; an empty `carry` is the zero carry after an implicit newline.
-        Raises CharreplError if `carry` is not one of this model's.
-        """
-        ids = self.vocabulary.encode(text)
-        numbers = np.frombuffer(carry, np.float32) if len(carry) % 4 == 0 else np.full(1, np.nan)
-        if not np.isfinite(numbers).all():
-            raise CharreplError("the carry is not one that this daemon gave: start again", code="bad_carry")
-        if carry and (digest != self.digest or len(carry) != 4 * int(np.prod(self._shape))):
-            raise CharreplError(
-                "the model changed while the text was read: start again", code="model_changed"
-            )
-        state = numbers.reshape(1, -1) if carry else self._opened()
-        padded = np.zeros(SCORED, np.int32)
-        padded[: len(ids)] = ids
-        state, log_probs = self._score(self._served.exact, state, padded, np.int32(len(ids)))
-        return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
-
-    def _opened(self) -> Any:
-        """The carry after the implicit newline that every text starts with."""
-        newline = np.zeros(SCORED, np.int32)
-        newline[0] = self.vocabulary.newline
-        return self._score(self._served.exact, self._zero_carry(), newline, np.int32(1))[0]
 
     def stats(self) -> dict[str, Any]:
         """What `status` tells about this model."""
@@ -397,4 +308,13 @@ class Engine:
             "characters_from_cache": cache.hits,
             "characters_read": cache.misses,
             "evictions": cache.evictions,
+            "device_calls": self._calls,
+            "device_calls_ahead": self._calls_ahead,
+            "characters_ahead": self._characters_ahead,
+            "answered_ahead": self._answered_ahead,
         }
+
+
+def _budget(w: Writing) -> int:
+    """How many characters a call may write for it."""
+    return 0 if w.unread else min(_PIECE_AHEAD if w.ahead else PIECE, w.left)

@@ -66,6 +66,14 @@ _OF_A_MODEL = (
     ("characters_read", "charrepl_model_read_characters_total", "counter",
      "Characters that the model had to read."),
     ("evictions", "charrepl_model_evictions_total", "counter", "Carries that made way for others."),
+    ("device_calls", "charrepl_model_device_calls_total", "counter",
+     "Calls that read or wrote text on the device."),
+    ("device_calls_ahead", "charrepl_model_device_calls_ahead_total", "counter",
+     "Of them, those made before anybody asked."),
+    ("characters_ahead", "charrepl_model_characters_ahead_total", "counter",
+     "Characters written before anybody asked."),
+    ("answered_ahead", "charrepl_model_answered_ahead_total", "counter",
+     "Ghosts that were known when they were asked for."),
 )  # fmt: skip
 
 

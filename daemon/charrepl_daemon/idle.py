@@ -1,61 +1,104 @@
-"""What to work out while nobody asks: the window that a text is about to move on to."""
+"""What to work out while nobody asks: how a ghost goes on once it is taken, and the next window."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 
 from charrepl import protocol
 from charrepl.errors import reason
 from charrepl_daemon.engine import Engine
+from charrepl_daemon.sessions import CacheFullError
 from charrepl_daemon.writing import Writing
 
 log = logging.getLogger(__name__)
 
 _MOST = 256  # writers remembered
+_QUIET_S = 0.005  # without a request before it begins: whoever asks as fast as that is no person
+_FRESH_S = 10.0  # after which a writer is taken to have stopped
+
+
+class _Work:
+    """What is left to do for a writer, noted at `noted`, in seconds."""
+
+    def __init__(self, engine: Engine, writings: Iterator[Writing]) -> None:
+        self.noted = time.monotonic()
+        self._engine = engine
+        self._writings = writings
+        self._writing: Writing | None = None  # under way
+
+    def step(self) -> bool:
+        """Does a little of it, or finds out what to do next; whether there was anything to do."""
+        if self._writing is None:
+            self._writing = next(self._writings, None)
+            return self._writing is not None
+        self._engine.step([self._writing])
+        if self._writing.done:
+            self._writing = None
+        return True
 
 
 class Idle:
-    """The texts last asked about, and the reading ahead for them; used by the device's thread.
+    """The ghosts last sent, and the work ahead for them; used by the device's thread.
 
     It is done in small steps, any of which a request may come before, and it changes no answer: all it
-    leaves are carries in the cache.
+    leaves are carries in the cache, and what was written along them.
     """
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[Hashable, tuple[Engine, protocol.Complete]] = OrderedDict()
-        self._reading: tuple[Engine, Writing] | None = None
+        self._works: OrderedDict[Hashable, _Work] = OrderedDict()  # whoever typed last, last
 
-    def note(self, session: Hashable, engine: Engine, request: protocol.Complete) -> None:
-        """Remembers what a writer has typed last."""
-        self._texts[session] = engine, request
-        self._texts.move_to_end(session)
-        if len(self._texts) > _MOST:
-            self._texts.popitem(last=False)
+    def note(
+        self, session: Hashable, engine: Engine, request: protocol.Complete, ghost: Writing | None
+    ) -> None:
+        """Takes note of what a writer typed last, and of the ghost, if there is but one."""
+        self.leave(session)
+        self._works[session] = _Work(engine, _works(session, engine, request, ghost))
+        if len(self._works) > _MOST:
+            self._works.popitem(last=False)
 
-    @property
-    def pending(self) -> bool:
-        """Whether `step` has something to do, or to find out."""
-        return self._reading is not None or bool(self._texts)
+    def leave(self, session: Hashable) -> None:
+        """Drops what was to be done for a writer, who asks by himself now."""
+        self._works.pop(session, None)
+
+    def wait_s(self) -> float | None:
+        """In how many seconds there is a step to do, if nobody asks for anything; None for never."""
+        if not self._works:
+            return None
+        newest = next(reversed(self._works.values()))
+        return max(0.0, newest.noted + _QUIET_S - time.monotonic())
 
     def step(self) -> None:
-        """A small step for one writer, if any is left. What goes wrong is logged: nobody asked for it."""
-        try:
-            self._step()
-        except Exception as error:
-            log.warning("reading ahead failed: %s", reason(error))
+        """A small step for the writer who typed last, if it is time for one.
 
-    def _step(self) -> None:
-        if not self.pending:
+        Raises CharreplError if the device failed; the work is given up then.
+        """
+        if self.wait_s() != 0.0:
             return
-        if self._reading is None:
-            session, (engine, request) = self._texts.popitem()  # whoever typed last, first
-            writing = engine.next_window(session, request.text, request.offset)
-            self._reading = None if writing is None else (engine, writing)
+        session, work = next(reversed(self._works.items()))
+        if time.monotonic() > work.noted + _FRESH_S:
+            self._works.clear()  # the others are older
             return
-        engine, writing = self._reading
-        self._reading = None  # unless it can go on
-        engine.step([writing])
-        if not writing.done:
-            self._reading = engine, writing
+        try:
+            if not work.step():
+                self.leave(session)
+        except CacheFullError:
+            self.leave(session)
+        except Exception as error:
+            self.leave(session)
+            log.warning("working ahead failed: %s", reason(error))
+            raise
+
+
+def _works(
+    session: Hashable, engine: Engine, request: protocol.Complete, ghost: Writing | None
+) -> Iterator[Writing]:
+    """What is worth doing for a writer, the most urgent first; planned when it is its turn."""
+    ahead = None if ghost is None else engine.ahead(ghost)
+    if ahead is not None:
+        yield ahead
+    window = engine.next_window(session, request.text, request.offset)
+    if window is not None:
+        yield window

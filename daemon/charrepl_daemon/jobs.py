@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
 from charrepl import protocol
+from charrepl.errors import CharreplError
+from charrepl_daemon.beams import Search
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.writing import Writing
 
@@ -31,6 +33,7 @@ class Job:
         self.cancelled = False
         self.engine: Engine | None = None
         self.writings: list[Writing] = []
+        self.search: Search | None = None  # what follows once its text is read
         self.sent = [0]  # characters of each writing that were sent
         self.scored = 0
         self.carry = b""
@@ -50,3 +53,107 @@ class Job:
     def is_ghost(self) -> bool:
         """Whether somebody is waiting for it with a finger on a key."""
         return isinstance(self.request, protocol.Complete)
+
+    @property
+    def needs_search(self) -> bool:
+        """Whether it takes the program for beam search."""
+        return not isinstance(self.request, protocol.Score) and self.request.decoding.beam > 0
+
+    @property
+    def searching(self) -> bool:
+        """Whether its next step is one of beam search."""
+        return self.search is not None and not self._unwritten
+
+    @property
+    def done(self) -> bool:
+        """Whether its ghosts, or its passage, are written."""
+        return not self._unwritten and (self.search is None or self.search.done)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to send yet."""
+        return self.done if self.search else any(w.begun or w.done for w in self.writings)
+
+    @property
+    def _unwritten(self) -> bool:
+        return any(not w.done for w in self.writings)
+
+    def begin(self, engine: Engine) -> None:
+        """Has the engine plan what is asked for. Raises CharreplError if that cannot be."""
+        self.engine = engine
+        request = self.request
+        if isinstance(request, protocol.Score):
+            self.carry = request.carry
+        elif isinstance(request, protocol.Sample):
+            if request.decoding.beam:
+                raise CharreplError(
+                    "beam search finds one ghost: ask for it with complete, not sample", code="bad_request"
+                )
+            passage = engine.passage(
+                request.text,
+                request.offset,
+                max_chars=request.max_chars,
+                stop=request.stop,
+                decoding=request.decoding,
+            )
+            self.writings = [passage]
+        elif request.decoding.beam:
+            if request.alternatives > 1:
+                raise CharreplError(
+                    "beam search finds one ghost: leave out beam, or alternatives", code="bad_request"
+                )
+            reading, self.search = engine.searched(
+                self.session,
+                request.text,
+                request.offset,
+                max_chars=request.max_chars,
+                stop=request.stop,
+                min_confidence=request.min_confidence,
+                beams=request.decoding.beam,
+            )
+            self.writings = [reading]
+        else:
+            self.writings = engine.ghosts(
+                self.session,
+                request.text,
+                request.offset,
+                max_chars=request.max_chars,
+                stop=request.stop,
+                alternatives=request.alternatives,
+                min_confidence=request.min_confidence,
+                decoding=request.decoding,
+            )
+        self.sent = [0] * len(self.writings)
+
+    def pieces(self) -> Iterator[protocol.Reply]:
+        """What is new of its ghosts or its passage, the final reply last if it is done."""
+        request, final = self.request, self.done
+        if isinstance(request, protocol.Sample):
+            text = self.writings[0].text[self.sent[0] :]
+            self.sent[0] += len(text)
+            if text or final:
+                yield protocol.Chunk(seq=request.seq, text=text, final=final)
+            return
+        assert isinstance(request, protocol.Complete)
+        if self.search is not None:
+            if final:
+                assert self.engine is not None
+                text, log_probs = self.engine.found(self.search)
+                yield protocol.Ghost(
+                    seq=request.seq, session=request.session, text=text, log_probs=log_probs, final=True
+                )
+            return
+        news = [i for i, w in enumerate(self.writings) if len(w.text) > self.sent[i]]
+        if final and not news:
+            news = [len(self.writings) - 1]  # the final reply must come, if it brings nothing new
+        for i in news:
+            w = self.writings[i]
+            self.sent[i] = len(w.text)
+            yield protocol.Ghost(
+                seq=request.seq,
+                session=request.session,
+                text=w.text,
+                log_probs=list(w.log_probs),
+                final=final and i == news[-1],
+                alternative=i,
+            )

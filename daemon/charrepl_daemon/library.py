@@ -87,6 +87,20 @@ class Library:
             for batch in result.batches:  # the wider programs are used once they are there
                 result.compile(batch)
 
+    def compile_search(self, engine: Engine, done: Loaded) -> None:
+        """Begins to make an engine's program for beam search, and calls `done` on a thread for it."""
+
+        def compile_() -> None:
+            result: Engine | CharreplError = engine
+            try:
+                engine.compile_search()
+            except Exception as error:
+                log.warning("could not compile beam search: %s", reason(error))
+                result = CharreplError(f"could not compile beam search: {reason(error)}", code="internal")
+            done(engine.directory, result)
+
+        threading.Thread(target=compile_, name=f"compile {engine.directory.name}", daemon=True).start()
+
     def _read(self, directory: Path) -> Engine | CharreplError:
         try:
             return Engine(directory, cache_bytes=self._cache_bytes, precision=self._precision)

@@ -76,7 +76,7 @@ def latency(status: Status) -> list[list[str]]:
 
 def models(status: Status) -> list[list[str]]:
     """A table of the models in memory."""
-    rows = [["model", "in", "sessions", "carries", "of", "from cache", "evicted"]]
+    rows = [["model", "in", "sessions", "carries", "of", "from cache", "evicted", "ahead"]]
     for model in status["models"]:
         known, read = model["characters_from_cache"], model["characters_read"]
         share = f"{100 * known / (known + read):.0f} %" if known + read else "-"
@@ -89,6 +89,7 @@ def models(status: Status) -> list[list[str]]:
                 f"{model['carry_slots']:,}",
                 share,
                 f"{model['evictions']:,}",
+                f"{model['answered_ahead']:,}",
             ]
         )
     return rows if status["models"] else [*rows, ["none yet", *["-"] * (len(rows[0]) - 1)]]

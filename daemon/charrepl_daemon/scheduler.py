@@ -144,16 +144,15 @@ class Scheduler:
         else:
             self.metrics.model_loaded(str(directory))
         with self._changed:
-            self._loads.append((directory, result))
             waiting = self._reloads.pop(directory, [])
-            self._changed.notify()
+        self._admit_again(directory, result)
         for done in waiting:
             done(result if isinstance(result, CharreplError) else None)
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._has_work)
+                self._changed.wait_for(self._has_work, timeout=self._idle.wait_s())
                 if self._stopping:
                     return
                 new = list(self._new)
@@ -162,56 +161,49 @@ class Scheduler:
                 self._loads.clear()
             for directory, result in loads:
                 for job in self._waiting.pop(directory, []):
-                    self._begin(job, result)
+                    self._admit(job, result)
             for job in new:
-                engine = self.library.get(job.directory)
-                if engine is None:
-                    waiting = [other for other in self._waiting.get(job.directory, []) if not other.cancelled]
-                    self._waiting[job.directory] = [*waiting, job]
-                else:
-                    self._begin(job, engine)
+                self._admit(job, self.library.get(job.directory))
             if not self._step():
-                self._idle.step()
+                self._guard([], self._idle.step)
 
     def _has_work(self) -> bool:
-        return bool(self._new or self._loads or self._runnable() or self._stopping or self._idle.pending)
+        return bool(self._new or self._loads or self._runnable() or self._stopping)
+
+    def _admit(self, job: Job, engine: Engine | CharreplError | None) -> None:
+        """Begins a job, or has it wait for its model or for a program of it."""
+        if isinstance(engine, Engine) and job.needs_search and not engine.can_search:
+            if job.directory not in self._waiting:
+                self.library.compile_search(engine, self._admit_again)
+            engine = None
+        if engine is not None:
+            self._begin(job, engine)
+            return
+        waiting = [other for other in self._waiting.get(job.directory, []) if not other.cancelled]
+        self._waiting[job.directory] = [*waiting, job]
+
+    def _admit_again(self, directory: Path, result: Engine | CharreplError) -> None:
+        """Has the jobs that wait for a model come again. On any thread."""
+        with self._changed:
+            self._loads.append((directory, result))
+            self._changed.notify()
 
     def _begin(self, job: Job, engine: Engine | CharreplError) -> None:
-        request = job.request
         if job.cancelled:
             self._finish(job)
             return
+        if job.is_ghost:
+            self._idle.leave(job.session)
         try:
             if isinstance(engine, CharreplError):
                 raise engine
-            job.engine = engine
-            if isinstance(request, protocol.Complete):
-                job.writings = engine.ghosts(
-                    job.session,
-                    request.text,
-                    request.offset,
-                    max_chars=request.max_chars,
-                    stop=request.stop,
-                    alternatives=request.alternatives,
-                    min_confidence=request.min_confidence,
-                    decoding=request.decoding,
-                )
-            elif isinstance(request, protocol.Sample):
-                passage = engine.passage(
-                    request.text,
-                    request.offset,
-                    max_chars=request.max_chars,
-                    stop=request.stop,
-                    decoding=request.decoding,
-                )
-                job.writings = [passage]
-            else:
-                job.carry = request.carry
+            job.begin(engine)
         except Exception as error:
             self._fail(job, error)
             return
-        job.sent = [0] * len(job.writings)
         self._active.append(job)
+        if job.is_ghost and job.begun:  # it is known, or some of it
+            self._guard([job], lambda: self._progress([job], time.perf_counter()))
 
     def _step(self) -> bool:
         """One call on the device: the next piece for as many writers as fit, or a piece of a score.
@@ -226,17 +218,21 @@ class Scheduler:
             return False
         ghosts = [job for job in runnable if job.is_ghost]
         job = ghosts[0] if ghosts else runnable[0]
+        engine = job.engine
+        assert engine is not None
+        jobs = [job]
         if isinstance(job.request, protocol.Score):
-            jobs = [job]
             self._guard(jobs, lambda: self._score(job))
+        elif job.search is not None and job.searching:
+            search = job.search
+            self._guard(jobs, lambda: self._compute(jobs, lambda: engine.search(search)))
         else:
-            engine = job.engine
-            assert engine is not None
-            together = [other for other in (ghosts or runnable) if other.engine is engine and other.writings]
+            together = [other for other in (ghosts or runnable) if other.engine is engine]
             left = [(j, w) for j in together for w in j.writings if not w.done]
             rows = self._share(left, engine.widest)
             jobs = list(dict.fromkeys(j for j, _ in rows))
-            self._guard(jobs, lambda: self._write(engine, jobs, [w for _, w in rows]))
+            writings = [w for _, w in rows]
+            self._guard(jobs, lambda: self._compute(jobs, lambda: engine.step(writings)))
         for job in jobs:  # to the back, so that the others get their turn
             if job in self._active:
                 self._active.remove(job)
@@ -269,59 +265,36 @@ class Scheduler:
                     self._active.remove(job)
                     self._fail(job, error)
 
-    def _write(self, engine: Engine, jobs: list[Job], writings: list[Writing]) -> None:
-        began, times = time.perf_counter(), self.metrics.stages
+    def _compute(self, jobs: list[Job], work: Callable[[], None]) -> None:
+        """A call on the device for some jobs, and what comes of it."""
+        began = time.perf_counter()
+        work()
+        self._progress(jobs, began)
+
+    def _progress(self, jobs: list[Job], taken_up: float) -> None:
+        """Sends what is new of jobs on which work began at `taken_up`, and ends those that are done."""
+        now, times = time.perf_counter(), self.metrics.stages
         for job in jobs:
             if job.is_ghost and job.taken_up is None:
-                job.taken_up = began
-                times["queue"].observe(began - job.received)
-        engine.step(writings)
-        now = time.perf_counter()
-        for job in jobs:
+                job.taken_up = taken_up
+                times["queue"].observe(taken_up - job.received)
             # A step may have had no room for a job of its own.
-            if (
-                job.taken_up is not None
-                and not job.first_piece
-                and any(w.begun or w.done for w in job.writings)
-            ):
+            if job.taken_up is not None and not job.first_piece and job.begun:
                 job.first_piece = True
                 times["advance"].observe(now - job.taken_up)
                 times["first_piece"].observe(now - job.received)
-            final = all(w.done for w in job.writings)
-            self._send_pieces(job, final=final)
-            if final:
+            if not job.cancelled:
+                for reply in job.pieces():
+                    job.send(reply)
+            if job.done:
                 self._active.remove(job)
                 if isinstance(job.request, protocol.Complete):
-                    self._idle.note(job.session, engine, job.request)
+                    assert job.engine is not None
+                    if not job.cancelled:
+                        ghost = None if job.search or len(job.writings) > 1 else job.writings[0]
+                        self._idle.note(job.session, job.engine, job.request, ghost)
                     times["full_ghost"].observe(now - job.received)
                 self._finish(job)
-
-    def _send_pieces(self, job: Job, *, final: bool) -> None:
-        if job.cancelled:
-            return
-        request = job.request
-        if isinstance(request, protocol.Sample):
-            text = job.writings[0].text[job.sent[0] :]
-            job.sent[0] += len(text)
-            if text or final:
-                job.send(protocol.Chunk(seq=request.seq, text=text, final=final))
-            return
-        assert isinstance(request, protocol.Complete)
-        news = [i for i, w in enumerate(job.writings) if len(w.text) > job.sent[i]]
-        if final and not news:
-            news = [len(job.writings) - 1]  # the final reply must come, if it brings nothing new
-        for i in news:
-            w = job.writings[i]
-            job.sent[i] = len(w.text)
-            ghost = protocol.Ghost(
-                seq=request.seq,
-                session=request.session,
-                text=w.text,
-                log_probs=list(w.log_probs),
-                final=final and i == news[-1],
-                alternative=i,
-            )
-            job.send(ghost)
 
     def _score(self, job: Job) -> None:
         request, engine = job.request, job.engine

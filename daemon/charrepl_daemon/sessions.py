@@ -6,6 +6,7 @@ a shorter prefix, which costs time and nothing else. Plain Python, no device: sl
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
@@ -17,6 +18,7 @@ SCRATCH_SLOT = 1  # takes the writes that nobody keeps
 RESERVED_SLOTS = 2
 RECENT = 64  # characters before the cursor that keep a carry each, so that going back is a lookup
 SPARSE = 32  # further back, one carry in so many: what a jump recomputes at most
+_SPARE_SHARE = 8  # one slot in so many may hold what was decoded before anybody asked for it
 
 
 class Node:
@@ -68,7 +70,9 @@ class Session:
         self.root = Node(self)
         self.tokens: list[int] = []
         self.path: list[Node] = []  # path[i] is the node after tokens[: i + 1]
-        self.ghost: list[Node] = []  # what was decoded after it, kept for typing through
+        # What was decoded after the writer's own text, each the child of the one before it; some of it may
+        # lie on the path.
+        self.ghost: list[Node] = []
 
 
 class CarryCache:
@@ -84,6 +88,8 @@ class CarryCache:
             raise ValueError(f"{slots} slots: at least {least} are needed")
         self._free = list(range(slots - 1, RESERVED_SLOTS - 1, -1))
         self._used: OrderedDict[int, Node] = OrderedDict()  # by last use, oldest first
+        self._spare: OrderedDict[int, Node] = OrderedDict()  # decoded ahead and not asked for: first to go
+        self._most_spare = slots // _SPARE_SHARE
         self._pinned: set[int] = set()
         self._sessions: OrderedDict[Hashable, Session] = OrderedDict()
         self.hits = 0  # tokens whose carry was found
@@ -93,7 +99,7 @@ class CarryCache:
     @property
     def used(self) -> int:
         """Slots that hold a carry."""
-        return len(self._used) + len(self._pinned)
+        return len(self._used) + len(self._spare) + len(self._pinned)
 
     @property
     def sessions(self) -> int:
@@ -118,13 +124,19 @@ class CarryCache:
         return len(tokens) - known
 
     def plan(
-        self, key: Hashable, tokens: Sequence[int], held: set[int] | None = None, *, most: int | None = None
+        self,
+        key: Hashable,
+        tokens: Sequence[int],
+        held: set[int] | None = None,
+        *,
+        most: int | None = None,
+        typed: int | None = None,
     ) -> Plan:
         """The cheapest way to the carry after `tokens`, from the longest prefix still held.
 
         With `most`, at least SPARSE, a way of no more than so many tokens: to the last carry before
         there that is kept. The slots to write are taken at once; the caller feeds the tokens, or calls
-        `forget`.
+        `forget`. The first `typed` of the tokens, all by default, are the writer's; the rest is a ghost.
         `held` are slots that other rows of the same step read or write; this plan's are added.
         Raises CacheFullError, nothing taken, if there are not enough others.
         """
@@ -136,11 +148,12 @@ class CarryCache:
             known -= 1
         read = path[known - 1].slot if known else ZERO_SLOT
         if known:
-            self._used.move_to_end(read)
-        self._drop_ghost(session)
-        self._thin(path)
+            self._touch(path[known - 1])
+        typed = len(tokens) if typed is None else typed
+        self._settle_ghost(session, typed)
         # Further back than RECENT only one in SPARSE is kept, from the start.
-        keep_all = len(tokens) - RECENT
+        keep_all = typed - RECENT
+        self._thin(path[: max(0, keep_all)])
         end = len(path) if most is None else min(len(path), known + most)
         while end < len(path) and end <= keep_all and end % SPARSE:
             end -= 1
@@ -185,22 +198,41 @@ class CarryCache:
             self._prune(left)
         return path
 
-    def _drop_ghost(self, session: Session) -> None:
-        """Frees what was decoded for the text before, save what was typed since."""
-        for node in reversed(session.ghost):
-            if node.slot and not node.on_path:
+    def _settle_ghost(self, session: Session, typed: int) -> None:
+        """Frees what was decoded after another text; what has been typed of it is a text's like any other."""
+        path, ghost = session.path, session.ghost
+        end = path[-1] if path else session.root
+        after = [node for node in ghost if node.depth > end.depth]
+        if after and after[0].parent is not end:
+            after = []
+        session.ghost = path[typed:] + after
+        kept = set(after)
+        for node in reversed(ghost):
+            if not node.slot or node in kept:
+                continue
+            if not node.on_path:
                 self._release(node)
-        session.ghost = []
+            elif node.depth <= typed:
+                self._touch(node)
 
     def _thin(self, path: list[Node]) -> None:
-        for node in path[: max(0, len(path) - RECENT)]:
+        for node in path:
             if node.slot and node.depth % SPARSE:
                 self._release(node)
 
-    def extend(self, key: Hashable, node: Node, tokens: Sequence[int], slots: Sequence[int]) -> Node:
+    def extend(
+        self,
+        key: Hashable,
+        node: Node,
+        tokens: Sequence[int],
+        slots: Sequence[int],
+        *,
+        ahead: bool = False,
+    ) -> Node:
         """Records that `slots` hold the carries of `node`'s text and each of `tokens` after it.
 
-        The slots come from `take_free`; those that are not needed go back. Returns the last node.
+        The slots come from `take_free`; those that are not needed go back. What was decoded `ahead` of
+        any request is the first to make way. Returns the last node.
         """
         session = node.session
         if self._sessions.get(key) is not session:  # forgotten while it was decoding
@@ -212,21 +244,36 @@ class CarryCache:
                 after = node.children[token] = Node(session, node, token)
             if not after.slot:
                 self._pinned.remove(slot)
-                self._own(after, slot)
-                session.ghost.append(after)
+                self._own(after, slot, ahead=ahead)
+            self._add_to_ghost(after)
             node = after
         self.give_back(slots)
         return node
 
-    def take_free(self, count: int, held: set[int] | None = None) -> list[int]:
+    def _add_to_ghost(self, node: Node) -> None:
+        """Makes a node part of its session's ghost, in place of what was decoded there before."""
+        ghost = node.session.ghost
+        place = node.depth - ghost[0].depth if ghost else 0
+        if 0 <= place < len(ghost) and ghost[place] is node:
+            return
+        before = ghost[place - 1] if 0 < place <= len(ghost) else None
+        left = ghost[place:] if before is node.parent else list(ghost)
+        del ghost[len(ghost) - len(left) :]
+        ghost.append(node)
+        for other in reversed(left):
+            if other.slot and not other.on_path:
+                self._release(other)
+
+    def take_free(self, count: int, held: set[int] | None = None, *, ahead: bool = False) -> list[int]:
         """Slots for carries that belong to no text yet; evicts others, save `held`, for them.
 
+        For what is decoded `ahead` others make way up to its share of all, and then its like.
         Raises CacheFullError, nothing taken, if there are not enough others.
         """
         slots: list[int] = []
         try:
             for _ in range(count):
-                slot = self._vacate(held or set())
+                slot = self._vacate(held or set(), ahead=ahead)
                 self._pinned.add(slot)
                 slots.append(slot)
         except CacheFullError:
@@ -258,31 +305,40 @@ class CarryCache:
 
     def _take(self, node: Node, held: set[int]) -> int:
         if node.slot:
-            self._used.move_to_end(node.slot)
+            self._touch(node)
             return node.slot
         slot = self._vacate(held)
         self._own(node, slot)
         return slot
 
-    def _own(self, node: Node, slot: int) -> None:
+    def _touch(self, node: Node) -> None:
+        """Makes a carry the most recently used."""
+        self._spare.pop(node.slot, None)
+        self._used[node.slot] = node
+        self._used.move_to_end(node.slot)
+
+    def _own(self, node: Node, slot: int, *, ahead: bool = False) -> None:
         node.slot = slot
         node.session.slots += 1
-        self._used[slot] = node
+        (self._spare if ahead else self._used)[slot] = node
 
-    def _vacate(self, held: set[int]) -> int:
+    def _vacate(self, held: set[int], *, ahead: bool = False) -> int:
         if not self._free:
-            oldest = next((slot for slot in self._used if slot not in held), None)
+            first, then = self._spare, self._used
+            if ahead and len(self._spare) < self._most_spare:
+                first, then = then, first
+            oldest = next((slot for slot in itertools.chain(first, then) if slot not in held), None)
             if oldest is None:
                 raise CacheFullError
             self.evictions += 1
-            node = self._used[oldest]
+            node = self._spare[oldest] if oldest in self._spare else self._used[oldest]
             self._release(node)
             if not node.session.slots and self._sessions.get(node.session.key) is node.session:
                 del self._sessions[node.session.key]
         return self._free.pop()
 
     def _free_slot(self, node: Node) -> None:
-        del self._used[node.slot]
+        del (self._spare if node.slot in self._spare else self._used)[node.slot]
         node.session.slots -= 1
         self._free.append(node.slot)
         node.slot = ZERO_SLOT

@@ -30,9 +30,12 @@ class Writing:
         own_slot: int = ZERO_SLOT,
         unread: int = 0,
         kept: bool = True,
+        typed: int | None = None,
+        ahead: bool = False,
     ) -> None:
         self.session = session  # the writer, and where the window starts
         self.tokens = list(tokens)  # of the window: the implicit newline, the text, what was written
+        self.typed = len(self.tokens) if typed is None else typed  # of them, by the writer
         self.position = position  # in the whole text, of the next character
         self.left = max_chars
         self.decoding = decoding
@@ -42,12 +45,40 @@ class Writing:
         self.own_slot = own_slot  # holds its carry where it is not cached by text
         self.unread = unread  # characters of the text still to be read, as far as is known
         self.kept = kept  # whether its carries are of use when it is done
+        self.ahead = ahead  # whether nobody has asked for it yet
         self.text = ""
         self.log_probs: list[float] = []
         self.joint = 0.0
         self.seen = False
         self.done = False
         self.store = 0  # in which of the engine's stores `own_slot` was written
+
+    def add(self, tokens: Sequence[int], text: str, log_probs: Sequence[float]) -> None:
+        """Adds characters that were chosen, and how likely each was, in nats."""
+        self.tokens += tokens
+        self.text += text
+        self.log_probs += log_probs
+        self.position += len(tokens)
+        self.left -= len(tokens)
+
+    def recall(
+        self, tokens: Sequence[int], text: str, log_probs: Sequence[float], visible: NDArray[np.bool_]
+    ) -> None:
+        """Adds characters of which it is known that they would be chosen, as far as the ghost goes.
+
+        It ends where the program ends it, and its numbers are the program's to the bit.
+        """
+        for token, char, log_prob in zip(tokens, text, log_probs, strict=True):
+            if self.done:
+                return
+            joint = np.float32(self.joint) + np.float32(log_prob)
+            if joint < np.float32(self.least):
+                self.done = True
+                return
+            self.add([token], char, [log_prob])
+            self.joint = float(joint)
+            self.seen |= bool(visible[token])
+            self.done = self.left <= 0 or (self.seen and bool(self.ends[token]))
 
     @property
     def begun(self) -> bool:

@@ -2,6 +2,7 @@
 
     step     a decode step of the program that serves, beside what reading its weights takes
     ghost    a key to the first piece and to the whole of its ghost: through the socket, and in process
+    accept   an accepted ghost to the next one: decoded ahead, and decoded when it is asked for
     writers  64 writers at 8 keys a second each
     start    `charrepl-daemon start`, without and with compiled programs kept from before
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import codecs
 import contextlib
 import os
 import statistics
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from charrepl_daemon.engine import Engine
 
 TEXT = "ROMEO:\nBut soft, what light through yonder window breaks?\nIt is the east, and Juliet is the sun.\n"
+# The same in letters that no ghost foresees: what a ghost has foreseen is known, and no call is made for it.
+KEYS = codecs.encode(TEXT, "rot13")
 GHOST_CHARS = 24
 ROUNDS, TURNS = 12, 4
 WRITERS, KEYS_A_SECOND, WRITING_S = 64, 8, 6.0
@@ -151,9 +155,9 @@ def through_the_socket(first: list[float], whole: list[float]) -> None:
     from charrepl.client import Client
 
     with Client() as client:
-        for n in range(1, len(TEXT) + 1):
+        for n in range(1, len(KEYS) + 1):
             request = protocol.Complete(
-                seq=0, session="bench", text=TEXT[:n], max_chars=GHOST_CHARS, stop="none"
+                seq=0, session="bench", text=KEYS[:n], max_chars=GHOST_CHARS, stop="none"
             )
             began = time.perf_counter()
             for i, _ in enumerate(client.stream(request)):
@@ -166,11 +170,11 @@ def in_process(served: Engine, session: str, first: list[float], whole: list[flo
     """The same, by calling the engine."""
     from charrepl.protocol import Decoding
 
-    for n in range(1, len(TEXT) + 1):
+    for n in range(1, len(KEYS) + 1):
         began = time.perf_counter()
         (writing,) = served.ghosts(
             session,
-            TEXT[:n],
+            KEYS[:n],
             0,
             max_chars=GHOST_CHARS,
             stop="none",
@@ -205,6 +209,61 @@ def ghost(precisions: Sequence[str]) -> None:
             print(
                 f"{precision}: key to {what:13}  socket {percentiles(socket[i])}  in process "
                 f"{percentiles(process[i])}  ratios {' '.join(ratios)}",
+                flush=True,
+            )
+
+
+# After an accept
+
+
+def settled(count: Callable[[], int]) -> int:
+    """A count, once it no longer grows."""
+    before, now = -1, count()
+    while now != before:
+        time.sleep(0.03)
+        before, now = now, count()
+    return now
+
+
+def accept(precisions: Sequence[str]) -> None:
+    """Prints percentiles of the ghost after an accepted one, by turns after a pause and at once."""
+    from charrepl import protocol
+    from charrepl.client import Client
+
+    for precision in precisions:
+        first: dict[bool, list[float]] = {True: [], False: []}
+        whole: dict[bool, list[float]] = {True: [], False: []}
+        with places(), daemon(precision), Client() as client:
+
+            def ask(session: str, text: str, client: Client = client) -> Iterator[protocol.Ghost]:
+                request = protocol.Complete(
+                    seq=0, session=session, text=text, max_chars=GHOST_CHARS, stop="none"
+                )
+                for reply in client.stream(request):
+                    assert isinstance(reply, protocol.Ghost)
+                    yield reply
+
+            def done_ahead(client: Client = client) -> int:
+                (model,) = client.status()["models"]
+                return int(model["characters_ahead"])
+
+            for n in range(len(TEXT)):
+                for pause in (True, False):
+                    before = settled(done_ahead)  # of those who came before
+                    session = f"{n} {pause}"
+                    *_, taken = ask(session, TEXT[:n])
+                    while pause and done_ahead() < before + GHOST_CHARS:
+                        time.sleep(0.002)
+                    began = time.perf_counter()
+                    for i, _ in enumerate(ask(session, TEXT[:n] + taken.text)):
+                        if not i:
+                            first[pause].append(1000 * (time.perf_counter() - began))
+                    whole[pause].append(1000 * (time.perf_counter() - began))
+        for what, times in (("first piece", first), (f"{GHOST_CHARS} characters", whole)):
+            ratio = statistics.median(times[False]) / statistics.median(times[True])
+            print(
+                f"{precision}: accept to {what:13}  decoded ahead {percentiles(times[True])}  when asked for "
+                f"{percentiles(times[False])}  ratio {ratio:.1f}",
                 flush=True,
             )
 
@@ -287,7 +346,7 @@ def start(precisions: Sequence[str]) -> None:
 
 def main() -> None:
     """Prints the parts asked for, or all."""
-    parts = {part.__name__: part for part in (step, ghost, writers, start)}
+    parts = {part.__name__: part for part in (step, ghost, accept, writers, start)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all by default")
     parser.add_argument("--precision", action="append", choices=["auto", "f32", "bf16", "int8"])

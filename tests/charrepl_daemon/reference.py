@@ -58,3 +58,26 @@ def greedy_difference(reference, text, written, *, tolerance=MARGIN):
             return expected.max() - expected[token]
         carry = reference.step(carry, token)
     return None
+
+
+def beam_search(reference, text, *, beams, max_chars, ends=""):
+    """The likeliest continuation that so many beams find, and its joint log-probability in nats."""
+    best = [(0.0, "", reference.read(text), False)]
+    for _ in range(max_chars):
+        if best[0][3]:
+            break
+        grown = [(score, written, carry, -1) for score, written, carry, ended in best if ended]
+        for score, written, carry, ended in best:
+            if not ended:
+                log_probs = reference.log_probs(carry)
+                grown += [(score + log_probs[t], written, carry, t) for t in range(1, len(log_probs))]
+        grown.sort(key=lambda one: -one[0])
+        best = []
+        for score, written, carry, token in grown[:beams]:
+            if token < 0:
+                best.append((score, written, carry, True))
+                continue
+            char = str(reference.vocabulary.decode(np.array([token])))
+            ended = char in ends and bool((written + char).strip())
+            best.append((score, written + char, reference.step(carry, token), ended))
+    return best[0][1], best[0][0]

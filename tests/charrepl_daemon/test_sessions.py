@@ -10,8 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrepl.errors import CharreplError
-from charrepl_daemon.sessions import RECENT, RESERVED_SLOTS, SCRATCH_SLOT, SPARSE, ZERO_SLOT, CarryCache
+from charrepl_daemon.sessions import (
+    RECENT,
+    RESERVED_SLOTS,
+    SCRATCH_SLOT,
+    SPARSE,
+    ZERO_SLOT,
+    CarryCache,
+    Node,
+)
 
+PIECE = 8
 SMALLEST = RESERVED_SLOTS + 4 * RECENT
 
 
@@ -20,11 +29,12 @@ class Store:
 
     def __init__(self, slots: int = SMALLEST) -> None:
         self.cache = CarryCache(slots)
+        self.slots = slots - RESERVED_SLOTS
         self.texts: dict[int, tuple[int, ...]] = {ZERO_SLOT: ()}
 
-    def ask(self, key: str, tokens: list[int]) -> int:
+    def ask(self, key: str, tokens: list[int], typed: int | None = None) -> int:
         """Reads a text as the engine does; how many tokens had to be fed."""
-        plan = self.cache.plan(key, tokens)
+        plan = self.cache.plan(key, tokens, typed=typed)
         assert self.texts[plan.read] == tuple(tokens[: plan.known])
         assert len(plan.writes) == len(tokens) - plan.known
         assert ZERO_SLOT not in plan.writes
@@ -35,17 +45,38 @@ class Store:
         self.last = plan
         return len(plan.writes)
 
-    def decode(self, key: str, tokens: list[int], ghost: list[int], spare: int = 2) -> None:
-        """Writes a ghost after the text last asked for, some of its slots unused."""
-        slots = self.cache.take_free(len(ghost) + spare, {self.last.read})
-        for i, slot in enumerate(slots[: len(ghost)], 1):
-            self.texts[slot] = (*tokens, *ghost[:i])
-        self.cache.extend(key, self.last.node, ghost, slots)
+    def decode(
+        self, key: str, tokens: list[int], ghost: list[int], *, typed: int | None = None, ahead: bool = False
+    ) -> None:
+        """Writes a ghost as the engine does, piece by piece, after a text of which so much was typed."""
+        typed = len(tokens) if typed is None else typed
+        for at in range(0, len(ghost), PIECE):
+            piece, before = ghost[at : at + PIECE], tokens + ghost[:at]
+            self.ask(key, before, typed)
+            slots = self.cache.take_free(len(piece) + 2, {self.last.node.slot}, ahead=ahead)
+            for i, slot in enumerate(slots[: len(piece)], 1):
+                self.texts[slot] = (*before, *piece[:i])
+            self.cache.extend(key, self.last.node, piece, slots, ahead=ahead)
+
+    def holds(self) -> bool:
+        """Whether each slot is free or holds what it says, and none is lost."""
+        cache = self.cache
+        found = [*cache._used.items(), *cache._spare.items()]
+        in_place = all(node.slot == slot and self.texts[slot] == prefix(node) for slot, node in found)
+        return in_place and not cache._pinned and len(found) + len(cache._free) == self.slots
+
+
+def prefix(node: Node) -> tuple[int, ...]:
+    """The text of a node."""
+    return (*prefix(node.parent), node.token) if node.parent else ()
 
 
 texts = st.lists(st.integers(0, 2), max_size=90)
+# Who writes, how much of the text before is kept, what is typed, its ghost, and what follows that.
 edits = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 90), texts, texts), min_size=1, max_size=25
+    st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 150), texts, texts, texts),
+    min_size=1,
+    max_size=25,
 )
 
 
@@ -53,24 +84,23 @@ edits = st.lists(
 @given(edits)
 def test_a_slot_always_holds_the_carry_of_the_text_it_is_found_by(edits):
     store, current = Store(), {}
-    for key, cut, typed, ghost in edits:
+    for key, cut, typed, ghost, ahead in edits:
         tokens = current.get(key, [])[:cut] + typed
-        current[key] = tokens
+        current[key] = tokens + ghost  # some of which may be taken
         store.ask(key, tokens)
         store.decode(key, tokens, ghost)
-        cache = store.cache
-        assert cache.used + len(cache._free) == SMALLEST - RESERVED_SLOTS
-        assert all(node.slot == slot for slot, node in cache._used.items())
-        assert not cache._pinned
+        store.decode(key, tokens + ghost, ahead, typed=len(tokens), ahead=True)
+        assert store.holds()
 
 
 @settings(deadline=None, max_examples=50)
 @given(edits)
 def test_forgetting_every_session_frees_every_slot(edits):
     store = Store()
-    for key, _, typed, ghost in edits:
+    for key, _, typed, ghost, ahead in edits:
         store.ask(key, typed)
         store.decode(key, typed, ghost)
+        store.decode(key, typed + ghost, ahead, typed=len(typed), ahead=True)
     store.cache.clear()
     assert store.cache.used == 0
     assert len(store.cache._free) == SMALLEST - RESERVED_SLOTS
@@ -114,6 +144,52 @@ def test_a_ghost_that_was_not_taken_gives_its_slots_back():
     assert store.cache.used == 4
 
 
+def test_a_ghost_taken_in_part_keeps_what_was_decoded_behind_that_part():
+    store, text, ghost, ahead = Store(), [1, 2, 3], list(range(20)), list(range(30, 50))
+    store.ask("a", text)
+    store.decode("a", text, ghost)
+    store.decode("a", text + ghost, ahead, typed=len(text), ahead=True)
+    assert store.ask("a", text + ghost[:7]) == 0
+    assert store.cache.unread("a", text + ghost + ahead) == 0
+    store.ask("a", [*text, *ghost[:7], 99])
+    assert store.cache.used == len(text) + 7 + 1
+
+
+def test_another_ghost_after_the_same_text_takes_the_place_of_the_one_before():
+    store, text = Store(), [1, 2, 3]
+    store.ask("a", text)
+    for start in range(10):  # as sampled ones with other seeds are
+        store.decode("a", text, [start, *range(40)])
+    assert store.cache.used == len(text) + 41
+
+
+def test_a_long_ghost_costs_no_carry_before_the_cursor():
+    store, text = Store(1000), [i % 7 for i in range(300)]
+    store.ask("a", text)
+    store.decode("a", text, [9] * 48)
+    for back in range(1, RECENT):
+        assert store.ask("a", text[:-back]) == 0
+
+
+def test_what_was_decoded_ahead_is_the_first_to_make_way():
+    store, texts_ = Store(), {key: [ord(key)] * 60 for key in "abc"}
+    for key, text in texts_.items():
+        store.ask(key, text)
+    store.decode("b", texts_["b"], list(range(16)), ahead=True)
+    for n in range(SMALLEST - RESERVED_SLOTS - 3 * 60):  # as many as fit once that has gone
+        store.ask(f"new {n}", [1])
+    assert all(store.ask(key, text) == 0 for key, text in texts_.items())
+
+
+def test_what_is_decoded_ahead_takes_its_share_and_no_more():
+    store = Store()
+    for key in range(100):  # a cache full of texts
+        store.ask(str(key), [key] * 60)
+    store.decode("99", [99] * 60, list(range(200)), ahead=True)
+    assert 0 < len(store.cache._spare) <= store.slots // 8 + PIECE
+    assert store.ask("98", [98] * 60) == 0
+
+
 @settings(deadline=None, max_examples=60)
 @given(texts, st.lists(st.integers(0, 2), max_size=300))
 def test_a_way_cut_in_pieces_arrives_where_the_whole_one_does(before, text):
@@ -130,9 +206,7 @@ def test_a_way_cut_in_pieces_arrives_where_the_whole_one_does(before, text):
         steps += 1
     assert steps <= -(-unread // SPARSE) + 1
     assert store.ask("a", text) == 0
-    kept = [
-        slot for slot, node in store.cache._used.items() if store.texts[slot] == tuple(text[: node.depth])
-    ]
+    kept = [node for node in store.cache._used.values() if prefix(node) == tuple(text[: node.depth])]
     assert len(kept) >= min(len(text), RECENT)
 
 

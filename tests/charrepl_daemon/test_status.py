@@ -162,7 +162,8 @@ def ask(scheduler: Scheduler, directory) -> protocol.Reply:
     """The final reply to a `complete`."""
     replies: queue.Queue[protocol.Reply] = queue.Queue()
     job = Job(
-        protocol.Complete(seq=1, session="s", text="every"),
+        # A ghost of nothing: none of it is known the next time, and none is done ahead.
+        protocol.Complete(seq=1, session="s", text="every", min_confidence=1.0),
         directory=directory,
         session="s",
         send=replies.put,

@@ -1,0 +1,197 @@
+"""What a request becomes: what to write after which text, from what is known of it already."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrepl.errors import CharreplError
+from charrepl.protocol import Decoding, Stop
+from charrepl.window import STRIDE, window_start
+from charrepl_daemon.beams import Search
+from charrepl_daemon.known import Known
+from charrepl_daemon.programs import MAX_FED
+from charrepl_daemon.sessions import ZERO_SLOT, CarryCache
+from charrepl_daemon.writing import NEVER, Writing
+from charrepl_train.vocab import Vocabulary
+
+_SENTENCE_ENDS = ".!?。！？…\n"
+_MOST_AHEAD = 64  # characters decoded from a ghost's end on
+
+
+class Planner:
+    """Makes writings of texts; `Engine`, which computes them, is one."""
+
+    def __init__(self, vocabulary: Vocabulary, cache: CarryCache) -> None:
+        self.vocabulary = vocabulary
+        self._visible = vocabulary.visible()
+        self._ends: dict[Stop, NDArray[np.bool_]] = {
+            "none": np.zeros(len(vocabulary), bool),
+            "line": vocabulary.mask("\n"),
+            "sentence": vocabulary.mask(_SENTENCE_ENDS),
+        }
+        self._cache = cache
+        self._known = Known()
+        self._passages = 0
+        self._answered_ahead = 0
+
+    def ghosts(
+        self,
+        session: Hashable,
+        text: str,
+        offset: int,
+        *,
+        max_chars: int,
+        stop: Stop,
+        alternatives: int,
+        min_confidence: float,
+        decoding: Decoding,
+    ) -> list[Writing]:
+        """The ghosts to write after `text`, of which `offset` characters are left out before it.
+
+        Raises CharreplError if the part left out reaches into the window.
+        """
+        tokens, position, start = self._window(text, offset)
+        key = (session, start)
+        unread = self._cache.unread(key, tokens)
+
+        def writing(rank: int, own_slot: int) -> Writing:
+            return Writing(
+                session=key,
+                tokens=tokens,
+                position=position,
+                max_chars=max_chars,
+                # Alternatives differ in their first character, and each goes on as is likeliest.
+                decoding=decoding if rank < 0 else Decoding(),
+                ends=self._ends[stop],
+                least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else NEVER,
+                rank=rank,
+                own_slot=own_slot,
+                unread=unread,
+            )
+
+        if alternatives == 1:
+            ghost = writing(-1, ZERO_SLOT)
+            self._recall(ghost)
+            self._answered_ahead += ghost.done
+            return [ghost]
+        count = min(alternatives, len(self.vocabulary) - 1)
+        own = self._cache.take_free(count - 1)
+        return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
+
+    def searched(
+        self,
+        session: Hashable,
+        text: str,
+        offset: int,
+        *,
+        max_chars: int,
+        stop: Stop,
+        min_confidence: float,
+        beams: int,
+    ) -> tuple[Writing, Search]:
+        """What reads `text`, and the beam search that begins at its end.
+
+        Raises CharreplError if the part left out reaches into the window.
+        """
+        tokens, position, start = self._window(text, offset)
+        search = Search(
+            session=(session, start),
+            tokens=tokens,
+            beams=beams,
+            max_chars=max_chars,
+            ends=self._ends[stop],
+            least=np.log(min_confidence) if min_confidence > 0 else NEVER,
+        )
+        return self._reading(search.session, tokens, position), search
+
+    def _reading(self, session: tuple[Hashable, int], tokens: list[int], position: int) -> Writing:
+        """What reads a text, so that its carry is there, and writes nothing."""
+        unread = self._cache.unread(session, tokens)
+        reading = Writing(
+            session=session,
+            tokens=tokens,
+            position=position,
+            max_chars=0,
+            decoding=Decoding(),
+            ends=self._ends["none"],
+            unread=unread,
+        )
+        reading.done = not unread
+        return reading
+
+    def passage(self, text: str, offset: int, *, max_chars: int, stop: Stop, decoding: Decoding) -> Writing:
+        """The passage to write after `text`; `release` it in the end."""
+        tokens, position, _ = self._window(text, offset)
+        self._passages += 1
+        return Writing(
+            session=(("passage", self._passages), 0),
+            kept=False,
+            unread=len(tokens),
+            tokens=tokens,
+            position=position,
+            max_chars=max_chars,
+            decoding=decoding,
+            ends=self._ends[stop],
+            own_slot=self._cache.take_free(1)[0],
+        )
+
+    def _recall(self, writing: Writing) -> None:
+        """Writes what is known without asking the device."""
+        tokens, log_probs = self._known.after(writing.session, writing.tokens, writing.decoding)
+        if tokens:
+            text = self.vocabulary.decode(np.array(tokens))
+            writing.recall(tokens, text, log_probs, self._visible)
+            writing.unread = self._cache.unread(writing.session, writing.tokens)
+
+    def ahead(self, ghost: Writing) -> Writing | None:
+        """What goes on from a ghost's end before it is taken; None if there is nothing to gain.
+
+        Whatever part of the ghost is taken then, its continuation is known: it is the same path.
+        """
+        start = ghost.session[1]
+        if not ghost.kept or ghost.rank >= 0 or not ghost.text or window_start(ghost.position) != start:
+            return None
+        writing = Writing(
+            session=ghost.session,
+            tokens=ghost.tokens,
+            typed=ghost.typed,
+            position=ghost.position,
+            max_chars=min(len(ghost.text) + ghost.left, _MOST_AHEAD),
+            decoding=ghost.decoding,
+            ends=ghost.ends,
+            least=ghost.least,
+            ahead=True,
+        )
+        self._recall(writing)
+        # Without the carry at its end there is more to work out than it is worth.
+        lost = self._cache.unread(writing.session, writing.tokens)
+        return None if writing.done or lost else writing
+
+    def next_window(self, session: Hashable, text: str, offset: int) -> Writing | None:
+        """What reads ahead for when the window moves on; None unless that is near and there is much to read.
+
+        It writes nothing.
+        """
+        length = offset + len(text)
+        start = length // STRIDE * STRIDE
+        if start <= offset or length - start < STRIDE // 2:
+            return None
+        ids = self.vocabulary.encode(text[start - offset :])
+        tokens = [self.vocabulary.newline, *ids.tolist()]
+        reading = self._reading((session, start), tokens, length)
+        reading.ahead = True
+        return reading if reading.unread >= MAX_FED else None
+
+    def _window(self, text: str, offset: int) -> tuple[list[int], int, int]:
+        length = offset + len(text)
+        start = window_start(length)
+        if offset > start:
+            raise CharreplError(
+                f"offset {offset} leaves out characters from {start} on that the model reads: send them",
+                code="bad_offset",
+            )
+        ids = self.vocabulary.encode(text[start - offset :])
+        return [self.vocabulary.newline, *ids.tolist()], length, start

@@ -1,0 +1,59 @@
+"""How well a model predicts a text: in f32, whatever ghosts are served in, so that machines agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from charrepl.errors import CharreplError
+from charrepl_daemon import programs
+from charrepl_daemon.programs import SCORED
+from charrepl_daemon.weights import Weights
+from charrepl_train.vocab import Vocabulary
+
+
+class Scorer:
+    """A model's program for scoring; nothing is kept between two pieces of a text."""
+
+    def __init__(
+        self, weights: Weights, shape: tuple[int, int, int], vocabulary: Vocabulary, *, digest: str
+    ) -> None:
+        self._weights = weights
+        self._numbers = int(np.prod(shape))  # of a carry
+        self._vocabulary = vocabulary
+        self._digest = digest
+        piece = np.zeros(SCORED, np.int32)
+        program = jax.jit(programs.score_program(shape))
+        self._program = program.lower(weights, self._zero_carry(), piece, np.int32(0)).compile()
+
+    def _zero_carry(self) -> NDArray[np.float32]:
+        return np.zeros((1, self._numbers), np.float32)
+
+    def score(self, text: str, carry: bytes, digest: str) -> tuple[bytes, list[float]]:
+        """The carry after `text` and the log-probability of each of its characters, in nats.
+
+        At most `SCORED` characters; an empty `carry` is the zero carry after an implicit newline.
+        Raises CharreplError if `carry` is not one of this model's.
+        """
+        ids = self._vocabulary.encode(text)
+        numbers = np.frombuffer(carry, np.float32) if len(carry) % 4 == 0 else np.full(1, np.nan)
+        if not np.isfinite(numbers).all():
+            raise CharreplError("the carry is not one that this daemon gave: start again", code="bad_carry")
+        if carry and (digest != self._digest or len(numbers) != self._numbers):
+            raise CharreplError(
+                "the model changed while the text was read: start again", code="model_changed"
+            )
+        state = numbers.reshape(1, -1) if carry else self._opened()
+        padded = np.zeros(SCORED, np.int32)
+        padded[: len(ids)] = ids
+        state, log_probs = self._program(self._weights, state, padded, np.int32(len(ids)))
+        return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
+
+    def _opened(self) -> Any:
+        """The carry after the implicit newline that every text starts with."""
+        newline = np.zeros(SCORED, np.int32)
+        newline[0] = self._vocabulary.newline
+        return self._program(self._weights, self._zero_carry(), newline, np.int32(1))[0]
