@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,22 +12,36 @@ import click
 from charrepl import __version__
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
-from charrepl.options import FloatRange
+from charrepl.options import FloatRange, complete_model
 from charrepl.policy import ASSERTIVENESS
 
-model_option = click.option("--model", metavar="NAME|DIR", default="", help="A model, by name or directory.")
+model_option = click.option(
+    "--model",
+    metavar="NAME|DIR",
+    default="",
+    shell_complete=complete_model,
+    help="A model, by name or directory.",
+)
 endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
+vi_option = click.option("--vi", is_flag=True, help="Edit with vi keys.")
+assertiveness_option = click.option(
+    "--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are."
+)
+plain_option = click.option("--plain", is_flag=True, help="Lines only, for a screen reader.")
+
+PROGRAMS = ("charrepl", "charrepl-daemon", "charrepl-train")
 _BITS = 1 / 0.6931471805599453  # per nat
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @model_option
 @endpoint_option
-@click.option("--vi", is_flag=True, help="Edit with vi keys.")
-@click.option("--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are.")
+@vi_option
+@assertiveness_option
+@plain_option
 @click.option("--continue", "continue_", is_flag=True, help="Go on with the last text.")
 @debug_option
 @click.version_option(__version__, prog_name="charrepl")
@@ -38,6 +53,7 @@ def main(
     endpoint: str | None,
     vi: bool,
     assertiveness: str | None,
+    plain: bool,
     continue_: bool,
     debug: bool,
 ) -> None:
@@ -53,20 +69,29 @@ def main(
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         context.invoke(complete, text=None, model=model, endpoint=endpoint, debug=debug)
         return
-    from charrepl.prompt import drawn_early
+    from charrepl.prompt import drawn_early, is_plain
+    from charrepl.settings import effective
 
-    with drawn_early() as give_back:
-        from charrepl import repl  # takes most of the time until there is a prompt, and nothing else needs it
-
-        code = repl.run(
-            model=model,
-            endpoint=endpoint,
-            vi=vi,
-            assertiveness=assertiveness or "",
-            go_on=continue_,
-            take_terminal=give_back,
-        )
+    chosen = effective(_given(model, vi, assertiveness, plain)).settings
+    lines_only = is_plain(chosen.plain, os.environ)
+    with drawn_early(plain=lines_only) as give_back:
+        # Takes most of the time until there is a prompt, and nothing else needs it.
+        if lines_only:
+            from charrepl.plain import run
+        else:
+            from charrepl.repl import run
+        code = run(chosen, endpoint=endpoint, go_on=continue_, take_terminal=give_back)
     context.exit(code)
+
+
+def _given(model: str, vi: bool, assertiveness: str | None, plain: bool) -> dict[str, str]:
+    """The settings that the command line gives; those that are empty it does not."""
+    return {
+        "model": model,
+        "editing_mode": "vi" if vi else "",
+        "assertiveness": assertiveness or "",
+        "plain": "always" if plain else "",
+    }
 
 
 def _hand_on(context: click.Context, name: str) -> None:
@@ -262,3 +287,51 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
             f"{mark} {model.name:20} {model.layers} x {model.hidden_size}, "
             f"{model.characters} characters, {loss}"
         )
+
+
+@main.command()
+@model_option
+@vi_option
+@assertiveness_option
+@plain_option
+@click.option("--path", "path_only", is_flag=True, help="Print only where config.toml is, or would be.")
+@json_option
+@debug_option
+@exit_codes
+def config(
+    model: str,
+    vi: bool,
+    assertiveness: str | None,
+    plain: bool,
+    path_only: bool,
+    as_json: bool,
+    debug: bool,
+) -> None:
+    """Print the settings in force and where each comes from, as a config.toml."""
+    from charrepl import listing, paths, settings
+
+    if path_only:
+        click.echo(paths.config_file())
+        return
+    found = settings.effective(_given(model, vi, assertiveness, plain))
+    if as_json:
+        _print_json(listing.as_json(found))
+    else:
+        click.echo(listing.as_toml(found), nl=False)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@debug_option
+@exit_codes
+def completion(shell: str, debug: bool) -> None:
+    """Print what has SHELL complete our commands: eval "$(charrepl completion bash)" in ~/.bashrc."""
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    assert complete is not None
+    for program in PROGRAMS:
+        variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
+        source = complete(main, {}, program, variable)
+        # Not its `source`: that runs bash, to warn of one that is too old.
+        click.echo(source.source_template % source.source_vars())

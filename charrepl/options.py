@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class FloatRange(click.FloatRange):
@@ -19,3 +22,15 @@ class FloatRange(click.FloatRange):
 
 # Of minutes or of epochs: above nothing, and below what overflows where it is multiplied.
 AMOUNT = FloatRange(0, 1_000_000, min_open=True)
+
+
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For a shell: the models whose names begin so, or the directories."""
+    from click.shell_completion import CompletionItem
+
+    from charrepl import models
+
+    if models.is_path(incomplete):
+        return [CompletionItem(incomplete, type="dir")]
+    names = [directory.name for directory in models.installed()]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]

@@ -18,6 +18,8 @@ from typing import Self
 
 import pyte
 
+from charrepl.looks import GREY
+
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 DEADLINE_S = 30.0
 
@@ -29,6 +31,11 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
+
+
+def _is_faint(cell: pyte.screens.Char) -> bool:
+    """Whether a cell is drawn as what was not typed is: faint, or where there are colours, grey."""
+    return cell.blink or f"#{cell.fg}" in GREY.values()
 
 
 class _Emulator(pyte.HistoryScreen):
@@ -147,7 +154,7 @@ class Screen:
         filled = False  # the row above, to its end
         for number in range(y, self._screen.lines):
             cells = self._screen.buffer[number]
-            faint = [column for column in range(self._screen.columns) if cells[column].blink]
+            faint = [column for column in range(self._screen.columns) if _is_faint(cells[column])]
             if number == y:
                 # Spaces are not always drawn anew, so that their own attributes tell nothing.
                 faint = [column for column in faint if column >= x]
@@ -166,6 +173,10 @@ class Screen:
         cells = self._screen.buffer[row]
         columns = range(self._screen.columns)
         return "".join(cells[column].data for column in columns if getattr(cells[column], attribute))
+
+    def cell(self, row: int, column: int) -> pyte.screens.Char:
+        """A character and its attributes."""
+        return self._screen.buffer[row][column]
 
     @property
     def cursor(self) -> tuple[int, int]:
