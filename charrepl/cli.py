@@ -5,34 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
-from charrepl import __version__
+from charrepl import __version__, cli_settings
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
-from charrepl.options import FloatRange, complete_model
-from charrepl.policy import ASSERTIVENESS
-
-model_option = click.option(
-    "--model",
-    metavar="NAME|DIR",
-    default="",
-    shell_complete=complete_model,
-    help="A model, by name or directory.",
+from charrepl.options import (
+    FloatRange,
+    assertiveness_option,
+    debug_option,
+    endpoint_option,
+    given,
+    json_option,
+    model_option,
+    plain_option,
+    print_json,
+    vi_option,
 )
-endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
-vi_option = click.option("--vi", is_flag=True, help="Edit with vi keys.")
-assertiveness_option = click.option(
-    "--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are."
-)
-plain_option = click.option("--plain", is_flag=True, help="Lines only, for a screen reader.")
-
-PROGRAMS = ("charrepl", "charrepl-daemon", "charrepl-train")
 _BITS = 1 / 0.6931471805599453  # per nat
 
 
@@ -72,7 +63,7 @@ def main(
     from charrepl.prompt import drawn_early, is_plain
     from charrepl.settings import effective
 
-    chosen = effective(_given(model, vi, assertiveness, plain)).settings
+    chosen = effective(given(model, vi, assertiveness, plain)).settings
     lines_only = is_plain(chosen.plain, os.environ)
     with drawn_early(plain=lines_only) as give_back:
         # Takes most of the time until there is a prompt, and nothing else needs it.
@@ -84,16 +75,6 @@ def main(
     context.exit(code)
 
 
-def _given(model: str, vi: bool, assertiveness: str | None, plain: bool) -> dict[str, str]:
-    """The settings that the command line gives; those that are empty it does not."""
-    return {
-        "model": model,
-        "editing_mode": "vi" if vi else "",
-        "assertiveness": assertiveness or "",
-        "plain": "always" if plain else "",
-    }
-
-
 def _hand_on(context: click.Context, name: str) -> None:
     """Makes the options before a command its own; those given after it go before.
 
@@ -102,11 +83,11 @@ def _hand_on(context: click.Context, name: str) -> None:
     command = main.get_command(context, name)
     if command is None:
         return  # click says so
-    given = {option: value for option, value in context.params.items() if value}
-    unknown = given.keys() - {parameter.name for parameter in command.params}
+    own = {option: value for option, value in context.params.items() if value}
+    unknown = own.keys() - {parameter.name for parameter in command.params}
     if unknown:
         raise click.UsageError(f"charrepl {name} has no option --{min(unknown).rstrip('_')}.", context)
-    context.default_map = {name: given}
+    context.default_map = {name: own}
 
 
 def _read_input(file: Path | None) -> str:
@@ -163,7 +144,7 @@ def complete(
     with Client(model=models.chosen(model), endpoint=endpoint) as client:
         pieces = client.sample(prompt, max_chars=chars, decoding=decoding)
         if as_json:
-            _print_json({"text": "".join(pieces), "seed": decoding.seed})
+            print_json({"text": "".join(pieces), "seed": decoding.seed})
             return
         for piece in pieces:
             _write(piece)
@@ -177,12 +158,6 @@ def _write(text: str) -> None:
         text = printable(text)
     sys.stdout.write(text)
     sys.stdout.flush()
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
 
 
 @main.command()
@@ -205,7 +180,7 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     with Client(model=models.chosen(model), endpoint=endpoint) as client:
         nats = -fsum(client.score(text)) / len(text)
     if as_json:
-        _print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
+        print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
         return
     click.echo(f"{nats * _BITS:.4f} bits per character ({nats:.4f} nats), {len(text):,} characters")
 
@@ -247,7 +222,7 @@ def measure(
             text, corpus=corpus, model=models.chosen(model), endpoint=endpoint, stage=stage
         )
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     for line in evaluation.table(result):
         click.echo(line)
@@ -278,7 +253,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
     if as_json:
         import msgspec
 
-        _print_json({"default": default, "models": msgspec.to_builtins(found)})
+        print_json({"default": default, "models": msgspec.to_builtins(found)})
         return
     for model in found:
         mark = "*" if default in (model.name, model.path) else " "
@@ -289,49 +264,5 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
         )
 
 
-@main.command()
-@model_option
-@vi_option
-@assertiveness_option
-@plain_option
-@click.option("--path", "path_only", is_flag=True, help="Print only where config.toml is, or would be.")
-@json_option
-@debug_option
-@exit_codes
-def config(
-    model: str,
-    vi: bool,
-    assertiveness: str | None,
-    plain: bool,
-    path_only: bool,
-    as_json: bool,
-    debug: bool,
-) -> None:
-    """Print the settings in force and where each comes from, as a config.toml."""
-    from charrepl import listing, paths, settings
-
-    if path_only:
-        click.echo(paths.config_file())
-        return
-    found = settings.effective(_given(model, vi, assertiveness, plain))
-    if as_json:
-        _print_json(listing.as_json(found))
-    else:
-        click.echo(listing.as_toml(found), nl=False)
-
-
-@main.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@debug_option
-@exit_codes
-def completion(shell: str, debug: bool) -> None:
-    """Print what has SHELL complete our commands: eval "$(charrepl completion bash)" in ~/.bashrc."""
-    from click.shell_completion import get_completion_class
-
-    complete = get_completion_class(shell)
-    assert complete is not None
-    for program in PROGRAMS:
-        variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
-        source = complete(main, {}, program, variable)
-        # Not its `source`: that runs bash, to warn of one that is too old.
-        click.echo(source.source_template % source.source_vars())
+for _command in cli_settings.commands:
+    main.add_command(_command)

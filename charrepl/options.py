@@ -1,10 +1,13 @@
-"""What the options of our commands have in common."""
+"""What the options of our commands have in common, and the options that several have."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from charrepl.policy import ASSERTIVENESS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -34,3 +37,38 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
         return [CompletionItem(incomplete, type="dir")]
     names = [directory.name for directory in models.installed()]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+model_option = click.option(
+    "--model",
+    metavar="NAME|DIR",
+    default="",
+    shell_complete=complete_model,
+    help="A model, by name or directory.",
+)
+endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
+vi_option = click.option("--vi", is_flag=True, help="Edit with vi keys.")
+assertiveness_option = click.option(
+    "--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are."
+)
+plain_option = click.option("--plain", is_flag=True, help="Lines only, for a screen reader.")
+
+
+def given(model: str, vi: bool, assertiveness: str | None, plain: bool) -> dict[str, str]:
+    """The settings that the command line gives; those that are empty it does not."""
+    return {
+        "model": model,
+        "editing_mode": "vi" if vi else "",
+        "assertiveness": assertiveness or "",
+        "plain": "always" if plain else "",
+    }
+
+
+def print_json(value: Any) -> None:
+    """Prints what --json asks for."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

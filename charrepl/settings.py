@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from charrepl import keymap, paths
+from charrepl import paths
 from charrepl.errors import CharreplError, did_you_mean, reason
 from charrepl.policy import ASSERTIVENESS
+
+if TYPE_CHECKING:  # few give keys, and the prompt waits
+    from charrepl import keymap
 
 # The settings that take one of a few words.
 CHOICES = {
@@ -181,6 +184,10 @@ def _checked(values: dict[str, Any]) -> Settings:
 
 
 def _checked_keys(table: Any) -> dict[str, keymap.Keys]:
+    if table == {}:
+        return {}
+    from charrepl import keymap
+
     if not isinstance(table, dict):
         raise _WrongError(
             ("keys",), f"keys = {_shown(table)}: expected a table: [keys], and below it ACTION = KEY"
@@ -203,6 +210,8 @@ def _checked_keys(table: Any) -> dict[str, keymap.Keys]:
 
 
 def _check_clashes(found: dict[str, keymap.Keys], spelt: Mapping[str | None, str]) -> None:
+    from charrepl import keymap
+
     clash = keymap.clash(found)
     if clash is not None:
         key, name, other = clash
