@@ -88,6 +88,8 @@ def best_opening(client: Client, text: str, *, but: set[str]) -> str:
             value = count - length / 10
             if line[:5] not in but and value > most:
                 best, most = opening, value
+    if not most:
+        raise SystemExit("the model has no ghost for any of these lines: give it others")
     but.add(best[:5])
     return best
 
@@ -101,6 +103,7 @@ def act(camera: Camera, screen: Screen, client: Client) -> None:
         camera.press("\r", "you type; what is grey is not typed yet", 0.5)
         opening = best_opening(client, text + speaker + "\n", but=used)
         camera.type(opening, "you type; what is grey is not typed yet")
+        screen.wait_for(lambda screen: screen.ghost)
         camera.hold("a ghost: what the model would write", 1.4)
         ghost = screen.ghost.partition("\n")[0].removesuffix("↵")
         if number == 0:
@@ -113,11 +116,12 @@ def act(camera: Camera, screen: Screen, client: Client) -> None:
             camera.press("\x1bf", "Alt-F takes a word", 1.2)
             camera.press("\t", "Tab takes the rest", 1.2)
         camera.press("\r", "Enter adds the line to the text", 0.8)
-        text += speaker + "\n" + opening + ghost + "\n"
+        text = "".join(f"{line[2:]}\n" for line in screen.lines if line.startswith("> "))
     camera.type("/heat 4", "/heat: how surprising was what you wrote?")
     camera.press("\r", "/heat: the more surprising, the more it stands out", 3.5)
     opening = best_opening(client, text, but=used)
     camera.type(opening, "and so on: it runs on your machine, and sends nothing anywhere")
+    screen.wait_for(lambda screen: screen.ghost)
     camera.hold("and so on: it runs on your machine, and sends nothing anywhere", 3.5)
 
 
