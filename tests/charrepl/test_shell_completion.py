@@ -55,6 +55,7 @@ def environment(place: Path) -> dict[str, str]:
         ("charrepl-daemon start --precision ", {"int8"}, set()),
         ("charrepl-train x.txt --preset ", {"laptop"}, set()),
         ("charrepl-train x.txt --resume --name ", {"lamp"}, set()),
+        ("charrepl-train x.txt --from k", {"kettle"}, {"lamp"}),
     ],
 )
 def test_words_are_completed_and_nothing_slow_is_imported_for_it(

@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     "--from",
     "base",
     metavar="NAME|DIR",
+    shell_complete=complete_model,
     help="Start from what that model has learnt, instead of from nothing.",
 )
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")
