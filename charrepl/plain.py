@@ -148,6 +148,8 @@ class Plain(Host):
         self._keys.flush()
 
     def _act(self, actions: tuple[str, ...]) -> None:
+        if self._done.is_set():
+            return
         writing = self.page.writer.passage is not None
         name = keymap.picked(actions, writing=writing, command=self.page.command_begun)
         act = self._actions().get(name)
@@ -161,7 +163,7 @@ class Plain(Host):
         self._refresh()
 
     def _insert(self, key: Stroke) -> None:
-        if not (len(key.key) == 1 and key.data.isprintable()):
+        if self._done.is_set() or len(key.key) != 1 or not key.data.isprintable():
             return
         self._quiet()
         if not self._inserting:
@@ -215,6 +217,7 @@ class Plain(Host):
         self.page.write_on()
 
     def _interrupt(self) -> None:
+        self._quiet()
         self._paper.end()
         if self.page.line:
             self.page.clear()

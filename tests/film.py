@@ -42,7 +42,7 @@ def row(cells: Sequence[pyte.screens.Char]) -> str:
 
 
 def _look(cell: pyte.screens.Char) -> tuple[object, ...]:
-    return cell.fg, cell.bg, cell.bold, cell.italics, cell.underscore, cell.reverse, cell.blink
+    return cell.fg, cell.bg, cell.bold, cell.italics, cell.underscore, cell.reverse
 
 
 def _run(text: str, look: pyte.screens.Char, column: int) -> str:
@@ -62,7 +62,6 @@ def _run(text: str, look: pyte.screens.Char, column: int) -> str:
             f'<text x="{_x(start)}" y="14" textLength="{_x(len(letters))}" lengthAdjust="spacingAndGlyphs"'
             + (f' class="{classes}"' if classes else "")
             + (f' fill="{ink}"' if ink != INK else "")
-            + (' opacity=".6"' if look.blink else "")  # faint, as `screen.py` has it
             + f">{escape(letters)}</text>"
         )
     return drawn

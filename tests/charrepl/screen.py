@@ -18,8 +18,6 @@ from typing import Self
 
 import pyte
 
-from charrepl.looks import GREY
-
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 DEADLINE_S = 30.0
 
@@ -33,13 +31,15 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-def _is_faint(cell: pyte.screens.Char) -> bool:
-    """Whether a cell is drawn as what was not typed is: faint, or where there are colours, grey."""
-    return cell.blink or f"#{cell.fg}" in GREY.values()
+# What is not typed is grey where there are colours, as `charrepl.looks` has it.
+_GREYS = ([5, 245], [5, 242], [2, 138, 138, 138], [2, 108, 108, 108])
 
 
 class _Emulator(pyte.HistoryScreen):
-    """The emulator, which knows nothing of faint characters: they blink instead, as nothing else does."""
+    """The emulator, which knows nothing of faint characters: they blink instead, as nothing else does.
+
+    So do those that are grey instead.
+    """
 
     def select_graphic_rendition(self, *attributes: int, **more: bool) -> None:
         shown, rest = [], list(attributes)
@@ -47,7 +47,7 @@ class _Emulator(pyte.HistoryScreen):
             code = rest.pop(0)
             if code in (38, 48) and rest:  # a colour by number
                 count = 2 if rest[0] == 5 else 4
-                shown += [code, *rest[:count]]
+                shown += [code, *rest[:count], *([5] if code == 38 and rest[:count] in _GREYS else [])]
                 del rest[:count]
             else:
                 shown += {2: [5], 22: [22, 25]}.get(code, [code])
@@ -154,7 +154,7 @@ class Screen:
         filled = False  # the row above, to its end
         for number in range(y, self._screen.lines):
             cells = self._screen.buffer[number]
-            faint = [column for column in range(self._screen.columns) if _is_faint(cells[column])]
+            faint = [column for column in range(self._screen.columns) if cells[column].blink]
             if number == y:
                 # Spaces are not always drawn anew, so that their own attributes tell nothing.
                 faint = [column for column in faint if column >= x]

@@ -188,9 +188,10 @@ def test_it_leaves_the_terminal_as_it_was_and_says_how_to_leave(live: Bench) -> 
         screen.wait_for(lambda s: live.daemon.requests)
         screen.type("hello" + CTRL_C)
         screen.wait_for(says("> hello", ">")).type(CTRL_C)
-        screen.wait_for(says("Ctrl-D or /quit ends the session", ">")).type("/quit\r")
+        screen.wait_for(says("Ctrl-D or /quit ends the session", ">")).type("/quit\rx\r")
         assert screen.wait_for_exit() == 0
         assert screen.attributes == before
+        assert screen.lines[-1] == "> /quit"
 
 
 @pytest.mark.parametrize(("setting", "escapes"), [("auto", False), ("never", True)])
@@ -223,12 +224,6 @@ attributes[3] &= ~termios.ECHO
 termios.tcsetattr(0, termios.TCSANOW, attributes)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-
-
-def test_without_a_terminal_it_completes_its_input(live: Bench) -> None:
-    """As without --plain; see the tests of `complete`."""
-    with live.start("--plain", "complete", "x") as screen:
-        screen.wait_for("charrepl complete has no option --plain")
 
 
 def test_own_keys_hold_in_lines_too(live: Bench) -> None:
