@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench bench-daemon bench-train clean
+.PHONY: run test lint bench bench-daemon bench-train picture clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -26,6 +26,9 @@ bench-daemon: .venv/test
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed
+
+picture: .venv/test
+	$(BIN)/python -m tests.picture
 
 # A .venv made with another interpreter is made anew.
 .venv/made-with-%:

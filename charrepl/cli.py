@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from charrepl import __version__
+from charrepl import __version__, cli_settings
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
-from charrepl.options import FloatRange
-from charrepl.policy import ASSERTIVENESS
-
-model_option = click.option("--model", metavar="NAME|DIR", default="", help="A model, by name or directory.")
-endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+from charrepl.options import (
+    FloatRange,
+    assertiveness_option,
+    debug_option,
+    endpoint_option,
+    given,
+    json_option,
+    model_option,
+    plain_option,
+    print_json,
+    vi_option,
+)
 
 _BITS = 1 / 0.6931471805599453  # per nat
 
@@ -26,8 +31,9 @@ _BITS = 1 / 0.6931471805599453  # per nat
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @model_option
 @endpoint_option
-@click.option("--vi", is_flag=True, help="Edit with vi keys.")
-@click.option("--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are.")
+@vi_option
+@assertiveness_option
+@plain_option
 @click.option("--continue", "continue_", is_flag=True, help="Go on with the last text.")
 @debug_option
 @click.version_option(__version__, prog_name="charrepl")
@@ -39,6 +45,7 @@ def main(
     endpoint: str | None,
     vi: bool,
     assertiveness: str | None,
+    plain: bool,
     continue_: bool,
     debug: bool,
 ) -> None:
@@ -54,19 +61,18 @@ def main(
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         context.invoke(complete, text=None, model=model, endpoint=endpoint, debug=debug)
         return
-    from charrepl.prompt import drawn_early
+    from charrepl.prompt import drawn_early, is_plain
+    from charrepl.settings import effective
 
-    with drawn_early() as give_back:
-        from charrepl import repl  # takes most of the time until there is a prompt, and nothing else needs it
-
-        code = repl.run(
-            model=model,
-            endpoint=endpoint,
-            vi=vi,
-            assertiveness=assertiveness or "",
-            go_on=continue_,
-            take_terminal=give_back,
-        )
+    chosen = effective(given(model, vi, assertiveness, plain)).settings
+    lines_only = is_plain(chosen.plain, os.environ)
+    with drawn_early(plain=lines_only) as give_back:
+        # Takes most of the time until there is a prompt, and nothing else needs it.
+        if lines_only:
+            from charrepl.plain import run
+        else:
+            from charrepl.repl import run
+        code = run(chosen, endpoint=endpoint, go_on=continue_, take_terminal=give_back)
     context.exit(code)
 
 
@@ -78,11 +84,11 @@ def _hand_on(context: click.Context, name: str) -> None:
     command = main.get_command(context, name)
     if command is None:
         return  # click says so
-    given = {option: value for option, value in context.params.items() if value}
-    unknown = given.keys() - {parameter.name for parameter in command.params}
+    own = {option: value for option, value in context.params.items() if value}
+    unknown = own.keys() - {parameter.name for parameter in command.params}
     if unknown:
         raise click.UsageError(f"charrepl {name} has no option --{min(unknown).rstrip('_')}.", context)
-    context.default_map = {name: given}
+    context.default_map = {name: own}
 
 
 def _read_input(file: Path | None) -> str:
@@ -153,7 +159,7 @@ def complete(
     with Client(model=models.chosen(model), endpoint=endpoint) as client:
         pieces = client.sample(prompt, max_chars=chars, decoding=decoding)
         if as_json:
-            _print_json({"text": "".join(pieces), "seed": decoding.seed})
+            print_json({"text": "".join(pieces), "seed": decoding.seed})
             return
         for piece in pieces:
             _write(piece)
@@ -179,12 +185,6 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
-
-
 @main.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @model_option
@@ -205,7 +205,7 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     with Client(model=models.chosen(model), endpoint=endpoint) as client:
         nats = -fsum(client.score(text)) / len(text)
     if as_json:
-        _print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
+        print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
         return
     click.echo(f"{nats * _BITS:.4f} bits per character ({nats:.4f} nats), {len(text):,} characters")
 
@@ -247,7 +247,7 @@ def measure(
             text, corpus=corpus, model=models.chosen(model), endpoint=endpoint, stage=stage
         )
     if as_json:
-        _print_json(result)
+        print_json(result)
         return
     for line in evaluation.table(result):
         click.echo(line)
@@ -278,7 +278,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
     if as_json:
         import msgspec
 
-        _print_json({"default": default, "models": msgspec.to_builtins(found)})
+        print_json({"default": default, "models": msgspec.to_builtins(found)})
         return
     for model in found:
         mark = "*" if default in (model.name, model.path) else " "
@@ -287,3 +287,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
             f"{mark} {model.name:20} {model.layers} x {model.hidden_size}, "
             f"{model.characters} characters, {loss}"
         )
+
+
+for _command in cli_settings.commands:
+    main.add_command(_command)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from charrepl import commands_model as model
 from charrepl import commands_text as text
+from charrepl import keymap
 from charrepl.errors import CharreplError, did_you_mean
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Desk(Protocol):
     session: Session
     page: Page
     autosave: Autosave
+    plain: bool  # whether there are lines only
 
     def say(self, text: str) -> None: ...
     def show(self, fragments: StyleAndTextTuples) -> None: ...
@@ -73,16 +75,8 @@ def _help(argument: str, desk: Desk) -> None:
     shown = [command for command in COMMANDS if not command.name.endswith("!")]
     width = max(len(command.name + command.takes) for command in shown) + 2
     lines = [f"/{f'{command.name} {command.takes}':{width}} {command.does}" for command in shown]
-    desk.say(f"{_KEYS}\n\n" + "\n".join(lines))
-
-
-_KEYS = """\
-Tab Right End      take the ghost        Enter      add the line to the text
-Alt-F              take its next word    Alt-Enter  let the model write on
-Shift-Tab          take its next line    Ctrl-_     undo
-Shift-Right        take one character    Ctrl-R     search in earlier lines
-Ctrl-Up Ctrl-Down  other ghosts          Ctrl-C     stop it; clear the line
-Esc                hide the ghost        Ctrl-D     quit, on an empty line"""
+    keys = keymap.effective(desk.session.settings.keys)
+    desk.say("\n".join([*keymap.table(keys, plain=desk.plain), "", *lines]))
 
 
 def _quit(argument: str, desk: Desk) -> None:

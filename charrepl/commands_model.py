@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from charrepl.commands_text import count
 from charrepl.draft import last_lines
 from charrepl.errors import CharreplError, did_you_mean
-from charrepl.settings import with_value
+from charrepl.settings import kinds, with_value
 
 if TYPE_CHECKING:
     from charrepl.commands import Desk
@@ -61,17 +61,21 @@ async def change(argument: str, desk: Desk) -> None:
     settings = desk.session.settings
     name, _, value = argument.partition(" ")
     if not name:
-        shown = {**asdict(settings), "model": desk.session.link.model}
+        shown = {name: getattr(settings, name) for name in kinds()} | {"model": desk.session.link.model}
         width = max(map(len, shown))
         desk.say("\n".join(f"{name:{width}}  {value}" for name, value in shown.items()))
         return
     if name == "model" and value:
         await choose(value.strip(), desk)
         return
+    if value and name == "plain":
+        raise CharreplError(
+            "plain is chosen at the start: leave with /quit, then charrepl --plain --continue"
+        )
     if value:
         settings = with_value(settings, name, value.strip())
         desk.apply(settings)
-    elif name not in asdict(settings):
+    elif name not in kinds():
         with_value(settings, name, "")  # says what there is
     desk.say(f"{name} {desk.session.link.model if name == 'model' else getattr(settings, name)}")
 

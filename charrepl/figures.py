@@ -37,8 +37,11 @@ def heat_map(text: str, bits: Sequence[float]) -> StyleAndTextTuples:
 
 
 def bars(characters: Sequence[tuple[str, float]], *, columns: int) -> str:
-    """Lines that show how probable each character is, by its log-probability in nats."""
-    room = max(1, min(BAR_COLUMNS, columns - len(INDENT) - 16))
+    """Lines that show how probable each character is, by its log-probability in nats.
+
+    Without room for bars, they are in figures alone.
+    """
+    room = max(0, min(BAR_COLUMNS, columns - len(INDENT) - 16))
     rows = [(_NAMES.get(char, visible(char)), math.exp(nats)) for char, nats in characters]
     rest = max(0.0, 1 - math.fsum(probability for _, probability in rows))
     lines = [_bar(name, probability, room) for name, probability in [*rows, ("others", rest)]]

@@ -84,8 +84,15 @@ class LineBuffer(Buffer):
 
     def reset(self, document: Document | None = None, append_to_history: bool = False) -> None:
         super().reset(document, append_to_history)
+        self._filled = False
+        self.fill()
+
+    def fill(self) -> None:
+        """Puts the lines of the history before the one being typed, once they are read."""
         earlier = self.history.known()
-        self._filled = earlier is not None
+        if self._filled or earlier is None:
+            return
+        self._filled = True
         if earlier:
             at = self.cursor_position
             self._working_lines.extendleft(reversed(earlier))

@@ -1,4 +1,4 @@
-"""Keys: which key does what, by name. What is done lives in the REPL.
+"""Keys: what each action of `keymap.py` does at the prompt, and when. How it is done lives in the REPL.
 
 Keys that take the ghost do so only while one is shown, which is only with the cursor at the end
 of the text; elsewhere each keeps its usual meaning. Alt-[ and Ctrl-] stay free: the first begins
@@ -11,32 +11,17 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Condition, FilterOrBool, has_focus, vi_mode
+from prompt_toolkit.filters import Condition, FilterOrBool, has_focus, is_searching, vi_mode
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.bindings import search
+from prompt_toolkit.key_binding.bindings.named_commands import get_by_name
 
+from charrepl import keymap
 from charrepl.ghost import next_char, next_line, next_word, whole
 
 if TYPE_CHECKING:
     from charrepl.page import Page
     from charrepl.session import Session
-
-# Alt is Esc and then the key, as terminals send it.
-KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "take": (("right",), ("end",), ("c-e",), ("c-f",), ("tab",)),
-    "take_word": (("escape", "f"), ("escape", "right"), ("c-right",)),
-    "take_line": (("s-tab",),),
-    "take_character": (("s-right",),),
-    "next_alternative": (("c-down",), ("escape", "]")),
-    "previous_alternative": (("c-up",),),
-    "dismiss": (("escape",),),
-    "enter": (("enter",),),
-    "write_on": (("escape", "enter"), ("escape", "c-j")),
-    "stop_writing": (("escape",), ("c-c",)),
-    "complete_command": (("tab",),),
-    "interrupt": (("c-c",), ("<sigint>",)),
-    "quit": (("c-d",),),
-    "suspend": (("c-z",),),
-}
 
 
 class Hands(Protocol):
@@ -53,9 +38,10 @@ class Hands(Protocol):
     def quit(self) -> None: ...
 
 
-def bindings(hands: Hands, keys: Mapping[str, tuple[tuple[str, ...], ...]] = KEYS) -> KeyBindings:
-    """The key bindings of the REPL, over those of prompt_toolkit."""
-    bound = KeyBindings()
+def bindings(hands: Hands, given: Mapping[str, keymap.Keys]) -> KeyBindings:
+    """The key bindings of the REPL, over those of prompt_toolkit; `given` as `Settings.keys` has them."""
+    keys = keymap.effective(given)
+    bound = _editing(keys)
     session, page = hands.session, hands.page
     typing = has_focus(DEFAULT_BUFFER)
     ghost = typing & Condition(hands.ghost_shown)
@@ -66,8 +52,8 @@ def bindings(hands: Hands, keys: Mapping[str, tuple[tuple[str, ...], ...]] = KEY
             act()
 
         # The default `save_before` makes each use of such a key one undo step.
-        for sequence in keys[name]:
-            bound.add(*sequence, filter=when)(handler)
+        for key in keys[name]:
+            bound.add(*keymap.sequence(key), filter=when)(handler)
 
     def taking(part: Callable[[str], str]) -> Callable[[], None]:
         return lambda: page.take(part)
@@ -84,8 +70,39 @@ def bindings(hands: Hands, keys: Mapping[str, tuple[tuple[str, ...], ...]] = KEY
     bind("write_on", typing, page.write_on)
     bind("complete_command", typing & Condition(lambda: page.command_begun), hands.complete_command)
     bind("interrupt", typing, hands.interrupt)
+    bound.add("<sigint>", filter=typing)(lambda event: hands.interrupt())
     bind("quit", typing & Condition(lambda: not page.line), hands.quit)
     bind("suspend", True, hands.suspend)
     # The last one bound is the first one asked.
     bind("stop_writing", Condition(lambda: page.writer.passage is not None), page.writer.stop)
     return bound
+
+
+def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
+    """The bindings of the line editor's own actions, which has their usual keys by itself.
+
+    Those that are theirs no more do nothing.
+    """
+    bound = KeyBindings()
+    typing = has_focus(DEFAULT_BUFFER)
+    taken = {key for own in keys.values() for key in own}
+    for action in keymap.ACTIONS:
+        for key in action.keys if action.editor else ():
+            if key not in taken:
+                bound.add(*keymap.sequence(key), filter=typing)(lambda event: None)
+    for name, own in keys.items():
+        usual, editor = keymap.editor(name)
+        for key in own if editor else ():
+            if key not in usual:
+                _bind_editing(bound, keymap.sequence(key), editor)
+    return bound
+
+
+def _bind_editing(bound: KeyBindings, sequence: tuple[str, ...], editor: str) -> None:
+    typing = has_focus(DEFAULT_BUFFER)
+    if editor == "reverse-search-history":
+        # The command of that name leaves the search line hidden.
+        bound.add(*sequence, filter=typing)(search.start_reverse_incremental_search)
+        bound.add(*sequence, filter=is_searching)(search.reverse_incremental_search)
+    else:
+        bound.add(*sequence, filter=typing)(get_by_name(editor))

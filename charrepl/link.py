@@ -55,6 +55,16 @@ class Link:
                 self._naming.cancel()
             await self._client.close()
 
+    @property
+    def condition(self) -> str:
+        """How things are with the daemon, in a few words: the device it has, or what is amiss."""
+        state = self.connection
+        if state is None or state.phase == "connecting":
+            return "connecting"
+        if state.phase == "ready":
+            return state.device
+        return state.detail or ("starting the daemon" if state.phase == "starting" else "no daemon")
+
     def wake(self) -> None:
         """Brings the connection back, if it waits for somebody to want it."""
         if self._client is not None:

@@ -44,13 +44,13 @@ def absolute(model: str) -> str:
 
 
 def chosen(model: str = "") -> str:
-    """`model` if it names one, else the model that config.toml names; empty for the default.
+    """`model` if it names one, else the model that the settings name; empty for the default.
 
     Raises CharreplError if the configuration is wrong.
     """
     from charrepl import settings  # the daemon, which is told its models, never reads them
 
-    return absolute(model or settings.load(paths.config_file()).model)
+    return absolute(model or settings.effective().settings.model)
 
 
 def _usable(directory: Path) -> bool:

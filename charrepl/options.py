@@ -1,10 +1,16 @@
-"""What the options of our commands have in common."""
+"""What the options of our commands have in common, and the options that several have."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from charrepl.policy import ASSERTIVENESS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class FloatRange(click.FloatRange):
@@ -19,3 +25,50 @@ class FloatRange(click.FloatRange):
 
 # Of minutes or of epochs: above nothing, and below what overflows where it is multiplied.
 AMOUNT = FloatRange(0, 1_000_000, min_open=True)
+
+
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For a shell: the models whose names begin so, or the directories."""
+    from click.shell_completion import CompletionItem
+
+    from charrepl import models
+
+    if models.is_path(incomplete):
+        return [CompletionItem(incomplete, type="dir")]
+    names = [directory.name for directory in models.installed()]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+model_option = click.option(
+    "--model",
+    metavar="NAME|DIR",
+    default="",
+    shell_complete=complete_model,
+    help="A model, by name or directory.",
+)
+endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+
+vi_option = click.option("--vi", is_flag=True, help="Edit with vi keys.")
+assertiveness_option = click.option(
+    "--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are."
+)
+plain_option = click.option("--plain", is_flag=True, help="Lines only, for a screen reader.")
+
+
+def given(model: str, vi: bool, assertiveness: str | None, plain: bool) -> dict[str, str]:
+    """The settings that the command line gives; those that are empty it does not."""
+    return {
+        "model": model,
+        "editing_mode": "vi" if vi else "",
+        "assertiveness": assertiveness or "",
+        "plain": "always" if plain else "",
+    }
+
+
+def print_json(value: Any) -> None:
+    """Prints what --json asks for."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -28,7 +28,10 @@ HISTORY_CHARS = 10_000
 
 
 class Page:
-    """A session's text at the prompt. `show` prints into the scrollback, `command` carries one out."""
+    """A session's text at the prompt. `show` prints into the scrollback, `command` carries one out.
+
+    With `echoed`, a line that is typed stands in the scrollback already.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Page:
         *,
         show: Callable[[StyleAndTextTuples], None],
         command: Callable[[str], None],
+        echoed: bool = False,
     ) -> None:
         self.writer = Writer(
             session, print_lines=self._print_lines, grown=self._passage_grown, finished=self._passage_finished
@@ -47,6 +51,7 @@ class Page:
         self._autosave = autosave
         self._show = show
         self._command = command
+        self._echoed = echoed
         self._ahead: list[tuple[str, Callable[[str], None]]] = []  # lines entered while the model writes
         # Of the line before it changed; None if it changes by more than a key.
         self._length: int | None = 0
@@ -181,6 +186,8 @@ class Page:
             self._print_lines(left, passage, not begun)
         while self._ahead and self.writer.passage is None:
             line, act = self._ahead.pop(0)
+            if self._echoed:
+                self._show(committed(line))  # again: it was typed in the middle of the passage
             act(line)
         self._session.ask_again()  # the passage may have superseded a ghost
         self.sync()
@@ -205,7 +212,8 @@ class Page:
 
     def _enter(self, line: str) -> None:
         text = literal(line)
-        self._show(committed(line))
+        if not self._echoed:
+            self._show(committed(line))
         if text is None:
             self._command(line)
         else:

@@ -10,19 +10,30 @@ import contextlib
 import os
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 PROMPT = "> "
 
 
+def is_dumb(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal understands no escape sequences, or does not say what it is."""
+    return environ.get("TERM", "dumb") in ("", "dumb", "unknown")
+
+
+def is_plain(plain: str, environ: Mapping[str, str]) -> bool:
+    """Whether there are to be lines only, by the setting."""
+    return plain == "always" or (plain == "auto" and is_dumb(environ))
+
+
 @contextlib.contextmanager
-def drawn_early() -> Iterator[Callable[[], None]]:
+def drawn_early(*, plain: bool = False) -> Iterator[Callable[[], None]]:
     """The prompt at the cursor, until the function given is called, at the latest at the end.
 
     It gives the terminal back as it was, for an application to take over and to draw over the prompt.
+    With `plain`, where nothing can be drawn over, keys wait unseen and there is no prompt yet.
     Does nothing where standard input and output are no terminal that understands escape sequences.
     """
-    terminal = _terminal()
+    terminal = _terminal(plain=plain)
     if terminal is None:
         yield lambda: None
         return
@@ -32,28 +43,29 @@ def drawn_early() -> Iterator[Callable[[], None]]:
     quiet[0] &= ~termios.ICRNL
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
     drawn = True
+    write: Callable[[str], None] = (lambda text: None) if plain else _write
 
     def give_back() -> None:
         nonlocal drawn
         if drawn:
             drawn = False
-            _write("\r")
+            write("\r")
             with contextlib.suppress(termios.error):  # the terminal has gone
                 termios.tcsetattr(terminal, termios.TCSANOW, before)
 
     termios.tcsetattr(terminal, termios.TCSANOW, quiet)
     try:
-        _write(f"\x1b[0;1m{PROMPT}\x1b[0m")
+        write(f"\x1b[0;1m{PROMPT}\x1b[0m")
         yield give_back
     finally:
         if drawn:  # nothing has drawn over it
             give_back()
-            _write("\x1b[K")
+            write("\x1b[K")
 
 
-def _terminal() -> int | None:
+def _terminal(*, plain: bool) -> int | None:
     """The file descriptor of standard input, if a prompt can be drawn."""
-    if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+    if is_dumb(os.environ) and not plain:
         return None
     streams = (sys.stdin, sys.stdout)
     if not all(stream and stream.isatty() for stream in streams):

@@ -1,19 +1,18 @@
 """Drawing: the ghost after the cursor, what goes to the scrollback, and the toolbar.
 
 The ghost is part of what the input control shows, never of what the buffer holds, so nothing can
-commit it by accident. Styles are attributes, not colours, so that they survive NO_COLOR.
+commit it by accident. How it looks is `looks.py`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout.controls import BufferControl, UIContent
-from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
 from charrepl.prompt import PROMPT
@@ -27,31 +26,10 @@ INDENT = " " * len(PROMPT)
 # Stands for a newline that accepting the ghost would add and that nothing else would show.
 NEWLINE_MARK = "↵"
 CUT_MARK = "…"
-# How surprising a character was, from expected on: told apart without colours too.
-HEAT = ("dim", "", "underline ansicyan", "bold underline ansimagenta", "reverse ansired")
 # More than a screen holds: how much of a long text is laid out on either side of the cursor.
 VIEW_CHARS = 4096
 # Of a line of a passage that is still being written.
 MOST_UNFINISHED = 400
-
-
-def style(environ: Mapping[str, str]) -> Style:
-    """The style for a terminal, judged by the environment alone: asking it would be felt."""
-    # GNU screen draws italics in reverse video. tmux may call itself screen, and does not.
-    italics_reversed = environ.get("TERM", "").startswith("screen") and "TMUX" not in environ
-    return Style.from_dict(
-        {
-            "prompt": "bold",
-            "ghost": "dim" if italics_reversed else "dim italic",
-            "ghost.unsure": "dim noitalic",
-            "ghost.place": "dim noitalic",
-            "passage": "",
-            **{f"heat.{level}": look for level, look in enumerate(HEAT)},
-            "toolbar": "dim",
-            "toolbar.notice": "nodim bold",
-            "control-character": "dim",
-        }
-    )
 
 
 def ghost_lines(rest: str, *, columns: int, rows: int, mark: str = "") -> list[str]:
@@ -195,14 +173,8 @@ def toolbar(session: Session, *, writing: bool) -> StyleAndTextTuples:
     """The line under the input: a notice if there is one, else how things are."""
     if session.notice:
         return [("class:toolbar.notice", visible(session.notice))]
-    state, tally = session.link.connection, session.tally
-    parts = [session.link.model]
-    if state is None or state.phase == "connecting":
-        parts.append("connecting")
-    elif state.phase == "ready":
-        parts.append(state.device)
-    else:
-        parts.append(state.detail or ("starting the daemon" if state.phase == "starting" else "no daemon"))
+    tally = session.tally
+    parts = [session.link.model, session.link.condition]
     if writing:
         parts.append("writing: Esc stops it")
     if session.settings.temperature:

@@ -47,6 +47,7 @@ class Session:
         self.ghost = Ghost()
         self.tally = Tally()
         self.surprise = Surprise(self.link)
+        self.shown_when_asked = False  # ghosts, rather than at once
         self.notice = ""  # one line for the toolbar, until the text changes
         self.changed: Callable[[], None] = lambda: None  # called when there is something new to draw
         self._seed = int.from_bytes(os.urandom(4))
@@ -93,6 +94,13 @@ class Session:
                 self.tally.taken += 1
         return piece
 
+    def count_shown(self) -> None:
+        """Counts the ghost as one that was shown, once."""
+        ghost = self.ghost
+        if ghost.shown and ghost.source is not None and self._counted[0] != ghost.source.seq:
+            self._counted = (ghost.source.seq, False)
+            self.tally.shown += 1
+
     def dismiss(self) -> None:
         """Hides the ghost."""
         self._become(self.ghost.dismiss())
@@ -119,6 +127,13 @@ class Session:
         if self._unanswered_since is None:
             return 0.0
         return asyncio.get_running_loop().time() - self._unanswered_since
+
+    async def settled(self) -> None:
+        """Returns once the daemon has said all about the text that it was asked, if it was."""
+        while self._scheduled:
+            await asyncio.sleep(0)
+        while self._request is not None and not self._request.done():
+            await asyncio.wait([self._request])
 
     def tell(self, notice: str) -> None:
         """Puts one line in the toolbar until the text changes."""
@@ -294,9 +309,8 @@ class Session:
 
     def _become(self, ghost: Ghost) -> None:
         before, self.ghost = self.ghost, ghost
-        if ghost.shown and ghost.source is not None and self._counted[0] != ghost.source.seq:
-            self._counted = (ghost.source.seq, False)
-            self.tally.shown += 1
+        if not self.shown_when_asked:
+            self.count_shown()
         if ghost.shown != before.shown:
             self.changed()
         self._schedule()

@@ -10,7 +10,7 @@ import click
 from charrepl import __version__, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
-from charrepl.options import AMOUNT, FloatRange
+from charrepl.options import AMOUNT, FloatRange, complete_model
 from charrepl_daemon import access
 
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -34,7 +34,8 @@ for _command in access.commands:
 def _serving(command: Any) -> Any:
     """The options of what is started, shared by `start` and `restart`."""
     for option in (
-        click.option("--model", metavar="NAME|DIR", default="", help="The model to have ready."),
+        click.option("--model", metavar="NAME|DIR", default="", shell_complete=complete_model,
+                     help="The model to have ready."),
         click.option("--idle-minutes", type=AMOUNT, help="Leave after so long unused."),
         click.option("--cache-mb", type=click.IntRange(4, 65_536), default=256, show_default=True,
                      help="Memory for carries, a model."),
@@ -214,7 +215,7 @@ def install_service(print_only: bool, force: bool, debug: bool, **serving: Any) 
 
 
 @main.command()
-@click.argument("model", default="")
+@click.argument("model", default="", shell_complete=complete_model)
 @endpoint_option
 @debug_option
 @exit_codes

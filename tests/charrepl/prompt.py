@@ -10,7 +10,14 @@ from pathlib import Path
 from tests.charrepl.screen import Screen
 from tests.charrepl.scripted_daemon import ScriptedDaemon, continuing
 
-RUN = "import sys; from charrepl.repl import run; sys.exit(run(**eval(sys.argv[1])))"
+CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+RUN = """\
+import sys
+from charrepl.repl import run
+from charrepl.settings import effective
+given, options = eval(sys.argv[1])
+sys.exit(run(effective(given).settings, **options))
+"""
 READY = "shakespeare · scripted"
 CTRL_C, CTRL_D, CTRL_E, CTRL_F, CTRL_R, UNDO = "\x03", "\x04", "\x05", "\x06", "\x12", "\x1f"
 ESC, ALT_ENTER = "\x1b", "\x1b\r"
@@ -33,8 +40,26 @@ class Bench:
             "CHARREPL_RUNTIME_DIR": str(place / "run"),
         }
 
-    def repl(self, *, columns: int = 80, rows: int = 24, ready: str = READY, **options: object) -> Screen:
-        command = [sys.executable, "-c", RUN, repr({"endpoint": self.daemon.endpoint, **options})]
+    def start(self, *arguments: str, columns: int = 80, rows: int = 24) -> Screen:
+        """The command itself, with its daemon."""
+        command = [*CHARREPL, "--endpoint", self.daemon.endpoint, *arguments]
+        return Screen(command, env=self.env, columns=columns, rows=rows)
+
+    @property
+    def journals(self) -> list[Path]:
+        """Of the sessions so far."""
+        return list((self.place / "data" / "sessions").glob("*.jsonl"))
+
+    def configure(self, text: str) -> None:
+        """Writes config.toml."""
+        (self.place / "config").mkdir(exist_ok=True)
+        (self.place / "config" / "config.toml").write_text(text)
+
+    def repl(
+        self, *, columns: int = 80, rows: int = 24, ready: str = READY, go_on: bool = False, **given: object
+    ) -> Screen:
+        options = {"endpoint": given.pop("endpoint", self.daemon.endpoint), "go_on": go_on}
+        command = [sys.executable, "-c", RUN, repr((given, options))]
         screen = Screen(command, env=self.env, columns=columns, rows=rows)
         return screen.wait_for(ready)
 

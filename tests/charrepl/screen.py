@@ -31,8 +31,15 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
+# What is not typed is grey where there are colours, as `charrepl.looks` has it.
+_GREYS = ([5, 245], [5, 242], [2, 138, 138, 138], [2, 108, 108, 108])
+
+
 class _Emulator(pyte.HistoryScreen):
-    """The emulator, which knows nothing of faint characters: they blink instead, as nothing else does."""
+    """The emulator, which knows nothing of faint characters: they blink instead, as nothing else does.
+
+    So do those that are grey instead.
+    """
 
     def select_graphic_rendition(self, *attributes: int, **more: bool) -> None:
         shown, rest = [], list(attributes)
@@ -40,7 +47,7 @@ class _Emulator(pyte.HistoryScreen):
             code = rest.pop(0)
             if code in (38, 48) and rest:  # a colour by number
                 count = 2 if rest[0] == 5 else 4
-                shown += [code, *rest[:count]]
+                shown += [code, *rest[:count], *([5] if code == 38 and rest[:count] in _GREYS else [])]
                 del rest[:count]
             else:
                 shown += {2: [5], 22: [22, 25]}.get(code, [code])
@@ -166,6 +173,10 @@ class Screen:
         cells = self._screen.buffer[row]
         columns = range(self._screen.columns)
         return "".join(cells[column].data for column in columns if getattr(cells[column], attribute))
+
+    def cell(self, row: int, column: int) -> pyte.screens.Char:
+        """A character and its attributes."""
+        return self._screen.buffer[row][column]
 
     @property
     def cursor(self) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from charrepl.looks import RICH_HEAT
 from tests.charrepl.prompt import CTRL_C, READY, Bench, shows, typed
 from tests.charrepl.scripted_daemon import answer, continuing, offering
 
@@ -15,7 +16,9 @@ from tests.charrepl.scripted_daemon import answer, continuing, offering
 def test_help_names_every_key_and_command_and_a_mistake_the_nearest(live: Bench) -> None:
     with live.repl(rows=50) as screen:
         screen.type("/help\r")
-        screen.wait_for("Alt-F              take its next word").wait_for("/stats             how you")
+        screen.wait_for("Alt-F Alt-Right Ctrl-Right   take its next word").wait_for(
+            "/stats             how you"
+        )
         assert max(map(len, screen.lines)) < 80
         screen.type("/nonsense\r")
         screen.wait_for("no command /nonsense: /help lists them; // begins a line with a slash").type(
@@ -98,18 +101,17 @@ def test_what_comes_next_is_shown_as_bars(live: Bench) -> None:
         screen.wait_for(lambda s: live.daemon.requests[-1].text == "RO\nx")
 
 
-@pytest.mark.parametrize("no_color", [False, True])
-def test_heat_draws_each_character_by_its_surprise(live: Bench, no_color: bool) -> None:
-    if no_color:
-        live.env["NO_COLOR"] = "1"
-    with live.repl() as screen:
+@pytest.mark.parametrize("colors", ["none", "16", "256"])
+def test_heat_draws_each_character_by_its_surprise(live: Bench, colors: str) -> None:
+    with live.repl(colors=colors) as screen:
         screen.type("/heat\r")
         screen.wait_for("there is no text yet").type("ROMEO:\rIs it A\r/heat\r")
         screen.wait_for("0-1  1-2.5  2.5-4  4-6  6 or more  bits; 2.1")
         top = screen.lines.index("> /heat", 3)
         assert screen.lines[top + 1 : top + 3] == ["  ROMEO:", "  Is it A"]
         assert [screen.drawn(row, "underscore") for row in (top + 1, top + 2)] == ["ROMEO", "IA"]
-        assert bool(re.search(rb"\x1b\[[0-9;]*\b35\b", screen.written)) != no_color
+        colour = screen.cell(top + 1, 2).fg
+        assert colour == {"none": "default", "16": "magenta", "256": RICH_HEAT["dark"][2][-6:]}[colors]
         screen.type("/heat 1\r")
         screen.wait_for(lambda s: s.text.count("Is it A") == 3 and s.text.count("  ROMEO:") == 1)
 

@@ -118,7 +118,7 @@ def test_keys_keep_their_meaning_inside_the_line(live: Bench) -> None:
 
 
 def test_vi_mode_has_the_ghost_in_insert_mode_only(live: Bench) -> None:
-    with live.repl(vi=True) as screen:
+    with live.repl(editing_mode="vi") as screen:
         screen.type("RO")
         screen.wait_for(shows("MEO:↵")).type(ESC)
         screen.wait_for(lambda s: s.ghost == "" and s.before_cursor == "R").type("A")

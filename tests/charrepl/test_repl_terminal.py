@@ -52,23 +52,21 @@ def test_the_prompt_is_there_before_what_takes_long_to_import_and_no_key_is_lost
         assert screen.attributes == before
 
 
-@pytest.mark.parametrize("config", ["", 'modle = "tiny"'])
-def test_an_early_prompt_leaves_nothing_behind(live: Bench, config: str) -> None:
-    (live.place / "config").mkdir()
-    (live.place / "config" / "config.toml").write_text(config)
+@pytest.mark.parametrize("arguments", [(), ("--continue",)])
+def test_an_early_prompt_leaves_nothing_behind(live: Bench, arguments: tuple[str, ...]) -> None:
     gate = live.place / "gate"
     os.mkfifo(gate)
-    with Screen([sys.executable, "-c", HELD_UP, str(gate)], env=live.env) as screen:
+    with Screen([sys.executable, "-c", HELD_UP, str(gate), *arguments], env=live.env) as screen:
         before = screen.attributes
         screen.wait_for(lambda s: s.cursor == (2, 0))
-        if config:
+        if arguments:
             gate.write_text("go on")
         else:
             screen.type(CTRL_C)
-        assert screen.wait_for_exit() == (1 if config else 130)
+        assert screen.wait_for_exit() == (1 if arguments else 130)
         assert screen.attributes == before
         assert not screen.text.startswith(">")
-        assert ("unknown setting modle" in screen.text) == bool(config)
+        assert ("there is no text to continue" in screen.text) == bool(arguments)
 
 
 def test_a_dumb_terminal_gets_no_early_prompt(live: Bench) -> None:
@@ -107,17 +105,17 @@ def test_no_color_keeps_the_ghost_apart_from_the_text(live: Bench) -> None:
 
 
 def test_the_configuration_is_followed_and_a_mistake_in_it_named(live: Bench) -> None:
-    (live.place / "config").mkdir()
-    config = live.place / "config" / "config.toml"
-    config.write_text('model = "tiny"\nassertiveness = "bold"\ntemperature = 0.7\n')
+    live.configure('model = "tiny"\nassertiveness = "bold"\ntemperature = 0.7\n')
     live.daemon.script = lambda request: iter([answer(request, "ROMEO:\n", nats=-0.5)])
     with live.repl(ready="tiny · scripted") as screen:
         screen.wait_for(shows("ROM"))  # only to the bold
         request = live.daemon.requests[-1]
         assert (request.model, request.decoding.temperature) == ("tiny", 0.7)
-    config.write_text('\nmodle = "tiny"\n')
-    with live.repl(ready="config.toml:2: unknown setting modle: did you mean model?", columns=200) as screen:
+    live.configure('\nmodle = "tiny"\n')
+    with live.start(columns=200) as screen:
+        screen.wait_for("config.toml:2: unknown setting modle: did you mean model?")
         assert screen.wait_for_exit() == 1
+        assert len(screen.lines) == 1
 
 
 def test_gnu_screen_gets_no_italics_which_it_would_draw_reversed(live: Bench) -> None:
@@ -125,5 +123,5 @@ def test_gnu_screen_gets_no_italics_which_it_would_draw_reversed(live: Bench) ->
     live.env.pop("TMUX", None)
     with live.repl() as screen:
         screen.wait_for("ROMEO:↵")
-        assert b"\x1b[0;2m" in screen.written
+        assert b"\x1b[0;2m" in screen.written  # dim, and nothing else
         assert not re.search(rb"\x1b\[[0-9;]*\b3m", screen.written)

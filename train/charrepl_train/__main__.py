@@ -1,12 +1,15 @@
 """`charrepl-train`, and `python -m charrepl_train`."""
 
+import os
+
 from charrepl_train import device
 from charrepl_train.cli import main
 
 
 def run() -> None:
     """The command, in a process that has huge pages to compute in where the system offers them."""
-    device.use_huge_pages()
+    if "_CHARREPL_TRAIN_COMPLETE" not in os.environ:  # a shell asks what Tab makes of a command line
+        device.use_huge_pages()
     main()
 
 

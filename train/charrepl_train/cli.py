@@ -18,7 +18,7 @@ import msgspec
 from charrepl import __version__, launch, models, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
-from charrepl.options import AMOUNT
+from charrepl.options import AMOUNT, complete_model
 from charrepl_train import begin, processes
 from charrepl_train import config as config_module
 
@@ -30,7 +30,11 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("corpus", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--name", help="What to call the model.  [default: the first corpus's name]")
+@click.option(
+    "--name",
+    shell_complete=complete_model,
+    help="What to call the model.  [default: the first corpus's name]",
+)
 @click.option(
     "--preset",
     type=click.Choice(["auto", *config_module.PRESETS]),
@@ -43,6 +47,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     "--from",
     "base",
     metavar="NAME|DIR",
+    shell_complete=complete_model,
     help="Start from what that model has learnt, instead of from nothing.",
 )
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")

@@ -1,0 +1,68 @@
+"""Chords: keys as they come from the terminal, put together to those that mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+from prompt_toolkit.keys import KEY_ALIASES, Keys
+
+from charrepl.keymap import sequence
+
+
+class Stroke(NamedTuple):
+    """One key as prompt_toolkit reads it."""
+
+    key: str
+    data: str  # what the terminal sent
+
+
+def stroke(key: Keys | str, data: str) -> Stroke:
+    """A stroke by the name of its key."""
+    return Stroke(key.value if isinstance(key, Keys) else key, data)
+
+
+class Chords:
+    """Calls `act` with what a sequence of keys means, and `other` with a key that means nothing here.
+
+    The longest sequence counts. As long as a longer one may be on its way, the keys wait for the next
+    one, or for `flush`.
+    """
+
+    def __init__(
+        self,
+        meanings: Mapping[str, tuple[str, ...]],
+        *,
+        act: Callable[[tuple[str, ...]], None],
+        other: Callable[[Stroke], None],
+    ) -> None:
+        """`meanings` are actions by key, as `keymap` writes keys."""
+        self._meanings: dict[tuple[str, ...], tuple[str, ...]] = {}
+        for key, actions in meanings.items():
+            self._meanings[tuple(KEY_ALIASES.get(part, part) for part in sequence(key))] = actions
+        self._act = act
+        self._other = other
+        self._waiting: list[Stroke] = []
+
+    def feed(self, strokes: Iterable[Stroke]) -> None:
+        """Takes in keys."""
+        for one in strokes:
+            self._waiting.append(one)
+            self._go_on(more=True)
+
+    def flush(self) -> None:
+        """No more is coming for now."""
+        self._go_on(more=False)
+
+    def _go_on(self, *, more: bool) -> None:
+        while self._waiting:
+            keys = tuple(one.key for one in self._waiting)
+            if more and any(known[: len(keys)] == keys and known != keys for known in self._meanings):
+                return
+            length = next((n for n in range(len(keys), 0, -1) if keys[:n] in self._meanings), 0)
+            first = self._waiting[0]
+            del self._waiting[: max(1, length)]
+            if length:
+                self._act(self._meanings[keys[:length]])
+            else:
+                self._other(first)

@@ -1,0 +1,164 @@
+"""The host of a session at a terminal, whichever way that is drawn: what `repl.py` and `plain.py` share.
+
+It is what the commands may use (`commands.Desk`), the work in the background, and the end of it all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+
+from charrepl import paths
+from charrepl.autosave import Autosave
+from charrepl.errors import CharreplError, reason
+from charrepl.history import LineBuffer, LineHistory
+from charrepl.page import Page
+from charrepl.render import indented
+from charrepl.session import Session
+from charrepl.settings import Settings
+
+if TYPE_CHECKING:
+    from charrepl.journal import Reopened
+
+# How long quitting waits for the connection to close.
+CLOSING_S = 1.0
+
+
+def reopened(*, go_on: bool) -> Reopened | None:
+    """The last session, to go on with, if that is wanted. Raises CharreplError if there is none."""
+    if not go_on:
+        return None
+    from charrepl import journal
+
+    return journal.reopen(paths.sessions_dir())
+
+
+class Host(ABC):
+    """A session and its page; `plain` if there are lines only, which stand where they were typed."""
+
+    plain = False
+
+    def __init__(self, session: Session, *, endpoint: str | None, last: Reopened | None) -> None:
+        self.session = session
+        self.autosave = Autosave(
+            session.draft, paths.sessions_dir, warn=session.tell, journal=last.journal if last else None
+        )
+        history = LineHistory(lambda: paths.data_dir() / "history", warn=session.tell)
+        self._buffer = LineBuffer(name=DEFAULT_BUFFER, history=history, enable_history_search=True)
+        self.page = Page(
+            session, self._buffer, self.autosave, show=self.show, command=self._command, echoed=self.plain
+        )
+        self._last = last
+        self._endpoint = endpoint
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connection: asyncio.Task[None] | None = None
+
+    # What each way does in its own
+
+    @abstractmethod
+    def show(self, fragments: StyleAndTextTuples) -> None:
+        """Prints above the line being typed."""
+
+    @abstractmethod
+    def columns(self) -> int:
+        """The room there is to draw in."""
+
+    @abstractmethod
+    def apply(self, chosen: Settings) -> None:
+        """Changes the settings."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Has the session end; may be called more than once."""
+
+    # What is the same
+
+    def say(self, text: str) -> None:
+        """Prints lines into the scrollback; they are no part of the text."""
+        self.show([("", indented(text))])
+
+    def background(self, work: Coroutine[None, None, None]) -> None:
+        """Runs `work` until it is done or the session ends."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def quit(self) -> None:
+        """Ends the session."""
+        while self.page.writer.passage is not None:
+            self.page.writer.stop()  # what was entered meanwhile may be another, or /quit itself
+        self.end()
+
+    def complete_command(self) -> None:
+        """Completes the command being typed as far as it is clear, and says what it could be."""
+        from charrepl import completion
+
+        if completion.wants_models(self.page.line):
+            self.background(self._complete_model(self.page.line))
+        else:
+            self._complete([])
+
+    def _complete(self, models: list[str]) -> None:
+        from charrepl import commands, completion
+
+        line = self.page.line
+        result, candidates = completion.completed(line, commands=commands.names(), models=models)
+        if result != line:
+            self.page.replace(result)
+        if candidates:
+            self.session.tell("  ".join(candidates))
+
+    async def _complete_model(self, line: str) -> None:
+        with contextlib.suppress(CharreplError):
+            known = await self.session.link.models()
+            if self.page.line == line:  # else a key was quicker
+                self._complete([model.name for model in known.models])
+
+    def _command(self, line: str) -> None:
+        from charrepl import commands  # many sessions have none
+
+        commands.run(line, self)
+
+    def _begin(self) -> None:
+        """Puts the last text on the page, if there is to be one, and follows the signals."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._defect)
+        for signum in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(signum, self.quit)  # leaves the terminal as it was
+        if self._last is not None:
+            self._go_on(self._last)
+        self.page.sync()
+
+    def _go_on(self, last: Reopened) -> None:
+        from charrepl.commands_text import opened
+
+        self.page.go_on(last.state)
+        text = last.state.draft.text
+        newer = "; a newer one is open in another charrepl" if last.newer_in_use else ""
+        self.say(opened(text, f"going on with a text of {len(text):,} characters{newer}"))
+
+    def _connect(self) -> None:
+        work = self.session.connect(self._endpoint)
+        self._connection = asyncio.get_running_loop().create_task(work)
+
+    async def _close(self) -> None:
+        """Ends what is under way, and keeps what was typed."""
+        self.session.close()
+        tasks = [*self._tasks, *([self._connection] if self._connection is not None else [])]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_S)
+        await self.autosave.close()
+
+    def _defect(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        what = f"{type(error).__name__}: {reason(error)}" if error else str(context.get("message"))
+        self.session.tell(f"a defect in charrepl, please report it: {what}")

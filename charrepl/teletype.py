@@ -1,0 +1,68 @@
+"""A teletype: lines on a terminal, one after another, the last of which may still be typed.
+
+What was printed is never printed over: no escape sequence is sent. What is deleted at the end of the
+line is struck out with backspaces, as terminals do by themselves; where that will not do, the line
+begins anew below.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+from prompt_toolkit.utils import get_cwidth
+
+from charrepl.prompt import PROMPT
+from charrepl.render import INDENT
+from charrepl.safe import visible
+
+
+class Teletype:
+    """Prints with `write`. Without `echo`, the terminal's other end shows what is typed by itself."""
+
+    def __init__(self, write: Callable[[str], None], *, echo: bool = True) -> None:
+        self._write = write
+        self._echo = echo
+        self._line: str | None = None  # after the prompt; None while no line is begun
+
+    def print(self, text: str) -> None:
+        """Prints lines, below the one that is begun if there is one."""
+        self.end()
+        self._write(text if text.endswith("\n") else text + "\n")
+
+    def show(self, line: str, *, typed: bool = False) -> None:
+        """Has the line that is begun say `line`; `typed` if only what was just typed is new in it."""
+        before, self._line = self._line, line
+        if before is None:
+            self._write(PROMPT + _drawn(line))
+        elif line == before or (typed and not self._echo):
+            pass
+        elif line.startswith(before):
+            self._write(_drawn(line[len(before) :]))
+        elif before.startswith(line) and _on_one_row(before, len(line)):
+            self._write("\b \b" * _width(before[len(line) :]))
+        else:
+            self._write(f"\n{PROMPT}{_drawn(line)}")
+
+    def end(self, *, typed: bool = False) -> None:
+        """Ends the line, if one is begun; `typed` if the key that ends it was."""
+        if self._line is not None and not (typed and not self._echo):
+            self._write("\n")
+        self._line = None
+
+
+def _drawn(text: str) -> str:
+    return f"\n{INDENT}".join(visible(line) for line in text.split("\n"))
+
+
+def _width(text: str) -> int:
+    return sum(max(0, get_cwidth(char)) for char in visible(text))
+
+
+def _on_one_row(line: str, kept: int) -> bool:
+    """Whether all of a line behind `kept` characters of it is on the row of the cursor."""
+    if "\n" in line[kept:]:
+        return False
+    columns = shutil.get_terminal_size().columns
+    row = line.rpartition("\n")[2]
+    return len(PROMPT) + _width(row) < columns
