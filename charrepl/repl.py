@@ -20,8 +20,6 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import Output
-from prompt_toolkit.output.defaults import create_output
-from prompt_toolkit.output.vt100 import Vt100_Output
 
 from charrepl import paths, settings
 from charrepl.autosave import Autosave
@@ -30,7 +28,9 @@ from charrepl.ghost import Ghost
 from charrepl.history import LineBuffer, LineHistory
 from charrepl.keys import bindings
 from charrepl.layout import layout
+from charrepl.output import terminal_output
 from charrepl.page import Page
+from charrepl.reflow import ReflowingApplication, reflows
 from charrepl.render import indented, style, toolbar
 from charrepl.session import Session
 from charrepl.settings import Settings
@@ -38,6 +38,8 @@ from charrepl.settings import Settings
 if TYPE_CHECKING:
     from charrepl.journal import Reopened
 
+# How long a frame with a key's echo may wait for other work to end.
+RENDER_POSTPONED_S = 0.001
 # How long quitting waits for the connection to close.
 CLOSING_S = 1.0
 
@@ -101,12 +103,8 @@ class Repl:
         self._last = last
         self._endpoint = endpoint
         self._tasks: set[asyncio.Task[None]] = set()
-        self._output = output or create_output()
-        if isinstance(self._output, Vt100_Output):
-            # Where the prompt is on the screen is of no use here, and asking makes slow terminals
-            # answer into the text.
-            self._output.enable_cpr = False
-        self.app: Application[None] = Application(
+        self._output = output or terminal_output()
+        self.app = ReflowingApplication(
             layout=layout(
                 self._buffer,
                 ghost=self._ghost,
@@ -119,9 +117,11 @@ class Repl:
             key_bindings=bindings(self),
             erase_when_done=True,
             terminal_size_polling_interval=None,
+            max_render_postpone_time=RENDER_POSTPONED_S,
             input=keyboard,
             output=self._output,
         )
+        self.app.wraps = reflows(os.environ)
         self._follow_settings()
 
     async def run(self, take_terminal: Callable[[], None]) -> None:

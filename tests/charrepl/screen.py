@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,9 @@ import pyte
 
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 DEADLINE_S = 30.0
+
+# The last that a frame with anything drawn in it sends, but for attributes: lines wrap again.
+_FRAME_END = b"\x1b[?7h"
 
 # Makes its standard input its controlling terminal, then becomes the program. A terminal's shell starts
 # its programs with SIGINT in force, but what runs in the background, tests too perhaps, ignores it.
@@ -56,7 +60,8 @@ class Screen:
         self._screen = _Emulator(columns, rows, history=1000, ratio=0.5)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""  # everything the program wrote
-        self.frames: list[list[str]] = []  # the screen after each read
+        self._look: Callable[[Screen], object] | None = None
+        self._closely = False
         self._fd, terminal = pty.openpty()
         self.resize(columns, rows)
         # Not pty.fork: in a process that has used JAX a fork may never come back.
@@ -101,6 +106,15 @@ class Screen:
         """Changes the size of the terminal."""
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._screen.resize(rows, columns)
+
+    @contextlib.contextmanager
+    def watched(self, look: Callable[[Screen], object], *, closely: bool = False) -> Iterator[None]:
+        """Calls `look` after each frame drawn meanwhile; `closely` after each byte, as a terminal might."""
+        self._look, self._closely = look, closely
+        try:
+            yield
+        finally:
+            self._look = None
 
     def wait_for(self, what: str | Callable[[Screen], object]) -> Self:
         """Returns once `what` is on the screen, or true of it. Raises AssertionError if it never is."""
@@ -194,6 +208,16 @@ class Screen:
         if not data:
             return False
         self.written += data
-        self._stream.feed(data)
-        self.frames.append(self.lines)
+        for part in self._parts(data):
+            self._stream.feed(part)
+            if self._look is not None:
+                self._look(self)
         return True
+
+    def _parts(self, data: bytes) -> list[bytes]:
+        if self._look is None:
+            return [data]
+        if self._closely:
+            return [bytes([byte]) for byte in data]
+        *frames, rest = data.split(_FRAME_END)
+        return [frame + _FRAME_END for frame in frames] + [rest] * bool(rest)
