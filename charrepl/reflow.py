@@ -7,6 +7,7 @@ become too long, so that it then has more rows above the cursor than were drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Point
@@ -14,7 +15,7 @@ from prompt_toolkit.layout.screen import Screen
 
 # Set by terminals that wrap. Of others nothing is known, and one that cuts lines off instead would lose
 # what stands above the prompt: there, a row of the prompt may stay behind.
-_SIGNS = (
+SIGNS = (
     "TMUX",
     "STY",  # GNU screen
     "VTE_VERSION",
@@ -31,7 +32,33 @@ _TERMS = ("screen", "tmux", "xterm-kitty", "alacritty", "foot", "wezterm", "xter
 
 def reflows(environ: Mapping[str, str]) -> bool:
     """Whether the terminal is known to wrap lines that have become too long for it."""
-    return environ.get("TERM", "").startswith(_TERMS) or any(sign in environ for sign in _SIGNS)
+    return environ.get("TERM", "").startswith(_TERMS) or any(sign in environ for sign in SIGNS)
+
+
+def joins(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal may also join rows that were drawn one by one: GNU screen does.
+
+    It remembers of a row that it once wrapped it, whatever is drawn there since.
+    """
+    return reflows(environ) and environ.get("TERM", "").startswith("screen") and "TMUX" not in environ
+
+
+def joined(lines: Sequence[list[int]], cursor: Point, width: int) -> tuple[list[list[int]], Point]:
+    """The lines, each that fills its `width` but for a blank joined to the next, and the cursor in them."""
+    result: list[list[int]] = []
+    full = False
+    at = cursor
+    for y, cells in enumerate(lines):
+        if full:
+            if y == cursor.y:
+                at = Point(x=sum(result[-1]) + cursor.x, y=len(result) - 1)
+            result[-1] = result[-1] + cells
+        else:
+            if y == cursor.y:
+                at = Point(x=cursor.x, y=len(result))
+            result.append(cells)
+        full = sum(cells) >= width - 1
+    return result, at
 
 
 def row_of(cells: Sequence[int], columns: int, column: int) -> int:
@@ -71,12 +98,22 @@ def lines_of(screen: Screen) -> list[list[int]]:
 class ReflowingApplication(Application[None]):
     """An application in a terminal that may wrap what was drawn when it is made narrower."""
 
-    wraps = False
+    def __init__(self, *, environ: Mapping[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self._reflows, self._joins = reflows(environ), joins(environ)
+        self._columns = 0
+        self.after_render += self._drawn
+
+    def _drawn(self, application: Application[None]) -> None:
+        self._columns = self.output.get_size().columns
 
     def _on_resize(self) -> None:  # prompt_toolkit has no other place for it
         drawn = self.renderer.last_rendered_screen
-        if self.wraps and drawn is not None:
-            cursor = drawn.get_cursor_position(self.layout.current_window)
-            above = rows_above(lines_of(drawn), cursor, self.output.get_size().columns)
-            self.output.cursor_up(above - cursor.y)
+        if self._reflows and drawn is not None:
+            lines, cursor = lines_of(drawn), drawn.get_cursor_position(self.layout.current_window)
+            if self._joins:
+                lines, cursor = joined(lines, cursor, self._columns)
+            self.output.write_raw("\r")
+            self.output.cursor_up(rows_above(lines, cursor, self.output.get_size().columns))
+            self.renderer.reset(leave_alternate_screen=False)  # it need not go up itself
         super()._on_resize()

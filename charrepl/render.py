@@ -18,6 +18,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from charrepl.prompt import PROMPT
 from charrepl.safe import visible
+from charrepl.wrapping import WrappedContent
 
 if TYPE_CHECKING:
     from charrepl.ghost import Ghost
@@ -125,9 +126,7 @@ class GhostControl(BufferControl):
 
     def create_content(self, width: int, height: int, preview_search: bool = False) -> UIContent:
         content = self._text_content(width, height, preview_search)
-        lines = ghost_fragments(self._ghost(), columns=width, rows=self._rows())
-        if not lines:
-            return content
+        lines = ghost_fragments(self._ghost(), columns=width, rows=self._rows()) or [[]]
         last, own_line = content.line_count - 1, content.get_line
 
         def get_line(number: int) -> StyleAndTextTuples:
@@ -137,7 +136,7 @@ class GhostControl(BufferControl):
             before = own_line(last)[:-1] if number == last else []
             return [*before, *lines[number - last], ("", " ")]
 
-        return UIContent(
+        return WrappedContent(
             get_line=get_line,
             line_count=content.line_count + len(lines) - 1,
             cursor_position=content.cursor_position,

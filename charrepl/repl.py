@@ -30,7 +30,7 @@ from charrepl.keys import bindings
 from charrepl.layout import layout
 from charrepl.output import terminal_output
 from charrepl.page import Page
-from charrepl.reflow import ReflowingApplication, reflows
+from charrepl.reflow import ReflowingApplication
 from charrepl.render import indented, style, toolbar
 from charrepl.session import Session
 from charrepl.settings import Settings
@@ -105,6 +105,7 @@ class Repl:
         self._tasks: set[asyncio.Task[None]] = set()
         self._output = output or terminal_output()
         self.app = ReflowingApplication(
+            environ=os.environ,
             layout=layout(
                 self._buffer,
                 ghost=self._ghost,
@@ -121,7 +122,6 @@ class Repl:
             input=keyboard,
             output=self._output,
         )
-        self.app.wraps = reflows(os.environ)
         self._follow_settings()
 
     async def run(self, take_terminal: Callable[[], None]) -> None:

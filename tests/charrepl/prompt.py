@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from charrepl.reflow import SIGNS
 from tests.charrepl.screen import Screen
 from tests.charrepl.scripted_daemon import ScriptedDaemon, continuing
 
@@ -17,6 +18,8 @@ ESC, ALT_ENTER = "\x1b", "\x1b\r"
 BACKSPACE, LEFT, RIGHT, UP, END = "\x7f", "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[F"
 SHIFT_TAB, SHIFT_RIGHT, CTRL_RIGHT, ALT_RIGHT = "\x1b[Z", "\x1b[1;2C", "\x1b[1;5C", "\x1b[1;3C"
 CTRL_UP, CTRL_DOWN = "\x1b[1;5A", "\x1b[1;5B"
+# What the terminal that the tests run in says of itself.
+TERMINALS_OWN = {"NO_COLOR", *SIGNS}
 
 
 class Bench:
@@ -26,16 +29,18 @@ class Bench:
         self.place = place
         self.daemon = ScriptedDaemon(place / "d.sock", continuing())
         self.env = {
-            **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
+            **{name: value for name, value in os.environ.items() if name not in TERMINALS_OWN},
             "TERM": "xterm-256color",
             "CHARREPL_DATA_DIR": str(place / "data"),
             "CHARREPL_CONFIG_DIR": str(place / "config"),
             "CHARREPL_RUNTIME_DIR": str(place / "run"),
         }
 
+    def command(self, **options: object) -> list[str]:
+        return [sys.executable, "-c", RUN, repr({"endpoint": self.daemon.endpoint, **options})]
+
     def repl(self, *, columns: int = 80, rows: int = 24, ready: str = READY, **options: object) -> Screen:
-        command = [sys.executable, "-c", RUN, repr({"endpoint": self.daemon.endpoint, **options})]
-        screen = Screen(command, env=self.env, columns=columns, rows=rows)
+        screen = Screen(self.command(**options), env=self.env, columns=columns, rows=rows)
         return screen.wait_for(ready)
 
 

@@ -143,6 +143,11 @@ class Screen:
         return rows
 
     @property
+    def rows(self) -> list[str]:
+        """All rows on the screen, to their ends."""
+        return list(self._screen.display)
+
+    @property
     def text(self) -> str:
         return "\n".join(self.lines)
 

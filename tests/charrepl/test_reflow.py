@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.data_structures import Point
 
-from charrepl.reflow import reflows, row_of, rows_above
+from charrepl.reflow import joined, joins, reflows, row_of, rows_above
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,14 @@ def test_where_everything_fits_as_many_rows_are_above_as_were_drawn(
     assert above >= cursor.y
     if all(sum(cells) <= columns for cells in lines):
         assert above == cursor.y
+
+
+def test_rows_that_are_full_are_joined_where_the_terminal_would() -> None:
+    lines = [[1] * 10, [1] * 9, [1] * 3, [1] * 2]
+    assert joined(lines, Point(x=3, y=2), 10) == ([[1] * 22, [1] * 2], Point(x=22, y=0))
+    assert joined(lines, Point(x=1, y=3), 10) == ([[1] * 22, [1] * 2], Point(x=1, y=1))
+    assert joins({"TERM": "screen.xterm-256color", "STY": "1.pts"})
+    assert not joins({"TERM": "screen-256color", "TMUX": "/tmp/tmux"})
 
 
 def test_only_terminals_that_are_known_to_wrap_are_taken_to() -> None:
