@@ -171,7 +171,7 @@ def line_prefix(line: int, wrapped: int) -> StyleAndTextTuples:
 
 def committed(line: str) -> StyleAndTextTuples:
     """A committed line as it goes to the scrollback."""
-    return [("class:prompt", PROMPT), ("", indented(line)[len(INDENT) :])]
+    return [("class:prompt", PROMPT), ("", indented(line).removeprefix(INDENT))]
 
 
 def indented(text: str) -> str:
@@ -184,7 +184,7 @@ def unfinished(text: str, *, begins: bool) -> StyleAndTextTuples:
     """What of a passage is not in the scrollback yet; `begins` where that is its beginning."""
     lines = indented(text[-MOST_UNFINISHED:]).removesuffix("\n")
     return (
-        [("class:prompt", PROMPT), ("class:passage", lines[len(INDENT) :])]
+        [("class:prompt", PROMPT), ("class:passage", lines.removeprefix(INDENT))]
         if begins
         else [("class:passage", lines)]
     )

@@ -200,7 +200,8 @@ class Screen:
     def before_cursor(self) -> str:
         """The row of the cursor up to it, without the prompt."""
         x, y = self.cursor
-        return self._screen.display[y][2:x]
+        cells = self._screen.buffer[y]
+        return "".join(cells[column].data for column in range(2, x))
 
     def _read(self, timeout_s: float) -> bool:
         """Takes in what the program wrote. False once it has closed the terminal."""
