@@ -127,6 +127,12 @@ class Screen:
                 assert holds(self), f"ended without {what!r}:\n{self.text}"
         return self
 
+    def take_in(self, seconds: float) -> None:
+        """Takes in whatever the program writes for so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and self._read(left):
+            pass
+
     def wait_for_exit(self) -> int:
         """The exit code, once the program has ended."""
         deadline = time.monotonic() + DEADLINE_S
