@@ -18,6 +18,7 @@ lint: .venv/test
 
 bench: .venv/test
 	$(BIN)/python -m tests.bench.first_paint
+	$(BIN)/python -m tests.bench.echo
 	$(BIN)/python -m tests.bench.daemon_speed ghost --precision auto
 
 bench-daemon: .venv/test

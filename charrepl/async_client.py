@@ -193,6 +193,7 @@ class AsyncClient:
             queue = self._waiting.get(reply.seq)
             if queue is not None:  # else nobody waits for it any more
                 queue.put_nowait(reply)
+            await asyncio.sleep(0)  # a daemon that never stops talking must not keep keys waiting
 
     async def ask(self, request: Request) -> Reply:
         """The only reply to a request."""

@@ -146,7 +146,7 @@ def complete(
         with Client(model=models.chosen(model), endpoint=endpoint) as client:
             found = client.complete(prompt, max_chars=chars, stop="none", decoding=Decoding(beam=beam))
         if as_json:
-            _print_json({"text": found.text, "log_probability": sum(found.log_probs)})
+            print_json({"text": found.text, "log_probability": sum(found.log_probs)})
             return
         _write(found.text + "\n")
         return

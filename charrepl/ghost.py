@@ -3,14 +3,16 @@
 No terminal, socket or clock is known here. A `Ghost` is frozen; each event returns the next one.
 An answer of the model is kept with the text it continues (its anchor), and what is shown is looked
 up from the text before the cursor: so typing through a ghost trims it, backspace restores it, and
-moving away and back finds it again, all without asking. A ghost shown always continues exactly the
-text before the cursor.
+moving away and back finds it again, all without asking. Of an answer that goes on behind what was
+worth showing, the next part is there as soon as the one before is taken. A ghost shown always
+continues exactly the text before the cursor.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 
 # Enough to go back over the last few words without asking; each answer holds its anchor.
@@ -34,6 +36,7 @@ class Answer:
     log_probs: tuple[float, ...] = ()  # nats, one for each character of `completion`, or none at all
     final: bool = False
     seq: int = 0
+    cuts: tuple[int, ...] | None = None  # where each part that is shown at a time ends; None: all at once
 
     def rest(self, text: str) -> str | None:
         """What of the completion is left after `text`; None where `text` has left its path."""
@@ -43,6 +46,18 @@ class Answer:
         if not text.endswith(self.completion[:typed]):
             return None
         return self.completion[typed:]
+
+    def part(self, text: str) -> int:
+        """Which part of the completion follows `text`, which must be on its path."""
+        return bisect_right(self.cuts or (), len(text) - len(self.anchor))
+
+    def offered(self, text: str) -> str:
+        """What of the completion to show after `text`, empty for nothing."""
+        rest = self.rest(text)
+        if not rest or self.cuts is None:
+            return rest or ""
+        part, typed = self.part(text), len(text) - len(self.anchor)
+        return rest[: self.cuts[part] - typed] if part < len(self.cuts) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,7 @@ class Ghost:
     """The ghost and what is known of the texts around it."""
 
     text: str | None = None  # all text before the cursor; None where no ghost belongs
-    rest: str = ""  # the known continuation of `text`, dismissed or not
+    rest: str = ""  # what there is to show after `text`, dismissed or not
     source: Answer | None = None  # where `rest` comes from
     answers: tuple[Answer, ...] = ()  # newest first
     seq: int = 0  # of the last request
@@ -105,9 +120,17 @@ class Ghost:
     @property
     def log_probs(self) -> tuple[float, ...]:
         """Nats for each character of `shown`, or none if the daemon gave none."""
-        if not self.shown or self.source is None:
+        if not self.shown or self.source is None or self.text is None:
             return ()
-        return self.source.log_probs[-len(self.rest) :]
+        typed = len(self.text) - len(self.source.anchor)
+        return self.source.log_probs[typed : typed + len(self.rest)]
+
+    @property
+    def part(self) -> tuple[int, int] | None:
+        """What is shown: of which answer, by its `seq`, and which part of it; None for nothing."""
+        if not self.shown or self.source is None or self.text is None:
+            return None
+        return self.source.seq, self.source.part(self.text)
 
     @property
     def sure(self) -> int:
@@ -138,7 +161,7 @@ class Ghost:
         streaming = self.waiting or (self.choice is not None and self.choice.waiting)
         if streaming and any(answer.seq == self.seq for answer in path):
             return False  # the stream is ahead of the typist, or about to be
-        if not self.rest:
+        if not self.rest or self.source is None:
             return True
         if self.waiting and self.asked is not None and self.text.startswith(self.asked):
             return False  # a longer ghost was asked for and has not begun to arrive
@@ -146,7 +169,7 @@ class Ghost:
         if _COMPLETE_LINE.search(newest):
             return False  # a ghost ends with its line: asking again would give the same end
         # Half of a short answer, so that answers that stay short are not asked for at each key.
-        return len(self.rest) <= min(LOW_WATER, len(newest) // 2)
+        return len(self.source.rest(self.text) or "") <= min(LOW_WATER, len(newest) // 2)
 
     def moved(self, text: str | None) -> Ghost:
         """The ghost once `text` is before the cursor; None where no ghost belongs."""
@@ -158,7 +181,15 @@ class Ghost:
         """The ghost after a request for `text` was sent; earlier requests no longer count."""
         return replace(self, seq=self.seq + 1, asked=self.text, waiting=True)
 
-    def answered(self, seq: int, completion: str, log_probs: tuple[float, ...], *, final: bool) -> Ghost:
+    def answered(
+        self,
+        seq: int,
+        completion: str,
+        log_probs: tuple[float, ...],
+        *,
+        final: bool,
+        cuts: tuple[int, ...] | None = None,
+    ) -> Ghost:
         """The ghost after a reply; one that is late, or does not extend the one before, adds nothing."""
         if seq != self.seq or not self.waiting or self.asked is None:
             return self
@@ -168,7 +199,7 @@ class Ghost:
             answer = replace(before, final=final)
         else:
             usable = log_probs if len(log_probs) == len(completion) else ()
-            answer = Answer(self.asked, completion, usable, final, seq)
+            answer = Answer(self.asked, completion, usable, final, seq, cuts)
         if final:  # until then, what was known of the same text stands behind the stream
             others = tuple(other for other in others if other.anchor != answer.anchor)
         answers = (answer, *others)[:KEPT_ANSWERS]
@@ -228,10 +259,10 @@ class Ghost:
             return replace(self, rest="", source=None)
         rest, source = "", None
         for answer in self._known:
-            found = answer.rest(self.text)
+            found = answer.offered(self.text)
             # An older answer that agrees and goes further wins: a ghost on screen never shrinks
             # while a longer one is streaming in behind it.
-            if found and len(found) > len(rest) and found.startswith(rest):
+            if len(found) > len(rest) and found.startswith(rest):
                 rest, source = found, answer
         hides = self.dismissed is not None and bool(self.dismissed.rest(self.text))
         return replace(self, rest=rest, source=source, dismissed=self.dismissed if hides else None)

@@ -14,17 +14,31 @@ from prompt_toolkit.layout.dimension import Dimension
 from prompt_toolkit.layout.processors import (
     HighlightIncrementalSearchProcessor,
     HighlightSelectionProcessor,
+    Processor,
     TabsProcessor,
+    Transformation,
+    TransformationInput,
 )
 from prompt_toolkit.output import Output
 from prompt_toolkit.widgets import SearchToolbar
 
 from charrepl.ghost import Ghost
 from charrepl.render import GhostControl, line_prefix
+from charrepl.safe import in_order
 
 # The input area has room for one more line than the text, so that a ghost that begins with a
 # newline does not move the toolbar.
 MIN_ROWS = 2
+
+
+class InOrderProcessor(Processor):
+    """Draws what is typed in its order, whatever marks are in it; prompt_toolkit sees to the controls."""
+
+    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
+        drawn = transformation_input.fragments
+        if not transformation_input.document.lines[transformation_input.lineno].isascii():
+            drawn = [(fragment[0], in_order(fragment[1])) for fragment in drawn]
+        return Transformation(drawn)
 
 
 def layout(
@@ -47,6 +61,7 @@ def layout(
             HighlightIncrementalSearchProcessor(),
             HighlightSelectionProcessor(),
             TabsProcessor(char1=" ", char2=" "),
+            InOrderProcessor(),
         ],
         include_default_input_processors=False,
         search_buffer_control=search.control,

@@ -6,6 +6,7 @@ Imports the client, and with it zmq and msgspec, only after the first paint.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from charrepl.window import window_start
 
 if TYPE_CHECKING:  # they take 22 ms to import
     from charrepl.async_client import AsyncClient, ConnectionState
-    from charrepl.protocol import ModelList, Reply, Scores, Stop
+    from charrepl.protocol import Ghost, ModelList, Reply, Scores, Stop
 
 
 class Link:
@@ -93,7 +94,8 @@ class Link:
     ) -> AsyncIterator[Reply]:
         """The replies to a `complete` of the text. Raises CharreplError as the daemon says.
 
-        A newer one supersedes it; those of another `part` do not.
+        A newer one supersedes it; those of another `part` do not. Ghosts are no longer than asked for,
+        and have a log-probability, never above 0, for each character or none at all.
         """
         from charrepl import protocol
 
@@ -111,7 +113,10 @@ class Link:
             decoding=protocol.Decoding(temperature=temperature, seed=seed),
         )
         async for reply in self._connected().stream(request):
-            yield reply
+            if not isinstance(reply, protocol.Ghost):
+                yield reply
+            elif reply.session == request.session and reply.alternative < alternatives:
+                yield _within(reply, max_chars)
 
     async def score(self, text: str, carry: bytes, digest: str) -> Scores:
         """The log-probabilities of a piece of text after a carry. Raises CharreplError as the daemon says."""
@@ -147,5 +152,17 @@ class Link:
             self.changed()
 
 
+def _within(ghost: Ghost, max_chars: int) -> Ghost:
+    """What of a ghost can be relied on: a daemon may be anybody's."""
+    from msgspec.structs import replace
+
+    count = len(ghost.log_probs) if len(ghost.log_probs) == len(ghost.text) else 0
+    log_probs = [min(nats, 0.0) for nats in ghost.log_probs[: min(count, max_chars)]]
+    return replace(ghost, text=ghost.text[:max_chars], log_probs=log_probs)
+
+
 def _import_client() -> None:
     import charrepl.async_client  # noqa: F401  (for its effect on sys.modules)
+
+    # What is imported stays: to go through it all again takes the collector longer than a key may.
+    gc.freeze()

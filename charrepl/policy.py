@@ -104,6 +104,27 @@ def shown(before: str, ghost: str, log_probs: Sequence[float], policy: Policy) -
     return cut.length if cut.value > 0 else 0
 
 
+def cuts(
+    before: str, ghost: str, log_probs: Sequence[float], policy: Policy, *, final: bool
+) -> tuple[int, ...]:
+    """Where the parts of a ghost end that are shown one after the other, each once the last is typed.
+
+    Each is what `shown` makes of the text up to there; only the first, while more is to come. What is
+    behind the last is not worth showing.
+    """
+    ends: list[int] = []
+    at = 0
+    while at < len(ghost):
+        length = shown(before + ghost[:at], ghost[at:], log_probs[at:], policy)
+        if not length:
+            break
+        at += length
+        ends.append(at)
+        if not final:
+            break
+    return tuple(ends)
+
+
 def _earlier(before: str) -> list[int]:
     """Where the last few characters of `before` ended earlier in it, the latest first."""
     context = before[-_CONTEXT:]

@@ -17,6 +17,7 @@ from prompt_toolkit.utils import get_cwidth
 
 from charrepl.prompt import PROMPT
 from charrepl.safe import visible
+from charrepl.wrapping import WrappedContent
 
 if TYPE_CHECKING:
     from charrepl.ghost import Ghost
@@ -103,9 +104,7 @@ class GhostControl(BufferControl):
 
     def create_content(self, width: int, height: int, preview_search: bool = False) -> UIContent:
         content = self._text_content(width, height, preview_search)
-        lines = ghost_fragments(self._ghost(), columns=width, rows=self._rows())
-        if not lines:
-            return content
+        lines = ghost_fragments(self._ghost(), columns=width, rows=self._rows()) or [[]]
         last, own_line = content.line_count - 1, content.get_line
 
         def get_line(number: int) -> StyleAndTextTuples:
@@ -115,7 +114,7 @@ class GhostControl(BufferControl):
             before = own_line(last)[:-1] if number == last else []
             return [*before, *lines[number - last], ("", " ")]
 
-        return UIContent(
+        return WrappedContent(
             get_line=get_line,
             line_count=content.line_count + len(lines) - 1,
             cursor_position=content.cursor_position,
@@ -150,7 +149,7 @@ def line_prefix(line: int, wrapped: int) -> StyleAndTextTuples:
 
 def committed(line: str) -> StyleAndTextTuples:
     """A committed line as it goes to the scrollback."""
-    return [("class:prompt", PROMPT), ("", indented(line)[len(INDENT) :])]
+    return [("class:prompt", PROMPT), ("", indented(line).removeprefix(INDENT))]
 
 
 def indented(text: str) -> str:
@@ -163,7 +162,7 @@ def unfinished(text: str, *, begins: bool) -> StyleAndTextTuples:
     """What of a passage is not in the scrollback yet; `begins` where that is its beginning."""
     lines = indented(text[-MOST_UNFINISHED:]).removesuffix("\n")
     return (
-        [("class:prompt", PROMPT), ("class:passage", lines[len(INDENT) :])]
+        [("class:prompt", PROMPT), ("class:passage", lines.removeprefix(INDENT))]
         if begins
         else [("class:passage", lines)]
     )

@@ -17,20 +17,23 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import ColorDepth, Output
-from prompt_toolkit.output.defaults import create_output
-from prompt_toolkit.output.vt100 import Vt100_Output
 
 from charrepl import looks
 from charrepl.ghost import Ghost
 from charrepl.host import Host, reopened
 from charrepl.keys import bindings
 from charrepl.layout import layout
+from charrepl.output import terminal_output
+from charrepl.reflow import ReflowingApplication
 from charrepl.render import toolbar
 from charrepl.session import Session
 from charrepl.settings import Settings
 
 if TYPE_CHECKING:
     from charrepl.journal import Reopened
+
+# How long a frame with a key's echo may wait for other work to end.
+RENDER_POSTPONED_S = 0.001
 
 
 def run(
@@ -68,12 +71,9 @@ class Repl(Host):
     ) -> None:
         super().__init__(session, endpoint=endpoint, last=last)
         session.changed = lambda: self.app.invalidate()
-        self._output = output or create_output()
-        if isinstance(self._output, Vt100_Output):
-            # Where the prompt is on the screen is of no use here, and asking makes slow terminals
-            # answer into the text.
-            self._output.enable_cpr = False
-        self.app: Application[None] = Application(
+        self._output = output or terminal_output()
+        self.app = ReflowingApplication(
+            environ=os.environ,
             layout=layout(
                 self._buffer,
                 ghost=self._ghost,
@@ -86,6 +86,7 @@ class Repl(Host):
             key_bindings=bindings(self, session.settings.keys),
             erase_when_done=True,
             terminal_size_polling_interval=None,
+            max_render_postpone_time=RENDER_POSTPONED_S,
             input=keyboard,
             output=self._output,
         )

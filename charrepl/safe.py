@@ -18,6 +18,8 @@ _UNSAFE: dict[int, str] = {
 }
 _UNSAFE_BUT_LINES = {code: glyph for code, glyph in _UNSAFE.items() if code != ord("\n")}
 
+_REORDERING = {code: glyph for code, glyph in _UNSAFE.items() if code > 0x9F}
+
 
 def visible(text: str) -> str:
     """`text` safe to draw on one line: control characters as glyphs, a tab as spaces."""
@@ -27,3 +29,8 @@ def visible(text: str) -> str:
 def printable(text: str) -> str:
     """`text` safe to print: as `visible`, with its newlines left."""
     return text.translate(_UNSAFE_BUT_LINES)
+
+
+def in_order(text: str) -> str:
+    """`text` with what would reorder or break a line replaced, each by one character."""
+    return text.translate(_REORDERING)

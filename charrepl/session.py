@@ -15,7 +15,7 @@ from charrepl.draft import Draft, Piece, whole_line
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 from charrepl.ghost import Ghost
 from charrepl.link import Link
-from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, shown
+from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, cuts
 from charrepl.settings import Settings
 from charrepl.surprise import Surprise
 from charrepl.tally import Tally
@@ -57,7 +57,7 @@ class Session:
         self._force = False
         self._unanswered_since: float | None = None
         self._asked_again: str | None = None  # the text that found the daemon busy
-        self._counted: tuple[int, bool] = (0, False)  # seq of the last ghost tallied, and whether taken
+        self._counted: tuple[tuple[int, int], bool] | None = None  # the last ghost tallied, if it was taken
 
     # What the keys do
 
@@ -85,20 +85,20 @@ class Session:
     def take(self, part: Callable[[str], str]) -> str:
         """The part of the ghost that a key accepts, to be inserted at the cursor."""
         piece = part(self.ghost.shown)
-        source = self.ghost.source
-        if piece and source is not None:
+        which = self.ghost.part
+        if piece and which is not None:
             self.tally.keys += 1
             self.tally.accepted += len(piece)
-            if self._counted == (source.seq, False):
-                self._counted = (source.seq, True)
+            if self._counted == (which, False):
+                self._counted = (which, True)
                 self.tally.taken += 1
         return piece
 
     def count_shown(self) -> None:
         """Counts the ghost as one that was shown, once."""
-        ghost = self.ghost
-        if ghost.shown and ghost.source is not None and self._counted[0] != ghost.source.seq:
-            self._counted = (ghost.source.seq, False)
+        which = self.ghost.part
+        if which is not None and (self._counted is None or self._counted[0] != which):
+            self._counted = (which, False)
             self.tally.shown += 1
 
     def dismiss(self) -> None:
@@ -241,9 +241,9 @@ class Session:
 
         def take(reply: Reply) -> None:
             if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
-                length = shown(text, reply.text, reply.log_probs, policy)
-                ghost, log_probs = reply.text[:length], tuple(reply.log_probs[:length])
-                self._become(self.ghost.answered(seq, ghost, log_probs, final=reply.final))
+                ghost, log_probs = reply.text, tuple(reply.log_probs)
+                parts = cuts(text, ghost, log_probs, policy, final=reply.final)
+                self._become(self.ghost.answered(seq, ghost, log_probs, cuts=parts, final=reply.final))
 
         settings = self.settings
         policy = ASSERTIVENESS[settings.assertiveness]

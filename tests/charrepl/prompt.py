@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from charrepl.reflow import SIGNS
 from tests.charrepl.screen import Screen
 from tests.charrepl.scripted_daemon import ScriptedDaemon, continuing
 
@@ -24,6 +25,8 @@ ESC, ALT_ENTER = "\x1b", "\x1b\r"
 BACKSPACE, LEFT, RIGHT, UP, END = "\x7f", "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[F"
 SHIFT_TAB, SHIFT_RIGHT, CTRL_RIGHT, ALT_RIGHT = "\x1b[Z", "\x1b[1;2C", "\x1b[1;5C", "\x1b[1;3C"
 CTRL_UP, CTRL_DOWN = "\x1b[1;5A", "\x1b[1;5B"
+# What the terminal that the tests run in says of itself.
+TERMINALS_OWN = {"NO_COLOR", *SIGNS}
 
 
 class Bench:
@@ -33,7 +36,7 @@ class Bench:
         self.place = place
         self.daemon = ScriptedDaemon(place / "d.sock", continuing())
         self.env = {
-            **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
+            **{name: value for name, value in os.environ.items() if name not in TERMINALS_OWN},
             "TERM": "xterm-256color",
             "CHARREPL_DATA_DIR": str(place / "data"),
             "CHARREPL_CONFIG_DIR": str(place / "config"),
@@ -55,12 +58,12 @@ class Bench:
         (self.place / "config").mkdir(exist_ok=True)
         (self.place / "config" / "config.toml").write_text(text)
 
-    def repl(
-        self, *, columns: int = 80, rows: int = 24, ready: str = READY, go_on: bool = False, **given: object
-    ) -> Screen:
+    def command(self, *, go_on: bool = False, **given: object) -> list[str]:
         options = {"endpoint": given.pop("endpoint", self.daemon.endpoint), "go_on": go_on}
-        command = [sys.executable, "-c", RUN, repr((given, options))]
-        screen = Screen(command, env=self.env, columns=columns, rows=rows)
+        return [sys.executable, "-c", RUN, repr((given, options))]
+
+    def repl(self, *, columns: int = 80, rows: int = 24, ready: str = READY, **options: object) -> Screen:
+        screen = Screen(self.command(**options), env=self.env, columns=columns, rows=rows)
         return screen.wait_for(ready)
 
 

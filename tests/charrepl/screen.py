@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,9 @@ import pyte
 
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 DEADLINE_S = 30.0
+
+# The last that a frame with anything drawn in it sends, but for attributes: lines wrap again.
+_FRAME_END = b"\x1b[?7h"
 
 # Makes its standard input its controlling terminal, then becomes the program. A terminal's shell starts
 # its programs with SIGINT in force, but what runs in the background, tests too perhaps, ignores it.
@@ -63,7 +67,8 @@ class Screen:
         self._screen = _Emulator(columns, rows, history=1000, ratio=0.5)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""  # everything the program wrote
-        self.frames: list[list[str]] = []  # the screen after each read
+        self._look: Callable[[Screen], object] | None = None
+        self._closely = False
         self._fd, terminal = pty.openpty()
         self.resize(columns, rows)
         # Not pty.fork: in a process that has used JAX a fork may never come back.
@@ -109,6 +114,15 @@ class Screen:
         fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._screen.resize(rows, columns)
 
+    @contextlib.contextmanager
+    def watched(self, look: Callable[[Screen], object], *, closely: bool = False) -> Iterator[None]:
+        """Calls `look` after each frame drawn meanwhile; `closely` after each byte, as a terminal might."""
+        self._look, self._closely = look, closely
+        try:
+            yield
+        finally:
+            self._look = None
+
     def wait_for(self, what: str | Callable[[Screen], object]) -> Self:
         """Returns once `what` is on the screen, or true of it. Raises AssertionError if it never is."""
         deadline = time.monotonic() + DEADLINE_S
@@ -119,6 +133,12 @@ class Screen:
             if not alive:
                 assert holds(self), f"ended without {what!r}:\n{self.text}"
         return self
+
+    def take_in(self, seconds: float) -> None:
+        """Takes in whatever the program writes for so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and self._read(left):
+            pass
 
     def wait_for_exit(self) -> int:
         """The exit code, once the program has ended."""
@@ -134,6 +154,11 @@ class Screen:
         while rows and not rows[-1]:
             rows.pop()
         return rows
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows on the screen, to their ends."""
+        return list(self._screen.display)
 
     @property
     def text(self) -> str:
@@ -192,7 +217,8 @@ class Screen:
     def before_cursor(self) -> str:
         """The row of the cursor up to it, without the prompt."""
         x, y = self.cursor
-        return self._screen.display[y][2:x]
+        cells = self._screen.buffer[y]
+        return "".join(cells[column].data for column in range(2, x))
 
     def _read(self, timeout_s: float) -> bool:
         """Takes in what the program wrote. False once it has closed the terminal."""
@@ -205,6 +231,16 @@ class Screen:
         if not data:
             return False
         self.written += data
-        self._stream.feed(data)
-        self.frames.append(self.lines)
+        for part in self._parts(data):
+            self._stream.feed(part)
+            if self._look is not None:
+                self._look(self)
         return True
+
+    def _parts(self, data: bytes) -> list[bytes]:
+        if self._look is None:
+            return [data]
+        if self._closely:
+            return [bytes([byte]) for byte in data]
+        *frames, rest = data.split(_FRAME_END)
+        return [frame + _FRAME_END for frame in frames] + [rest] * bool(rest)

@@ -17,7 +17,7 @@ import zmq
 
 from charrepl import protocol
 
-Script = Callable[[protocol.Complete], Iterator[protocol.Message]]
+Script = Callable[[protocol.Complete], Iterator[protocol.Message | bytes]]  # bytes as they are
 
 PASSAGE = (
     "ROMEO:\nIs the day so young?\n\nBENVOLIO:\nBut new struck nine.\n\n"
@@ -77,6 +77,7 @@ class ScriptedDaemon:
         self.requests: list[protocol.Complete] = []
         self.models = ["shakespeare", "tiny"]
         self.script = script
+        self.pace_ms = 5  # between two pieces of what it says
         self._path = path
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -107,10 +108,10 @@ class ScriptedDaemon:
         socket.linger = 0
         socket.bind(self.endpoint)
         bound.set()
-        streams: list[tuple[bytes, Iterator[protocol.Message]]] = []
+        streams: list[tuple[bytes, Iterator[protocol.Message | bytes]]] = []
         try:
             while not self._stop.is_set():
-                if socket.poll(5 if streams else 20):
+                if socket.poll(self.pace_ms if streams else 20):
                     sender, frame = socket.recv_multipart()
                     request = protocol.decode_request(frame)
                     if isinstance(request, protocol.Complete):
@@ -124,7 +125,8 @@ class ScriptedDaemon:
                     if reply is None:
                         streams.remove(entry)
                     else:
-                        socket.send_multipart([sender, protocol.encode(reply)])
+                        frame = reply if isinstance(reply, bytes) else protocol.encode(reply)
+                        socket.send_multipart([sender, frame])
         finally:
             socket.close()
             context.term()

@@ -14,8 +14,18 @@ def told(text: str, completion: str, *, final: bool = True) -> Ghost:
     return answer(Ghost().moved(text).ask(), completion, final=final)
 
 
-def answer(ghost: Ghost, completion: str, *, final: bool = True) -> Ghost:
-    return ghost.answered(ghost.seq, completion, (-0.5,) * len(completion), final=final)
+def answer(
+    ghost: Ghost, completion: str, *, final: bool = True, cuts: tuple[int, ...] | None = None
+) -> Ghost:
+    return ghost.answered(ghost.seq, completion, (-0.5,) * len(completion), final=final, cuts=cuts)
+
+
+def cuts_of(completion: str, every: int, *, final: bool) -> tuple[int, ...] | None:
+    """Cuts as a policy makes them: the first one only, while more is to come."""
+    if not every:
+        return None
+    ends = tuple(range(every, len(completion) + 1, every))
+    return ends if final else ends[:1]
 
 
 def typed(ghost: Ghost, chars: str) -> Ghost:
@@ -107,6 +117,33 @@ def test_a_ghost_that_ends_with_its_line_is_not_asked_for_again() -> None:
         assert not ghost.wanted
     assert ghost.shown == "\n"
     assert typed(ghost, "\n").wanted
+
+
+def test_what_is_behind_a_cut_is_there_once_all_before_it_is_taken() -> None:
+    line = "fool, and I will be a king of men"
+    ghost = answer(Ghost().moved("a ").ask(), line, cuts=(4, 15))
+    assert (ghost.shown, ghost.part) == ("fool", (1, 0))
+    assert typed(ghost, "fo").shown == "ol"
+    taken = ghost.moved("a fool")
+    assert (taken.shown, taken.part, taken.wanted) == (", and I wil", (1, 1), False)
+    assert len(taken.log_probs) == len(taken.shown)
+    assert taken.moved("a ") == ghost
+    assert ghost.moved("a " + line[:15]).shown == ""  # no more is worth showing
+    assert ghost.moved("a " + line[:15]).wanted
+
+
+def test_a_longer_answer_is_asked_for_behind_a_cut_as_soon_as_little_is_known_of_it() -> None:
+    ghost = answer(Ghost().moved("a ").ask(), "fool, and I", cuts=(4, 11)).moved("a fool")
+    assert (ghost.shown, ghost.wanted) == (", and I", False)
+    assert typed(ghost, ", ").wanted
+    longer = answer(typed(ghost, ", ").ask(), "and I will be", cuts=(13,))
+    assert longer.shown == "and I will be"
+
+
+def test_only_the_first_part_of_a_stream_is_shown_before_it_is_whole() -> None:
+    ghost = answer(Ghost().moved("a ").ask(), "fool, and", cuts=(4,), final=False).moved("a fool")
+    assert (ghost.shown, ghost.wanted) == ("", False)
+    assert answer(ghost, "fool, and I will", cuts=(4, 9)).shown == ", and"
 
 
 def test_typing_to_the_end_asks_once() -> None:
@@ -273,9 +310,9 @@ EVENTS = st.lists(
 )
 
 
-@given(EVENTS)
+@given(EVENTS, st.sampled_from([0, 1, 3]))
 def test_a_shown_ghost_always_continues_exactly_the_text_before_the_cursor(
-    events: list[tuple[str, object]],
+    events: list[tuple[str, object]], every: int
 ) -> None:
     ghost, text, streamed = Ghost().moved(""), "", ""
     for kind, value in events:
@@ -298,7 +335,7 @@ def test_a_shown_ghost_always_continues_exactly_the_text_before_the_cursor(
         elif kind == "answer":
             assert isinstance(value, tuple)
             streamed += value[0]
-            ghost = answer(ghost, streamed, final=value[1])
+            ghost = answer(ghost, streamed, final=value[1], cuts=cuts_of(streamed, every, final=value[1]))
         elif kind == "late":
             assert ghost.answered(ghost.seq - 1, str(value), (), final=True) == ghost
         elif kind == "choose":
@@ -321,7 +358,8 @@ def test_a_shown_ghost_always_continues_exactly_the_text_before_the_cursor(
             assert ghost.text == text
             # Some answer the model gave says that exactly this follows exactly this text.
             assert any(
-                known.anchor + known.completion == text + ghost.shown and text.startswith(known.anchor)
+                (known.anchor + known.completion).startswith(text + ghost.shown)
+                and text.startswith(known.anchor)
                 for known in (*ghost.answers, *(ghost.choice.answers if ghost.choice else ()))
             )
             assert len(ghost.log_probs) == len(ghost.shown)

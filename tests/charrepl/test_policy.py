@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrepl.policy import ASSERTIVENESS, Policy, best_cut, shown
+from charrepl.policy import ASSERTIVENESS, Policy, best_cut, cuts, shown
 
 NORMAL = ASSERTIVENESS["normal"]
 QUIETEST_FIRST = [ASSERTIVENESS[name] for name in ("quiet", "normal", "bold")]
@@ -75,6 +75,25 @@ def test_while_it_streams_in_what_is_shown_only_grows(ghost_and_log_probs, befor
     ghost, log_probs = ghost_and_log_probs
     lengths = [shown(before, ghost[:n], log_probs[:n], policy) for n in range(1, len(ghost) + 1)]
     assert lengths == sorted(lengths)
+
+
+def test_behind_a_cut_the_next_part_is_judged_as_if_all_before_it_were_typed():
+    ghost = "fool, and so I will be a king of men in France"
+    log_probs = [-0.1] * len(ghost)
+    assert cuts("", ghost, log_probs, NORMAL, final=True) == (15, 29, 42, 46)
+    assert cuts("", ghost, log_probs, NORMAL, final=False) == (15,)
+    assert cuts("", ghost, (), NORMAL, final=True) == (46,)
+    doubtful = [*sure("fool"), *[math.log(0.02)] * 42]
+    assert cuts("", ghost, doubtful, NORMAL, final=True) == (4,)
+
+
+@given(ghosts(), letters, policies)
+def test_each_part_is_what_would_be_shown_of_the_text_up_to_it(ghost_and_log_probs, before, policy):
+    ghost, log_probs = ghost_and_log_probs
+    ends = cuts(before, ghost, log_probs, policy, final=True)
+    for start, end in zip((0, *ends), (*ends, 0), strict=True):
+        length = shown(before + ghost[:start], ghost[start:], log_probs[start:], policy)
+        assert length == (end - start if end else 0)
 
 
 @given(ghosts(), letters, policies)

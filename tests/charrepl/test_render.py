@@ -52,5 +52,10 @@ def test_a_ghost_never_fills_more_rows_than_it_may(rest: str, columns: int, rows
     assert used <= rows
 
 
+@pytest.mark.parametrize(("line", "drawn"), [("", "> \n"), ("  ", "> \n"), ("\ntwo", "> \n  two\n")])
+def test_a_committed_line_that_is_blank_ends_too(line: str, drawn: str) -> None:
+    assert "".join(text for _, text, *_ in committed(line)) == drawn
+
+
 def test_a_committed_text_of_several_lines_is_indented_and_ends_once() -> None:
     assert "".join(text for _, text, *_ in committed("one\ntwo\n")) == "> one\n  two\n"

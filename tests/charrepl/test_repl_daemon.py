@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from charrepl import protocol
-from tests.charrepl.prompt import BACKSPACE, CTRL_D, READY, Bench, shows, typed
+from tests.charrepl.prompt import BACKSPACE, CTRL_C, CTRL_D, READY, Bench, shows, typed
 from tests.charrepl.scripted_daemon import ScriptedDaemon, after, answer, continuing, hung
 
 
@@ -62,6 +63,67 @@ def test_a_lying_daemon_cannot_corrupt_the_screen_or_the_text(live: Bench) -> No
         assert b"\x07" not in screen.written
         assert b"\x1b[2J" not in screen.written
         assert "\x9b".encode() not in screen.written
+
+
+def of_another_session(request: protocol.Complete) -> protocol.Ghost:
+    return replace(answer(request, "XXXX"), session="another", final=False)
+
+
+LIES: dict[str, tuple[Callable[[protocol.Complete], Iterable[protocol.Message | bytes]], str]] = {
+    "of a request that was never made": (
+        lambda request: [replace(answer(request, "XXXX"), seq=request.seq + 1000), answer(request, "abc")],
+        "abc",
+    ),
+    "of another session": (lambda request: [of_another_session(request), answer(request, "abc")], "abc"),
+    "of an alternative nobody asked for": (
+        lambda request: [answer(request, "XXXX", rank=3, final=False), answer(request, "abc")],
+        "abc",
+    ),
+    "that replaces what it said": (
+        lambda request: [answer(request, "ab", final=False), answer(request, "XXXX"), answer(request, "XY")],
+        "ab",
+    ),
+    "more than likely": (lambda request: [answer(request, "abc", nats=1e300)], "abc"),
+    "with too few probabilities": (
+        lambda request: [replace(answer(request, "abc"), log_probs=[-0.1])],
+        "abc",
+    ),
+    "of 150,000 characters": (lambda request: [answer(request, "ab " * 50_000)], ("ab " * 16).rstrip()),
+    "in no form it could have": (lambda request: [b"\xff{", b"[" * 100_000], ""),
+}
+
+
+def test_a_lie_costs_a_ghost_at_most(live: Bench) -> None:
+    live.daemon.script = continuing("")
+    with live.repl() as screen, screen.watched(lambda s: "X" not in s.text or pytest.fail(s.text)):
+        for number, (lie, (replies, ghost)) in enumerate(LIES.items()):
+            line = f"{number} hello"
+            live.daemon.script = lambda request, replies=replies: iter(replies(request))
+            for count in range(1, len(line) + 1):
+                screen.type(line[count - 1])
+                screen.wait_for(typed(line[:count]))
+            screen.wait_for(lambda s, ghost=ghost: s.ghost == ghost)
+            assert (lie, screen.before_cursor, "defect" in screen.text) == (lie, line, False)
+            live.daemon.script = continuing(f"{line}, world\n")
+            screen.type(",")
+            screen.wait_for(lambda s, line=line: s.before_cursor == f"{line}," and s.ghost == " world↵")
+            screen.type(CTRL_C)
+            screen.wait_for(typed(""))
+
+
+def test_a_daemon_that_never_stops_talking_keeps_no_key_waiting(live: Bench) -> None:
+    def endless(request: protocol.Complete) -> Iterator[protocol.Message]:
+        while True:
+            yield answer(request, "abc", final=False)
+
+    live.daemon.script, live.daemon.pace_ms = endless, 0
+    with live.repl() as screen:
+        screen.wait_for(shows("abc"))
+        for count in range(1, 11):
+            screen.type("x")
+            screen.wait_for(typed("x" * count))
+        screen.type("\r" + CTRL_D)
+        assert screen.wait_for_exit() == 0
 
 
 def test_an_error_of_the_daemon_is_one_line_in_the_toolbar(live: Bench) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from tests.charrepl.prompt import CTRL_C, CTRL_D, ESC, Bench, shows
+from tests.charrepl.prompt import CTRL_C, CTRL_D, ESC, READY, UP, Bench, shows
 from tests.charrepl.screen import Screen
-from tests.charrepl.scripted_daemon import answer
+from tests.charrepl.scripted_daemon import answer, continuing
 
 
 def test_neither_jax_nor_the_wire_is_imported_before_the_first_paint() -> None:
@@ -93,8 +94,62 @@ def test_a_resize_leaves_nothing_of_the_ghost_behind(live: Bench) -> None:
         screen.wait_for(shows("Is the day so young?↵"))
         for columns in (60, 100, 30):
             screen.resize(columns, 20)
-            screen.type("\x0c")  # redraws
             screen.wait_for(lambda s: s.ghost == "Is the day so young?↵" and s.text.count("young") == 1)
+
+
+def test_what_an_input_method_commits_at_once_is_one_change(live: Bench) -> None:
+    live.daemon.script = continuing("日本語を書く人\n")
+    with live.repl() as screen:
+        screen.wait_for("↵")
+        asked = len(live.daemon.requests)
+        with screen.watched(lambda s: "書く人↵" in s.text or pytest.fail(s.text)):
+            screen.type("日本語を")  # through the ghost
+            screen.wait_for(lambda s: s.cursor == (10, 0))
+        assert len(live.daemon.requests) == asked
+        screen.type("読む")
+        screen.wait_for(lambda s: s.cursor == (14, 0) and "↵" not in s.text)
+        screen.wait_for(lambda s: [r.text for r in live.daemon.requests[asked:]] == ["日本語を読む"])
+        screen.type("\u202eab")  # which would have the terminal write backwards
+        screen.wait_for("\ufffdab").type("\r")
+        screen.wait_for(lambda s: "\ufffdab\n>" in s.text and s.before_cursor == "")
+        assert "\u202e".encode() not in screen.written
+
+
+def test_a_text_of_more_rows_than_the_screen_is_all_there_once(live: Bench) -> None:
+    lines = [f"line {number}" for number in range(50)]
+    ghost = " and\nso on"
+    live.daemon.script = lambda request: iter([answer(request, ghost if "49" in request.text else "")])
+    with live.repl() as screen:
+        screen.type(f"\x1b[200~{chr(10).join(lines)}\x1b[201~")
+        screen.wait_for(lambda s: s.before_cursor == "line 49" and s.ghost == ghost).type(UP * 49)
+        screen.wait_for(lambda s: s.lines[0] == "> line 0" and s.cursor == (8, 0)).type("!")
+        screen.wait_for("> line 0!").type("\x1b>")  # Alt->, to the end
+        screen.wait_for(shows(ghost)).type("\r")
+        screen.wait_for(lambda s: s.before_cursor == "" and s.lines[-3:-1] == [">", ""])
+        shown = screen.scrollback.split("\n")
+        first = shown.index("> line 0!")
+        assert shown[first : first + 50] == ["> line 0!", *(f"  {line}" for line in lines[1:])]
+        assert screen.scrollback.count("line 7\n") == 1
+        assert "so on" not in screen.scrollback
+
+
+def test_stopped_and_continued_it_is_as_it_was_and_leaves_no_ghost_with_the_shell(live: Bench) -> None:
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    with Screen(shell, env={**live.env, "PS1": "$ "}) as screen:
+        screen.wait_for("$").type(shlex.join(live.command()) + "\r")
+        screen.wait_for(READY).type("ROMEO:\rIs")
+        screen.wait_for(shows(" the day so young?↵")).type("\x1a")  # Ctrl-Z
+        screen.wait_for("Stopped")
+        assert "young" not in screen.scrollback
+        assert b"\x1b[?2004l" in screen.written
+        screen.type("fg\r")
+        screen.wait_for(lambda s: s.before_cursor == "Is" and s.ghost == " the day so young?↵").type(" ")
+        screen.wait_for(shows("the day so young?↵")).type(CTRL_C + "Is")
+        screen.wait_for(shows(" the day so young?↵")).type(CTRL_C + CTRL_D)
+        screen.wait_for(lambda s: s.lines[-1:] == ["$"] and READY not in s.text)
+        assert "young" not in screen.scrollback
+        screen.type("exit\r")
+        assert screen.wait_for_exit() == 0
 
 
 def test_no_color_keeps_the_ghost_apart_from_the_text(live: Bench) -> None:

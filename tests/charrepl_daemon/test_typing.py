@@ -48,11 +48,21 @@ def test_it_starts_a_daemon_and_finishes_the_line(prompt):
     assert prompt.text.startswith("> The kettle sings, the kitchen")
 
 
-def test_after_kill_9_the_ghost_comes_back_and_no_key_is_lost(prompt):
+def test_a_daemon_that_hangs_or_is_killed_costs_no_key_and_the_ghost_comes_back(prompt):
     prompt.type("the road ")
     prompt.wait_for(lambda screen: screen.ghost)
     first = process.running()
     assert first is not None
+    os.kill(first.pid, signal.SIGSTOP)
+    for count in range(1, 6):
+        prompt.type("/")
+        prompt.wait_for(shows("the road " + "/" * count))
+    prompt.wait_for("the daemon is slow to answer")
+    os.kill(first.pid, signal.SIGCONT)
+    prompt.type(BACKSPACE * 5 + "is lon")
+    prompt.wait_for(shows("the road is lon")).wait_for(ghost_begins("g"))
+    prompt.type(BACKSPACE * 6)
+    prompt.wait_for(shows("the road "))
     os.kill(first.pid, signal.SIGKILL)
     for char in "/ every cup is wa":  # away from the ghost, which needs no daemon to be typed through
         prompt.type(char)

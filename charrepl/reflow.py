@@ -1,0 +1,119 @@
+"""A terminal made narrower: which row the prompt begins in, where the terminal wraps what stands there.
+
+The prompt is erased from its first row on before it is drawn anew. Many terminals wrap lines that have
+become too long, so that it then has more rows above the cursor than were drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Point
+from prompt_toolkit.layout.screen import Screen
+
+# Set by terminals that wrap. Of others nothing is known, and one that cuts lines off instead would lose
+# what stands above the prompt: there, a row of the prompt may stay behind.
+SIGNS = (
+    "TMUX",
+    "STY",  # GNU screen
+    "VTE_VERSION",
+    "KITTY_WINDOW_ID",
+    "KONSOLE_VERSION",
+    "ALACRITTY_WINDOW_ID",
+    "WEZTERM_PANE",
+    "ITERM_SESSION_ID",
+    "WT_SESSION",
+    "GHOSTTY_RESOURCES_DIR",
+)
+_TERMS = ("screen", "tmux", "xterm-kitty", "alacritty", "foot", "wezterm", "xterm-ghostty")
+
+
+def reflows(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal is known to wrap lines that have become too long for it."""
+    return environ.get("TERM", "").startswith(_TERMS) or any(sign in environ for sign in SIGNS)
+
+
+def joins(environ: Mapping[str, str]) -> bool:
+    """Whether the terminal may also join rows that were drawn one by one: GNU screen does.
+
+    It remembers of a row that it once wrapped it, whatever is drawn there since.
+    """
+    return reflows(environ) and environ.get("TERM", "").startswith("screen") and "TMUX" not in environ
+
+
+def joined(lines: Sequence[list[int]], cursor: Point, width: int) -> tuple[list[list[int]], Point]:
+    """The lines, each that fills its `width` but for a blank joined to the next, and the cursor in them."""
+    result: list[list[int]] = []
+    full = False
+    at = cursor
+    for y, cells in enumerate(lines):
+        if full:
+            if y == cursor.y:
+                at = Point(x=sum(result[-1]) + cursor.x, y=len(result) - 1)
+            result[-1] = result[-1] + cells
+        else:
+            if y == cursor.y:
+                at = Point(x=cursor.x, y=len(result))
+            result.append(cells)
+        full = sum(cells) >= width - 1
+    return result, at
+
+
+def row_of(cells: Sequence[int], columns: int, column: int) -> int:
+    """In which row, from 0, a column of a line of cells stands once that is wrapped at `columns`.
+
+    `cells` are their widths. A column behind the line's end stands in its last row.
+    """
+    row = at = used = 0
+    for width in cells:
+        if used + width > columns:
+            row, used = row + 1, 0
+        if at >= column:
+            break
+        at, used = at + width, used + width
+    return row
+
+
+def rows_above(lines: Sequence[Sequence[int]], cursor: Point, columns: int) -> int:
+    """How many rows stand above the cursor's once lines, as for `row_of`, are wrapped at `columns`."""
+    above = sum(row_of(cells, columns, sum(cells)) + 1 for cells in lines[: cursor.y])
+    return above + row_of(lines[cursor.y], columns, cursor.x)
+
+
+def lines_of(screen: Screen) -> list[list[int]]:
+    """The lines of a screen as the widths of their cells, without the blanks at their ends."""
+    lines = []
+    for y in range(screen.height):
+        row = screen.data_buffer[y]
+        end = max((x + 1 for x, cell in row.items() if cell.char.strip()), default=0)
+        cells: list[int] = []
+        while sum(cells) < end:
+            cells.append(row[sum(cells)].width or 1)
+        lines.append(cells)
+    return lines
+
+
+class ReflowingApplication(Application[None]):
+    """An application in a terminal that may wrap what was drawn when it is made narrower."""
+
+    def __init__(self, *, environ: Mapping[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self._reflows, self._joins = reflows(environ), joins(environ)
+        self._columns = 0
+        self.after_render += self._drawn
+
+    def _drawn(self, application: Application[None]) -> None:
+        self._columns = self.output.get_size().columns
+
+    def _on_resize(self) -> None:  # prompt_toolkit has no other place for it
+        drawn = self.renderer.last_rendered_screen
+        if self._reflows and drawn is not None:
+            lines, cursor = lines_of(drawn), drawn.get_cursor_position(self.layout.current_window)
+            if self._joins:
+                lines, cursor = joined(lines, cursor, self._columns)
+            self.output.write_raw("\r")
+            self.output.cursor_up(rows_above(lines, cursor, self.output.get_size().columns))
+            self.renderer.reset(leave_alternate_screen=False)  # it need not go up itself
+        super()._on_resize()
