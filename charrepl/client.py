@@ -138,7 +138,9 @@ class Client:
 
     def status(self) -> dict[str, Any]:
         """How the daemon is."""
-        return connection.expect(self.ask(protocol.Status(seq=0)), protocol.Report).status
+        # It is told by the thread that never computes: whoever does not answer soon does not run.
+        reply = self.ask(protocol.Status(seq=0), timeout_s=connection.ANSWER_S)
+        return connection.expect(reply, protocol.Report).status
 
     def ask(self, request: Request, *, timeout_s: float | None = None) -> Reply:
         """The only reply to a request."""
@@ -146,11 +148,11 @@ class Client:
         return last
 
     def stream(self, request: Request, *, timeout_s: float | None = None) -> Iterator[Reply]:
-        """The replies to a request, the last one final. `timeout_s` bounds the wait for each."""
+        """The replies to a request, the last one final. `timeout_s` bounds the wait for each, and to send."""
         socket = self._connected()
         self._seq += 1
         request = msgspec.structs.replace(request, seq=self._seq)
-        self._send(socket, request)
+        self._send(socket, request, timeout_s=timeout_s)
         while True:
             reply = self._receive(socket, timeout_s)
             if reply.seq != self._seq:
@@ -216,9 +218,10 @@ class Client:
             self._socket.close()
             self._socket = None
 
-    def _send(self, socket: zmq.Socket[bytes], request: Request) -> None:
+    def _send(self, socket: zmq.Socket[bytes], request: Request, *, timeout_s: float | None = None) -> None:
         # IMMEDIATE makes a socket that is not connected yet refuse rather than queue.
-        if not socket.poll(int(1000 * connection.ANSWER_S), zmq.POLLOUT):
+        wait_s = connection.ANSWER_S if timeout_s is None else timeout_s
+        if not socket.poll(int(1000 * wait_s), zmq.POLLOUT):
             raise connection.silent(self._endpoint)
         socket.send(protocol.encode(request), zmq.NOBLOCK)
 

@@ -123,6 +123,12 @@ def daemon_command(home: Path) -> Command:
     return _daemon_command
 
 
+@pytest.fixture
+def command(shared_home: Path) -> Command:
+    """The same in the file's places."""
+    return _daemon_command
+
+
 @pytest.fixture(scope="session")
 def start_daemon() -> Callable[..., Command]:
     """Starts a daemon in whatever places are set, with more arguments if given."""
@@ -153,9 +159,53 @@ def shared_daemon(shared_home: Path, start_daemon: Callable[..., Command]) -> Co
 
 
 @pytest.fixture
+def living(shared_home: Path, start_daemon: Callable[..., Command]) -> Command:
+    """A daemon for tests that end it: in the file's places, started anew if none runs there."""
+    from charrepl_daemon import process
+
+    return start_daemon() if process.running() is None else _daemon_command
+
+
+@pytest.fixture
 def daemon(home: Path, start_daemon: Callable[..., Command]) -> Command:
     """A running daemon; returns its command."""
     return start_daemon()
+
+
+class Altered(subprocess.Popen[str]):
+    """A daemon in this terminal, ready, in whose process some code ran first, and what it said."""
+
+    def __init__(self, code: str, *, prefix: tuple[str, ...] = ()) -> None:
+        code += "\nimport sys; from charrepl_daemon.cli import main"
+        code += "\nmain(['start', '--foreground', '--ready-fd', sys.argv.pop()])"
+        read_end, write_end = os.pipe()
+        super().__init__(
+            [*prefix, sys.executable, "-c", code, str(write_end)],
+            pass_fds=[write_end],
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        os.close(write_end)
+        with os.fdopen(read_end) as pipe:
+            said = pipe.read()
+        assert said == "ready\n", said
+
+
+@pytest.fixture
+def altered_daemon(shared_home: Path) -> Iterator[Callable[..., Altered]]:
+    """Starts daemons in the file's places that are not as they should be; see `Altered`."""
+    from charrepl_daemon import process
+
+    with contextlib.ExitStack() as running:
+
+        def start(code: str, *, prefix: tuple[str, ...] = ()) -> Altered:
+            process.stop()
+            daemon = Altered(code, prefix=prefix)
+            running.callback(daemon.wait)
+            running.callback(daemon.kill)
+            return daemon
+
+        yield start
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from charrepl.client import Client
 from charrepl_daemon.library import Library
 from tests.charrepl_daemon.test_process import truncate_weights
-from tests.charrepl_daemon.test_server import Wire, complete, until_final
+from tests.charrepl_daemon.wire import Wire, complete, until_final
 
 
 @pytest.fixture(scope="module")

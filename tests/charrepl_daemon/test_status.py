@@ -18,9 +18,10 @@ from charrepl import paths, protocol
 from charrepl.async_client import AsyncClient
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
-from charrepl_daemon import process, record, report
+from charrepl_daemon import record, report
 from charrepl_daemon.metrics import STAGES
 from charrepl_daemon.scheduler import Job, Scheduler
+from tests.charrepl_daemon.wire import Wire
 
 
 def status_of(daemon) -> dict:
@@ -77,8 +78,6 @@ def test_who_asks_is_not_counted_as_at_work(shared_daemon):
 
 
 def test_frames_that_are_no_requests_are_counted(shared_daemon):
-    from tests.charrepl_daemon.test_server import Wire
-
     before = status_of(shared_daemon)["faults"]["malformed"]
     wire = Wire()
     wire.ask(b"hello")
@@ -86,26 +85,6 @@ def test_frames_that_are_no_requests_are_counted(shared_daemon):
     wire.close()
     assert status_of(shared_daemon)["faults"]["malformed"] == before + 2
     assert "frames were no requests" in shared_daemon("status").stdout
-
-
-def test_a_daemon_tells_how_the_one_before_it_ended(daemon):
-    pid = status_of(daemon)["pid"]
-    assert status_of(daemon)["predecessor"] is None
-    os.kill(pid, signal.SIGKILL)
-    assert process._wait_unlocked(10)
-    told = f"pid {pid}, ended unexpectedly; it was last seen at 20"
-    gone = daemon("status")
-    assert gone.returncode == 1
-    assert told in gone.stderr
-    assert gone.stderr.count("\n") == 1
-    assert daemon("start").returncode == 0
-    predecessor = status_of(daemon)["predecessor"]
-    assert (predecessor["pid"], predecessor["how"]) == (pid, "ended unexpectedly")
-    assert f"the daemon before this one: {told}" in daemon("status").stdout
-    assert told in daemon("logs").stdout
-    # It leaves in order, and so there is nothing to tell.
-    assert daemon("stop").returncode == 0
-    assert record.left_behind() is None
 
 
 def test_a_daemon_stopped_while_it_starts_is_no_crash(home):
