@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench bench-daemon bench-train clean
+.PHONY: run test lint soak bench bench-daemon bench-train clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -16,6 +16,10 @@ lint: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+MINUTES ?= 10
+soak: .venv/test
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
 bench: .venv/test
 	$(BIN)/python -m tests.bench.first_paint
 	$(BIN)/python -m tests.bench.daemon_speed ghost --precision auto
@@ -23,6 +27,7 @@ bench: .venv/test
 bench-daemon: .venv/test
 	$(BIN)/python -m tests.bench.daemon_speed
 	$(BIN)/python -m tests.bench.recovery
+	$(BIN)/python -m tests.bench.connections
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed

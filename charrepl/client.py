@@ -12,7 +12,6 @@ sent. `charrepl.async_client` is the same for programs with an event loop.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -53,7 +52,7 @@ class Client:
         self._greet = greet
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None  # of a connection through the network
+        self._monitor: zmq.Socket[bytes] | None = None  # says what becomes of the connection
         self._seq = 0
 
     def __enter__(self) -> Self:
@@ -188,8 +187,11 @@ class Client:
 
     def _introduce(self, socket: zmq.Socket[bytes]) -> None:
         connection.configure(socket, self._endpoint)
+        self._monitor = socket.get_monitor_socket(
+            # ZeroMQ connects anew by itself, here too: only its events tell that from the connection before.
+            connection.OUTCOMES if connection.is_remote(self._endpoint) else zmq.EVENT_DISCONNECTED
+        )
         if connection.is_remote(self._endpoint):
-            self._monitor = socket.get_monitor_socket(connection.OUTCOMES)
             socket.connect(connection.reach(self._endpoint))
             event = None
             if self._monitor.poll(int(1000 * connection.ANSWER_S)):
@@ -204,10 +206,10 @@ class Client:
             connection.welcomed(self._receive(socket, connection.ANSWER_S))
 
     def _lost(self) -> bool:
-        """Whether the daemon has gone, or the connection to it."""
-        if self._monitor is not None:
-            return bool(self._monitor.poll(0))
-        return not launch.is_listening(self._endpoint)
+        """Whether the daemon has gone, or the connection to it: another daemon may be there already."""
+        if self._monitor is not None and self._monitor.poll(0):
+            return True
+        return not launch.is_listening(self._endpoint)  # known before ZeroMQ's own thread has told
 
     def _drop(self) -> None:
         if self._socket is not None:
@@ -226,10 +228,11 @@ class Client:
         socket.send(protocol.encode(request), zmq.NOBLOCK)
 
     def _receive(self, socket: zmq.Socket[bytes], timeout_s: float | None) -> Reply:
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not socket.poll(500):
-            if self._lost():
-                raise connection.lost(self._endpoint)
-            if deadline is not None and time.monotonic() > deadline:
-                raise connection.silent(self._endpoint)
-        return protocol.decode_reply(socket.recv())
+        poller = zmq.Poller()
+        poller.register(socket, zmq.POLLIN)
+        if self._monitor is not None:
+            poller.register(self._monitor, zmq.POLLIN)
+        ready = dict(poller.poll(None if timeout_s is None else int(1000 * timeout_s)))
+        if socket in ready:
+            return protocol.decode_reply(socket.recv())
+        raise connection.lost(self._endpoint) if ready else connection.silent(self._endpoint)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.charrepl_daemon.machine import Machine
+from tests.charrepl_daemon.site import Site, listen
 
 LINES = """\
 MASTER:
@@ -212,3 +213,29 @@ def altered_daemon(shared_home: Path) -> Iterator[Callable[..., Altered]]:
 def machine(tmp_path: Path) -> Callable[[str], Machine]:
     """Makes machines by name, each with keys of its own."""
     return lambda name: Machine(tmp_path / f"config-{name}")
+
+
+@pytest.fixture(scope="module")
+def site(shared_home) -> Site:
+    """A daemon on its ipc socket and on tcp, for all tests here: none may harm the ones after it."""
+    server = Machine(shared_home / "config-server")
+    server.make_key()
+    server.allow("owner", f"{server.key} admin")
+    return listen(server)
+
+
+@pytest.fixture
+def guest(site, machine, request) -> Machine:
+    """A machine that is allowed, and trusts the site."""
+    guest = machine("guest")
+    allowed = site.server.allow("guest", guest.make_key())
+    guest.trust(site.endpoint, site.server.key)
+    request.addfinalizer(lambda: allowed.unlink(missing_ok=True))
+    return guest
+
+
+@pytest.fixture
+def admin(site) -> Machine:
+    """The server's own machine, whose key is an admin's."""
+    site.server.trust(site.endpoint, site.server.key)
+    return site.server

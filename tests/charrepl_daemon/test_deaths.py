@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,19 @@ def test_a_daemon_killed_while_it_answers_is_missed_and_replaced(living):
             for _ in passage:
                 pass
         assert client.complete(TEXT).text.startswith(NEXT)
+    serves_after(pid)
+
+
+def test_who_waits_for_a_killed_daemon_is_told_though_another_is_there_already(living):
+    with Client() as client, ThreadPoolExecutor() as pool:
+        passage = client.sample("COOK:\n", max_chars=1_000_000)
+        next(passage)
+        pid = status_of(living)["pid"]
+        kill(pid)
+        assert living("start").returncode == 0
+        told = pool.submit(lambda: "".join(passage))
+        with pytest.raises(DaemonUnavailableError, match="the daemon died while answering"):
+            told.result(DEADLINE_S)
     serves_after(pid)
 
 
