@@ -34,7 +34,6 @@ _GRACE_S = 0.2
 _HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
 _DEFAULT_KEPT_S = 1.0
 TYPING_S = 10.0  # after its last key, a writer counts as typing
-_PRUNED_AT = 4096  # connections remembered before those without requests are let go
 
 
 class Server:
@@ -61,7 +60,7 @@ class Server:
         self._context = zmq.asyncio.Context()
         self._began = self._last_request = time.monotonic()
         self._stop: asyncio.Event | None = None
-        self._jobs: dict[Peer, set[Job]] = {}  # of each connection
+        self._jobs: dict[Peer, set[Job]] = {}  # of each connection that waits for any
         self._outbox = Outbox(self._socket_of, sent=scheduler.sent, gone=self._gone)
         self._failure: BaseException | None = None
         self._writers = Writers(TYPING_S)
@@ -288,8 +287,6 @@ class Server:
         job = Job(request, directory=self._directory(request.model), session=session, send=send)
         self._scheduler.submit(job)
         self._jobs.setdefault(peer, set()).add(job)
-        if len(self._jobs) > _PRUNED_AT:
-            self._jobs = {key: jobs for key, jobs in self._jobs.items() if jobs}
 
     def _reply(self, peer: Peer, job: Job, reply: protocol.Reply) -> None:
         jobs = self._jobs.get(peer, set())
@@ -301,6 +298,8 @@ class Server:
             reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
         if protocol.is_final(reply):
             jobs.discard(job)
+            if not jobs:
+                del self._jobs[peer]
             self._metrics.superseded += isinstance(reply, protocol.Superseded)
         self._send(peer, reply, job)
 
@@ -350,7 +349,7 @@ class Server:
     def _active(self, asker: Peer | None) -> int:
         """Sessions at work, of connections besides the asker's."""
         typing = self._writers.besides(asker, time.monotonic())
-        reading = {peer for peer, jobs in self._jobs.items() if jobs} - {peer for peer, _ in typing}
+        reading = self._jobs.keys() - {peer for peer, _ in typing}
         return len(typing) + len(reading - {asker})
 
     def _status_for(self, peer: Peer) -> dict[str, Any]:

@@ -186,7 +186,7 @@ def test_a_hung_daemon_is_ended_by_stop_all_the_same(living, monkeypatch):
     pid = status_of(living)["pid"]
     halt(pid)
     monkeypatch.setattr(process, "_ANSWER_S", 0.2)
-    monkeypatch.setattr(process, "_KILL_AFTER_S", 0.2)
+    monkeypatch.setattr(process, "_KILL_AFTER_S", 2.0)
     stopped = process.stop()
     assert stopped is not None
     assert stopped.pid == pid
@@ -211,12 +211,13 @@ def test_sigterm_answers_each_request_in_flight_and_tells_those_that_are_too_lon
         os.kill(pid, signal.SIGTERM)
         found = {reply["seq"]: reply for reply in replies[:-1] if is_final(reply)}
         found |= finals(wire, 33 - len(found))
-    for seq, reply in found.items():
-        if seq < 3:
-            assert (reply["type"], reply["code"]) == ("error", "stopping")
-            assert "ask again" in reply["message"]
-        else:
-            assert reply["type"] == ("chunk" if seq == 33 else "ghost"), reply
+    told = {seq: reply for seq, reply in found.items() if reply["type"] == "error"}
+    assert {1, 2} <= told.keys()  # and others only if two seconds were not enough for them
+    for reply in told.values():
+        assert reply["code"] == "stopping"
+        assert "ask again" in reply["message"]
+    assert {reply["type"] for seq, reply in found.items() if seq not in told} <= {"ghost", "chunk"}
+    assert len(told) < 33
     assert process._wait_unlocked(10)
     with Client() as client:
         assert client.complete(TEXT).text.startswith(NEXT)
