@@ -16,6 +16,10 @@ lint: .venv/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+MINUTES ?= 10
+soak: .venv/test
+	$(BIN)/python -m tests.soak --minutes $(MINUTES)
+
 bench: .venv/test
 	$(BIN)/python -m tests.bench.first_paint
 	$(BIN)/python -m tests.bench.echo
@@ -24,6 +28,7 @@ bench: .venv/test
 bench-daemon: .venv/test
 	$(BIN)/python -m tests.bench.daemon_speed
 	$(BIN)/python -m tests.bench.recovery
+	$(BIN)/python -m tests.bench.connections
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed

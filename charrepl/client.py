@@ -12,7 +12,6 @@ sent. `charrepl.async_client` is the same for programs with an event loop.
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -53,7 +52,7 @@ class Client:
         self._greet = greet
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None  # of a connection through the network
+        self._monitor: zmq.Socket[bytes] | None = None  # says what becomes of the connection
         self._seq = 0
 
     def __enter__(self) -> Self:
@@ -138,7 +137,9 @@ class Client:
 
     def status(self) -> dict[str, Any]:
         """How the daemon is."""
-        return connection.expect(self.ask(protocol.Status(seq=0)), protocol.Report).status
+        # It is told by the thread that never computes: whoever does not answer soon does not run.
+        reply = self.ask(protocol.Status(seq=0), timeout_s=connection.ANSWER_S)
+        return connection.expect(reply, protocol.Report).status
 
     def ask(self, request: Request, *, timeout_s: float | None = None) -> Reply:
         """The only reply to a request."""
@@ -146,11 +147,11 @@ class Client:
         return last
 
     def stream(self, request: Request, *, timeout_s: float | None = None) -> Iterator[Reply]:
-        """The replies to a request, the last one final. `timeout_s` bounds the wait for each."""
+        """The replies to a request, the last one final. `timeout_s` bounds the wait for each, and to send."""
         socket = self._connected()
         self._seq += 1
         request = msgspec.structs.replace(request, seq=self._seq)
-        self._send(socket, request)
+        self._send(socket, request, timeout_s=timeout_s)
         while True:
             reply = self._receive(socket, timeout_s)
             if reply.seq != self._seq:
@@ -186,8 +187,11 @@ class Client:
 
     def _introduce(self, socket: zmq.Socket[bytes]) -> None:
         connection.configure(socket, self._endpoint)
+        self._monitor = socket.get_monitor_socket(
+            # ZeroMQ connects anew by itself, here too: only its events tell that from the connection before.
+            connection.OUTCOMES if connection.is_remote(self._endpoint) else zmq.EVENT_DISCONNECTED
+        )
         if connection.is_remote(self._endpoint):
-            self._monitor = socket.get_monitor_socket(connection.OUTCOMES)
             socket.connect(connection.reach(self._endpoint))
             event = None
             if self._monitor.poll(int(1000 * connection.ANSWER_S)):
@@ -202,10 +206,10 @@ class Client:
             connection.welcomed(self._receive(socket, connection.ANSWER_S))
 
     def _lost(self) -> bool:
-        """Whether the daemon has gone, or the connection to it."""
-        if self._monitor is not None:
-            return bool(self._monitor.poll(0))
-        return not launch.is_listening(self._endpoint)
+        """Whether the daemon has gone, or the connection to it: another daemon may be there already."""
+        if self._monitor is not None and self._monitor.poll(0):
+            return True
+        return not launch.is_listening(self._endpoint)  # known before ZeroMQ's own thread has told
 
     def _drop(self) -> None:
         if self._socket is not None:
@@ -216,17 +220,19 @@ class Client:
             self._socket.close()
             self._socket = None
 
-    def _send(self, socket: zmq.Socket[bytes], request: Request) -> None:
+    def _send(self, socket: zmq.Socket[bytes], request: Request, *, timeout_s: float | None = None) -> None:
         # IMMEDIATE makes a socket that is not connected yet refuse rather than queue.
-        if not socket.poll(int(1000 * connection.ANSWER_S), zmq.POLLOUT):
+        wait_s = connection.ANSWER_S if timeout_s is None else timeout_s
+        if not socket.poll(int(1000 * wait_s), zmq.POLLOUT):
             raise connection.silent(self._endpoint)
         socket.send(protocol.encode(request), zmq.NOBLOCK)
 
     def _receive(self, socket: zmq.Socket[bytes], timeout_s: float | None) -> Reply:
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not socket.poll(500):
-            if self._lost():
-                raise connection.lost(self._endpoint)
-            if deadline is not None and time.monotonic() > deadline:
-                raise connection.silent(self._endpoint)
-        return protocol.decode_reply(socket.recv())
+        poller = zmq.Poller()
+        poller.register(socket, zmq.POLLIN)
+        if self._monitor is not None:
+            poller.register(self._monitor, zmq.POLLIN)
+        ready = dict(poller.poll(None if timeout_s is None else int(1000 * timeout_s)))
+        if socket in ready:
+            return protocol.decode_reply(socket.recv())
+        raise connection.lost(self._endpoint) if ready else connection.silent(self._endpoint)

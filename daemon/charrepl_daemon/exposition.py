@@ -45,6 +45,8 @@ def text(status: Mapping[str, Any], stages: Mapping[str, Snapshot]) -> str:
              faults["malformed"]),
         _one("charrepl_clients_let_go_total", "counter", "Clients let go: they left, or read nothing.",
              faults["clients_let_go"]),
+        _one("charrepl_connections_closed_total", "counter", "Times all connections were closed: too many.",
+             faults["connections_closed"]),
         _one("charrepl_device_failures_total", "counter", "Calls on the device that failed.",
              faults["device_failures"]),
         _one("charrepl_model_load_failures_total", "counter", "Models that could not be loaded.",

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import faulthandler
 import logging
-import logging.handlers
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +24,7 @@ from charrepl_daemon import record
 from charrepl_daemon.process import running
 from charrepl_daemon.readiness import READY, Teller, notify
 from charrepl_daemon.record import Running
+from charrepl_daemon.unwritten import LogFile, Unwritten, watch_programs
 
 if TYPE_CHECKING:
     from charrepl_daemon.server import Server
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOCK_S = 0.5
+DEVICE_THREAD = "device"  # as `scheduler.py` calls it
 
 
 def be(*, debug: bool = False, **settings: Any) -> NoReturn:
@@ -45,15 +47,32 @@ def be(*, debug: bool = False, **settings: Any) -> NoReturn:
     except KeyboardInterrupt:
         code = 130
     except BaseException as error:
-        if debug or not isinstance(error, CharreplError | OSError):
-            traceback.print_exc()
-        else:
-            print(f"Error: {error if isinstance(error, CharreplError) else reason(error)}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # standard error may lead to a full disk
+            if debug or not isinstance(error, CharreplError):
+                traceback.print_exc()
+            else:
+                print(f"Error: {error}", file=sys.stderr)
         code = 1
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    for flush in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        with contextlib.suppress(OSError):
+            flush()
     os._exit(code)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """Ends the daemon if the thread that writes has failed: nobody would be answered any more.
+
+    Its clients start another, which tells in `status` what became of this one.
+    """
+    name = failed.thread.name if failed.thread is not None else "unknown"
+    error = failed.exc_value
+    log.critical("the thread %s failed", name, exc_info=error if error is not None else True)
+    if name == DEVICE_THREAD:
+        _leave(1)
 
 
 def serve(
@@ -83,9 +102,12 @@ def serve(
 
             signal.signal(signal.SIGTERM, leave)  # until there is an event loop to tell
             # At once: until then the file names a daemon of before, and a pid that may be anyone's.
-            record.write(Running(os.getpid(), paths.endpoint()))
+            failed = record.write(Running(os.getpid(), paths.endpoint()))
+            unwritten = Unwritten()
+            if failed:
+                unwritten.note(paths.status_file(), failed)
             try:
-                _log_to_file(also_here=ready_fd is None)
+                _log_to_file(unwritten, also_here=ready_fd is None)
                 _serve(
                     model,
                     idle_minutes,
@@ -94,9 +116,18 @@ def serve(
                     metrics_port,
                     tell,
                     predecessor,
+                    unwritten,
                 )
-            finally:
+            except (CharreplError, KeyboardInterrupt):
                 record.remove()
+                raise
+            except OSError as error:
+                record.remove()
+                where = f" ({error.filename})" if error.filename else ""
+                raise CharreplError(
+                    f"the daemon cannot run: {reason(error)}{where}; see {paths.log_file()}"
+                ) from error
+            record.remove()  # after any other error it stays, and tells of a crash
     except CharreplError as error:
         tell(str(error))
         raise
@@ -122,15 +153,14 @@ def _lock() -> Iterator[None]:
         lock.release()
 
 
-def _log_to_file(*, also_here: bool) -> None:
+def _log_to_file(unwritten: Unwritten, *, also_here: bool) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler()] if also_here else []
     try:
         paths.log_file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handlers.append(
-            logging.handlers.RotatingFileHandler(paths.log_file(), maxBytes=1 << 20, backupCount=3)
-        )
+        handlers.append(LogFile(paths.log_file(), unwritten))
     except OSError as error:
-        print(f"no log: {reason(error)}", file=sys.stderr)
+        unwritten.note(paths.log_file(), reason(error))
+        handlers.append(logging.NullHandler())  # without any, logging would make one of its own
     logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
@@ -147,6 +177,7 @@ def _serve(
     metrics_port: str | None,
     tell: Callable[[str], None],
     predecessor: record.Predecessor | None,
+    unwritten: Unwritten,
 ) -> None:
     from charrepl_daemon.security import Network
 
@@ -155,11 +186,13 @@ def _serve(
     from charrepl_train import device
 
     device.prepare()
+    watch_programs(unwritten)
     from charrepl_daemon.scheduler import Scheduler
     from charrepl_daemon.server import Server
 
     endpoint = paths.endpoint()
     Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)  # stale: the lock is ours
+    threading.excepthook = _thread_failed
     scheduler = Scheduler(**scheduling)
     server = Server(
         endpoint,
@@ -170,6 +203,7 @@ def _serve(
         network=network,
     )
     server.standing["predecessor"] = msgspec.to_builtins(predecessor)
+    server.unwritten = unwritten.report
     server.bind()
     # The thread that sends would wait for the one that computes for 5 ms, the default: longer than a piece.
     sys.setswitchinterval(0.0005)
@@ -188,6 +222,7 @@ async def _until_stopped(server: Server, metrics_port: str | None, tell: Callabl
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, server.stop)
+    loop.add_signal_handler(signal.SIGCONT, server.continued)
 
     def ready() -> None:
         tell(READY)

@@ -140,6 +140,9 @@ class Metrics:
         self.failed = 0
         self.malformed = 0
         self.clients_let_go = 0
+        self.connections_closed = 0  # how often all of a socket's were, as too many were open
+        self.stops = 0  # by SIGSTOP, or a suspended terminal, after which it went on
+        self.last_continued = ""
         self.device_failures = 0
         self.last_device_failure = ""
         self._lock = threading.Lock()
@@ -150,6 +153,11 @@ class Metrics:
         """Takes note that a call on the device failed."""
         self.device_failures += 1
         self.last_device_failure = f"{stamp()}: {why}"
+
+    def was_continued(self) -> None:
+        """Takes note that the process had been stopped, and goes on."""
+        self.stops += 1
+        self.last_continued = stamp()
 
     def model_failed(self, path: str, why: str) -> None:
         """Takes note that a model could not be loaded."""
@@ -186,6 +194,9 @@ class Metrics:
                 "last_device_failure": self.last_device_failure,
                 "malformed": self.malformed,
                 "clients_let_go": self.clients_let_go,
+                "connections_closed": self.connections_closed,
+                "stops": self.stops,
+                "last_continued": self.last_continued,
                 "load_failures": self.load_failures,
                 "not_loaded": [failure._asdict() for failure in self.not_loaded()],
             },

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 
 import msgspec
@@ -16,8 +15,6 @@ import msgspec
 from charrepl import paths
 from charrepl.errors import reason
 from charrepl_daemon.metrics import stamp
-
-log = logging.getLogger(__name__)
 
 _BEAT_S = 15.0
 
@@ -41,14 +38,15 @@ class Predecessor(msgspec.Struct, frozen=True):
         return f"pid {self.pid}, {self.how}; it was last seen at {self.last_seen}"
 
 
-def write(status: Running) -> None:
-    """Writes the file. Failing that, only `stop` of a daemon that hangs will miss it."""
+def write(status: Running) -> str:
+    """Writes the file; returns why that failed, or nothing: only `stop` of a daemon that hangs needs it."""
     temporary = paths.status_file().with_suffix(".new")
     try:
         temporary.write_bytes(msgspec.json.encode(status))
         temporary.replace(paths.status_file())
     except OSError as error:
-        log.warning("cannot write %s: %s", paths.status_file(), reason(error))
+        return reason(error)
+    return ""
 
 
 def read() -> Running | None:

@@ -105,6 +105,7 @@ def faults(status: Status) -> Iterator[str]:
         (status["compiles_while_serving"], "programs compiled while writers waited"),
         (found["malformed"], "frames were no requests"),
         (found["clients_let_go"], "clients left before their answer, or read nothing"),
+        (found.get("connections_closed", 0), "times all connections were closed: too many were open"),
         (status["refused"], "requests refused: too many were waiting"),
         (status["failed"], "requests answered with an error"),
     ):
@@ -113,6 +114,10 @@ def faults(status: Status) -> Iterator[str]:
     if found["device_failures"]:
         last = visible(found["last_device_failure"])
         yield f"{found['device_failures']:,} device failures, the last {last}"
+    if found.get("stops"):  # what is asked may be a daemon of before there was such a field
+        yield f"stopped by a signal {found['stops']:,} times, and continued at {found['last_continued']} last"
+    for failure in status.get("not_written", ()):
+        yield f"not written: {visible(failure['path'])}, {failure['at']}: {visible(failure['reason'])}"
     for failure in found["not_loaded"]:
         yield f"not loaded: {visible(failure['path'])}, {failure['at']}: {visible(failure['reason'])}"
 

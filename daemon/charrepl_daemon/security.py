@@ -5,13 +5,11 @@ The owner's own ipc socket needs none of this: its directory is closed to everyb
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import ipaddress
 import logging
 import socket as sockets
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import zmq
@@ -21,6 +19,7 @@ from zmq.utils import z85
 
 from charrepl import credentials, launch, models, paths, protocol
 from charrepl.errors import CharreplError, reason
+from charrepl_daemon import descriptors
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +27,6 @@ NO_LONGER = "your key is no longer allowed here: ask the daemon's owner"
 _DOMAIN = "charrepl"
 _KEPT_S = 1.0
 _QUIET_S = 60.0  # between two mentions of the same stranger
-_MONITOR = "inproc://charrepl.network"
-_DESCRIPTORS = 10_240  # what macOS allows at most, and more than ever needed
-_LOOK_EVERY = 16  # connections
-_AGAIN_S = 0.5
 _HANDSHAKE_MS = 10_000
 _HEARTBEAT_MS = 10_000
 _SILENCE_MS = 30_000
@@ -117,16 +112,17 @@ class Network:
         self.refused = 0
         self._mentioned: tuple[str, float] = ("", 0.0)
         self._authenticator: _Authenticator | None = None
-        self._most_descriptors = _more_descriptors() // 2
+        self._crowd: descriptors.Crowd | None = None
         self.socket: zmq.asyncio.Socket
 
-    def bind(self, socket: zmq.asyncio.Socket) -> None:
-        """Makes a ROUTER listen. Needs a running event loop. Raises CharreplError if it cannot."""
+    def bind(self, socket: zmq.asyncio.Socket, *, most: int, closed: Callable[[], None]) -> None:
+        """Makes a ROUTER listen. Needs a running event loop. Raises CharreplError if it cannot.
+
+        Strangers have their connections closed after a while, but till then each holds a file descriptor:
+        with `most` of those open, all connections are closed, and `closed` is called.
+        """
         self.socket = socket
-        self._monitor = socket.context.socket(zmq.PAIR)
-        self._monitor.setsockopt(zmq.RCVHWM, 0)  # ZeroMQ's thread would wait for us to make room
-        socket.monitor(_MONITOR, zmq.EVENT_ACCEPTED)
-        self._monitor.connect(_MONITOR)
+        self._crowd = descriptors.Crowd(socket, "the network", most=most, closed=closed)
         # Before the socket: whoever knocks is asked about from the first moment on.
         self._authenticator = _Authenticator(socket.context)
         self._authenticator.configure_curve_callback(_DOMAIN, self)
@@ -152,27 +148,9 @@ class Network:
         log.info("listening on %s for %s", self.endpoint, names)
 
     async def limit(self) -> None:
-        """Closes every connection from the network when those take half of the file descriptors.
-
-        Strangers have theirs closed after a while, but till then each holds a descriptor, and without
-        any left ZeroMQ aborts the process when somebody connects to the ipc socket. To stop listening
-        is the only way to be rid of them, and ends the guests' as well: those come back by themselves.
-        """
-        accepted = 0
-        while True:
-            await self._monitor.recv_multipart()
-            accepted += 1
-            if accepted % _LOOK_EVERY or _open_descriptors() < self._most_descriptors:
-                continue
-            log.warning("too many connections from the network: closing them all")
-            self.socket.unbind(self.endpoint)
-            while True:
-                await asyncio.sleep(_AGAIN_S)
-                try:
-                    self.socket.bind(self.endpoint)
-                    break
-                except zmq.ZMQError as error:  # another thread has yet to close the one before
-                    log.warning("cannot listen on %s yet: %s", self.endpoint, error.strerror)
+        """Keeps the connections from taking too many file descriptors; runs until cancelled."""
+        assert self._crowd is not None
+        await self._crowd.watch(self.endpoint)
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether to let in who holds a key, given in Z85: what pyzmq's authenticator asks."""
@@ -237,33 +215,9 @@ class Network:
         """Stops listening."""
         if self._authenticator is not None:
             self._authenticator.stop()
-            self.socket.disable_monitor()
-            self._monitor.close()
+        if self._crowd is not None:
+            self._crowd.close()
             self.socket.close()
-
-
-def _more_descriptors() -> int:
-    """How many file descriptors this process may have, having asked for as many as the system gives."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return _DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError) as error:
-        log.warning("no more than %d file descriptors: %s", soft, reason(error))
-        return soft
-    return wanted
-
-
-def _open_descriptors() -> int:
-    """How many file descriptors are open; 0 where the system does not tell."""
-    try:
-        return sum(1 for _ in Path("/dev/fd").iterdir())
-    except OSError as error:
-        return _DESCRIPTORS if error.errno in (errno.EMFILE, errno.ENFILE) else 0
 
 
 class _Authenticator(AsyncioAuthenticator):

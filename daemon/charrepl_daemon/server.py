@@ -10,10 +10,9 @@ import asyncio
 import logging
 import os
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import zmq
@@ -21,9 +20,10 @@ import zmq.asyncio
 
 from charrepl import __version__, models, protocol
 from charrepl.errors import CharreplError
-from charrepl_daemon import exposition
+from charrepl_daemon import descriptors, exposition
 from charrepl_daemon.jobs import Job, Work
 from charrepl_daemon.metrics import Writers, stamp
+from charrepl_daemon.outbox import Outbox
 from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import NO_LONGER, Network, Peer
 
@@ -32,11 +32,8 @@ log = logging.getLogger(__name__)
 DRAIN_S = 2.0  # what a shutdown leaves to requests in flight
 _GRACE_S = 0.2
 _HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
-_RETRY_S = 0.02
 _DEFAULT_KEPT_S = 1.0
-_MOST_UNSENT = 10_000  # replies to a client that does not read
 TYPING_S = 10.0  # after its last key, a writer counts as typing
-_PRUNED_AT = 4096  # connections remembered before those without requests are let go
 
 
 class Server:
@@ -63,25 +60,31 @@ class Server:
         self._context = zmq.asyncio.Context()
         self._began = self._last_request = time.monotonic()
         self._stop: asyncio.Event | None = None
-        self._jobs: dict[Peer, set[Job]] = {}  # of each connection
-        self._unsent: dict[Peer, deque[tuple[bytes, Job | None]]] = {}  # to those slow to read
+        self._jobs: dict[Peer, set[Job]] = {}  # of each connection that waits for any
+        self._outbox = Outbox(self._socket_of, sent=scheduler.sent, gone=self._gone)
+        self._failure: BaseException | None = None
         self._writers = Writers(TYPING_S)
         self._metrics = scheduler.metrics
         self._started_at = stamp()
         # What `status` tells besides, of this process.
         self.standing: dict[str, Any] = {"predecessor": None, "metrics_url": None}
+        self.unwritten: Callable[[], list[dict[str, Any]]] = list
 
     def bind(self) -> None:
         """Takes the owner's endpoint. Raises CharreplError if it cannot.
 
         The caller holds the daemon's lock: ZeroMQ silently steals an ipc address that is in use.
         """
-        socket = self._router()
+        self._socket = self._router()
+        # Guests give up first: those on the network may take half, and the owner is left the next quarter.
+        self._most_descriptors = descriptors.raise_limit()
+        self._crowd = descriptors.Crowd(
+            self._socket, "this machine", most=self._most_descriptors * 3 // 4, closed=self._closed_all
+        )
         try:
-            socket.bind(self._endpoint)
+            self._socket.bind(self._endpoint)
         except zmq.ZMQError as error:
             raise CharreplError(f"cannot listen on {self._endpoint}: {error.strerror}") from None
-        self._socket = socket
 
     def _router(self) -> zmq.asyncio.Socket:
         socket = self._context.socket(zmq.ROUTER)
@@ -96,7 +99,7 @@ class Server:
     async def run(self, ready: Callable[[], None], ending: Callable[[], None] = lambda: None) -> None:
         """Serves; calls `ready` when the default model answers, and `ending` when told to stop.
 
-        Raises CharreplError if the default model cannot be loaded.
+        Raises CharreplError if the default model cannot be loaded, and whatever keeps it from going on.
         """
         loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
@@ -110,14 +113,14 @@ class Server:
             loop.call_soon_threadsafe(settle)
 
         self._scheduler.reload(self._default, loaded)
-        receiving = [asyncio.create_task(self._receive())]
+        receiving = [self._kept_up(self._receive()), self._kept_up(self._crowd.watch(self._endpoint))]
         watching: asyncio.Task[None] | None = None
         stopping = asyncio.create_task(self._stop.wait())
         try:
             if self._network is not None:
-                self._network.bind(self._router())
-                receiving.append(asyncio.create_task(self._receive_from(self._network)))
-                receiving.append(asyncio.create_task(self._network.limit()))
+                self._network.bind(self._router(), most=self._most_descriptors // 2, closed=self._closed_all)
+                receiving.append(self._kept_up(self._receive_from(self._network)))
+                receiving.append(self._kept_up(self._network.limit()))
             first: set[asyncio.Future[Any]] = {loading, stopping}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
@@ -134,11 +137,14 @@ class Server:
             # The last replies are on their way, but ZeroMQ has a client with IMMEDIATE set drop what
             # it has not read yet when its connection goes.
             await asyncio.sleep(_GRACE_S)
+            if self._failure is not None:
+                raise self._failure
         finally:
             tasks = [task for task in (*receiving, watching, stopping) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            self._crowd.close()
             self._socket.close()
             if self._network is not None:
                 self._network.close()
@@ -148,6 +154,27 @@ class Server:
         """Ends `run` after the requests in flight."""
         if self._stop is not None:
             self._stop.set()
+
+    def _kept_up(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that serving cannot do without: should it fail, whoever comes starts another daemon."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                log.critical("cannot go on", exc_info=task.exception())
+                self._failure = task.exception()
+                self.stop()
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(ended)
+        return task
+
+    def _closed_all(self) -> None:
+        self._metrics.connections_closed += 1
+
+    def continued(self) -> None:
+        """Takes note that the process had been stopped by a signal, and went on."""
+        log.warning("continued after having been stopped by a signal")
+        self._metrics.was_continued()
 
     async def _watch_idle(self) -> None:
         if self._idle_s is None:
@@ -260,8 +287,6 @@ class Server:
         job = Job(request, directory=self._directory(request.model), session=session, send=send)
         self._scheduler.submit(job)
         self._jobs.setdefault(peer, set()).add(job)
-        if len(self._jobs) > _PRUNED_AT:
-            self._jobs = {key: jobs for key, jobs in self._jobs.items() if jobs}
 
     def _reply(self, peer: Peer, job: Job, reply: protocol.Reply) -> None:
         jobs = self._jobs.get(peer, set())
@@ -273,46 +298,19 @@ class Server:
             reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
         if protocol.is_final(reply):
             jobs.discard(job)
+            if not jobs:
+                del self._jobs[peer]
             self._metrics.superseded += isinstance(reply, protocol.Superseded)
         self._send(peer, reply, job)
 
     def _send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
-        """Sends a reply, now or when its reader has made room; lets go of a client that has left."""
-        unsent = self._unsent.setdefault(peer, deque())
-        unsent.append((protocol.encode(reply), job))
-        if len(unsent) == 1:
-            self._send_on(peer)
-        elif len(unsent) > _MOST_UNSENT:
-            log.warning("a client reads nothing: letting go of it")
-            self._metrics.clients_let_go += 1
-            self._let_go(peer)
-
-    def _send_on(self, peer: Peer) -> None:
-        unsent = self._unsent.get(peer)
-        while unsent:
-            frame, job = unsent[0]
-            try:
-                # Not awaited: under NOBLOCK its future is done at once. A plain socket's send would do,
-                # but it swallows the event that wakes the loop for what came in meanwhile.
-                sent = self._socket_of(peer).send_multipart([peer.identity, frame], zmq.NOBLOCK)
-                cast("asyncio.Future[Any]", sent).result()
-            except zmq.Again:  # its queue is full; there is no event for one client's having room
-                asyncio.get_running_loop().call_later(_RETRY_S, self._send_on, peer)
-                return
-            except zmq.ZMQError:
-                self._metrics.clients_let_go += 1
-                self._let_go(peer)
-                return
-            unsent.popleft()
-            if job is not None:
-                self._scheduler.sent(job)
-        self._unsent.pop(peer, None)
+        self._outbox.send(peer, protocol.encode(reply), job)
 
     def _socket_of(self, peer: Peer) -> zmq.asyncio.Socket:
         return self._socket if self._network is None or peer.is_owner else self._network.socket
 
-    def _let_go(self, peer: Peer) -> None:
-        self._unsent.pop(peer, None)
+    def _gone(self, peer: Peer) -> None:
+        self._metrics.clients_let_go += 1
         for job in self._jobs.pop(peer, set()):
             self._scheduler.abandon(job)
 
@@ -351,14 +349,14 @@ class Server:
     def _active(self, asker: Peer | None) -> int:
         """Sessions at work, of connections besides the asker's."""
         typing = self._writers.besides(asker, time.monotonic())
-        reading = {peer for peer, jobs in self._jobs.items() if jobs} - {peer for peer, _ in typing}
+        reading = self._jobs.keys() - {peer for peer, _ in typing}
         return len(typing) + len(reading - {asker})
 
     def _status_for(self, peer: Peer) -> dict[str, Any]:
         status = self.status(peer)
         if not peer.is_owner:  # whose directories are nobody's business
             status["models"] = [{**model, "path": ""} for model in status["models"]]
-            status["faults"]["not_loaded"] = []
+            status["faults"]["not_loaded"] = status["not_written"] = []
         return status
 
     def status(self, asker: Peer | None = None) -> dict[str, Any]:
@@ -381,6 +379,7 @@ class Server:
             "compiles_while_serving": self._scheduler.compiles,
             **self._metrics.report(),
             "models": loaded,
+            "not_written": self.unwritten(),
             **self.standing,
         }
 

@@ -47,9 +47,9 @@ def places() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def daemon(precision: str) -> Iterator[None]:
+def daemon(precision: str, *options: str) -> Iterator[None]:
     """A running daemon."""
-    start = [*COMMAND, "start", "--precision", precision]
+    start = [*COMMAND, "start", "--precision", precision, *options]
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
     try:
         yield

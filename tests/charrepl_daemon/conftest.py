@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.charrepl_daemon.machine import Machine
+from tests.charrepl_daemon.site import Site, listen
 
 LINES = """\
 MASTER:
@@ -123,6 +124,12 @@ def daemon_command(home: Path) -> Command:
     return _daemon_command
 
 
+@pytest.fixture
+def command(shared_home: Path) -> Command:
+    """The same in the file's places."""
+    return _daemon_command
+
+
 @pytest.fixture(scope="session")
 def start_daemon() -> Callable[..., Command]:
     """Starts a daemon in whatever places are set, with more arguments if given."""
@@ -153,12 +160,82 @@ def shared_daemon(shared_home: Path, start_daemon: Callable[..., Command]) -> Co
 
 
 @pytest.fixture
+def living(shared_home: Path, start_daemon: Callable[..., Command]) -> Command:
+    """A daemon for tests that end it: in the file's places, started anew if none runs there."""
+    from charrepl_daemon import process
+
+    return start_daemon() if process.running() is None else _daemon_command
+
+
+@pytest.fixture
 def daemon(home: Path, start_daemon: Callable[..., Command]) -> Command:
     """A running daemon; returns its command."""
     return start_daemon()
+
+
+class Altered(subprocess.Popen[str]):
+    """A daemon in this terminal, ready, in whose process some code ran first, and what it said."""
+
+    def __init__(self, code: str, *, prefix: tuple[str, ...] = ()) -> None:
+        code += "\nimport sys; from charrepl_daemon.cli import main"
+        code += "\nmain(['start', '--foreground', '--ready-fd', sys.argv.pop()])"
+        read_end, write_end = os.pipe()
+        super().__init__(
+            [*prefix, sys.executable, "-c", code, str(write_end)],
+            pass_fds=[write_end],
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        os.close(write_end)
+        with os.fdopen(read_end) as pipe:
+            said = pipe.read()
+        assert said == "ready\n", said
+
+
+@pytest.fixture
+def altered_daemon(shared_home: Path) -> Iterator[Callable[..., Altered]]:
+    """Starts daemons in the file's places that are not as they should be; see `Altered`."""
+    from charrepl_daemon import process
+
+    with contextlib.ExitStack() as running:
+
+        def start(code: str, *, prefix: tuple[str, ...] = ()) -> Altered:
+            process.stop()
+            daemon = Altered(code, prefix=prefix)
+            running.callback(daemon.wait)
+            running.callback(daemon.kill)
+            return daemon
+
+        yield start
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Callable[[str], Machine]:
     """Makes machines by name, each with keys of its own."""
     return lambda name: Machine(tmp_path / f"config-{name}")
+
+
+@pytest.fixture(scope="module")
+def site(shared_home) -> Site:
+    """A daemon on its ipc socket and on tcp, for all tests here: none may harm the ones after it."""
+    server = Machine(shared_home / "config-server")
+    server.make_key()
+    server.allow("owner", f"{server.key} admin")
+    return listen(server)
+
+
+@pytest.fixture
+def guest(site, machine, request) -> Machine:
+    """A machine that is allowed, and trusts the site."""
+    guest = machine("guest")
+    allowed = site.server.allow("guest", guest.make_key())
+    guest.trust(site.endpoint, site.server.key)
+    request.addfinalizer(lambda: allowed.unlink(missing_ok=True))
+    return guest
+
+
+@pytest.fixture
+def admin(site) -> Machine:
+    """The server's own machine, whose key is an admin's."""
+    site.server.trust(site.endpoint, site.server.key)
+    return site.server

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from charrepl.client import Client
+from charrepl.client import Client, Completion
 from charrepl_daemon.library import Library
+from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 from tests.charrepl_daemon.test_process import truncate_weights
-from tests.charrepl_daemon.test_server import Wire, complete, until_final
+from tests.charrepl_daemon.wire import Wire, complete, finals, until_final
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,22 @@ def test_a_model_whose_files_are_gone_serves_while_it_is_in_memory(daemon, wire,
     assert daemon("reload", "pan").returncode == 1
     wire.send(complete(3, model="pan"))
     assert until_final(wire)[-1]["text"] == before
+
+
+def test_with_every_place_for_a_carry_taken_the_answers_are_still_right(daemon, wire, shared_home):
+    reference = Reference(shared_home / "models" / "kettle")
+    texts = [f"{n} cups, " + "every cup is warm, " * 8 for n in range(180)]  # 77 carries each
+    for _ in range(2):
+        for seq, text in enumerate(texts):
+            wire.send({**complete(seq, text, model="kettle", stop="none", max_chars=8), "session": str(seq)})
+        found = finals(wire, len(texts))
+        for seq in (0, 1, 60, 179):
+            written = Completion(found[seq]["text"], found[seq]["log_probs"])
+            margin = greedy_difference(reference, texts[seq], written)
+            assert margin is None or margin < MARGIN
+    (kettle,) = (model for model in wire.status()["models"] if model["name"] == "kettle")
+    assert kettle["evictions"] > 1000
+    assert kettle["carries"] <= kettle["carry_slots"]
 
 
 def test_a_broken_model_is_not_read_again_at_every_key(tmp_path: Path):

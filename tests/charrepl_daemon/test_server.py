@@ -4,46 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 import time
 from collections.abc import Iterator
 
 import msgspec
 import pytest
-import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charrepl import paths, protocol
+from charrepl import protocol
 from charrepl.client import Client
-from charrepl.errors import CharreplError
-
-DEADLINE_S = 30
-
-
-class Wire:
-    """A client in ten lines, as one in any language could be."""
-
-    def __init__(self) -> None:
-        self.context = zmq.Context()
-        self.socket = self.context.socket(zmq.DEALER)
-        self.socket.linger = 0
-        self.socket.connect(paths.endpoint())
-
-    def send(self, message: dict | bytes) -> None:
-        self.socket.send(message if isinstance(message, bytes) else json.dumps(message).encode())
-
-    def receive(self) -> dict:
-        assert self.socket.poll(DEADLINE_S * 1000), "no reply"
-        return json.loads(self.socket.recv())
-
-    def ask(self, message: dict | bytes) -> dict:
-        self.send(message)
-        return self.receive()
-
-    def close(self) -> None:
-        self.socket.close()
-        self.context.term()
+from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, final, until_final
 
 
 @pytest.fixture
@@ -51,22 +22,6 @@ def wire(shared_daemon) -> Iterator[Wire]:
     wire = Wire()
     yield wire
     wire.close()
-
-
-def complete(seq: int, text: str = "every cup ", **fields) -> dict:
-    return {"type": "complete", "seq": seq, "session": "s", "text": text, **fields}
-
-
-def final(replies: list[dict]) -> dict:
-    (last,) = [r for r in replies if r["type"] not in ("ghost", "chunk") or r["final"]]
-    return last
-
-
-def until_final(wire: Wire) -> list[dict]:
-    replies = [wire.receive()]
-    while replies[-1]["type"] in ("ghost", "chunk") and not replies[-1]["final"]:
-        replies.append(wire.receive())
-    return replies
 
 
 def test_hello_is_welcomed(wire):
@@ -125,41 +80,6 @@ def test_a_bad_frame_is_answered_and_the_next_request_served(wire, frame, code, 
     assert "\n" not in error["message"]
     wire.send(complete(9))
     assert until_final(wire)[-1]["seq"] == 9
-
-
-def test_a_frame_over_the_hard_limit_costs_only_its_sender(wire):
-    rude = Wire()
-    rude.send(b" " * (9 * protocol.MAX_FRAME_BYTES))
-    assert wire.ask({"type": "status", "seq": 1})["type"] == "report"
-    rude.close()
-
-
-def test_random_frames_do_no_harm(wire):
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    rng = random.Random(seed)
-    for _ in range(2000):
-        good = bytearray(json.dumps(complete(1, "abc")).encode())
-        for _ in range(rng.randrange(1, 6)):
-            good[rng.randrange(len(good))] = rng.randrange(256)
-        wire.send(bytes(good[: rng.randrange(1, len(good) + 1)]))
-    wire.send({"type": "status", "seq": 777})
-    while wire.receive()["seq"] != 777:
-        pass
-
-
-def test_a_burst_of_keystrokes_gets_one_final_reply_each_and_the_last_a_ghost(wire):
-    text = "every cup is warm, good master"
-    for i in range(1, len(text) + 1):
-        wire.send(complete(i, text[:i], stop="none"))
-    finals: dict[int, list[dict]] = {}
-    while len(finals) < len(text):
-        reply = wire.receive()
-        if reply["type"] != "ghost" or reply["final"]:
-            finals.setdefault(reply["seq"], []).append(reply)
-    assert all(len(replies) == 1 for replies in finals.values())
-    assert finals[len(text)][0]["type"] == "ghost"
-    assert {r["type"] for replies in finals.values() for r in replies} == {"ghost", "superseded"}
 
 
 def test_another_session_is_not_superseded(wire):
@@ -261,17 +181,6 @@ def test_no_traffic_makes_the_serving_thread_compile(wire):
     with Client() as client:
         assert len(list(client.score("every cup is warm. " * 20))) == 380
     assert wire.ask({"type": "status", "seq": 52})["status"]["compiles_while_serving"] == 0
-
-
-@settings(deadline=None, max_examples=300)
-@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-def test_decoding_a_frame_gives_a_request_or_an_error(frame):
-    try:
-        assert isinstance(protocol.decode_request(frame), protocol.Message)
-    except CharreplError as error:
-        assert error.code == "bad_request"
-        assert "\n" not in str(error)
-    assert protocol.seq_of(frame) >= 0
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -46,7 +47,10 @@ def prepare() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
-    cache = paths.private_dir(paths.compilation_cache_dir())
+    cache = paths.compilation_cache_dir()
+    with contextlib.suppress(OSError):  # a full disk, or one that is only read: JAX warns, and goes on
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths.check_private(cache)
     jax.config.update("jax_compilation_cache_dir", str(cache))
     # The default leaves out programs that compile in under a second: here, most of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

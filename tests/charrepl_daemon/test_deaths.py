@@ -1,0 +1,296 @@
+"""How a daemon may end, hang or run out of something, and that whoever types finds it, or the next one.
+
+The tests of this file share their places, and each its daemon with the next if it leaves one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from charrepl import connection, paths, protocol
+from charrepl.async_client import AsyncClient
+from charrepl.client import Client
+from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl_daemon import process, record
+from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, is_final
+
+TEXT, NEXT = "every cup is wa", "rm"
+
+
+def status_of(daemon) -> dict:
+    return json.loads(daemon("status", "--json").stdout)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    assert process._wait_unlocked(10)
+
+
+def serves_after(pid: int, how: str = "ended unexpectedly") -> None:
+    """The next honest request is answered, by another daemon that tells of the one before."""
+    with Client() as client:
+        assert client.complete(TEXT).text.startswith(NEXT)
+        status = client.status()
+    assert status["pid"] != pid
+    assert (status["predecessor"]["pid"], status["predecessor"]["how"]) == (pid, how)
+
+
+# Killed
+
+
+def test_what_a_killed_daemon_left_behind_is_no_obstacle_and_tells_how_it_ended(living):
+    pid = status_of(living)["pid"]
+    kill(pid)
+    assert paths.status_file().exists()
+    assert Path(paths.endpoint().removeprefix("ipc://")).exists()
+    told = f"pid {pid}, ended unexpectedly; it was last seen at 20"
+    gone = living("status")
+    assert gone.returncode == 1
+    assert told in gone.stderr
+    assert gone.stderr.count("\n") == 1
+    assert living("start").returncode == 0
+    serves_after(pid)
+    assert f"the daemon before this one: {told}" in living("status").stdout
+    assert told in living("logs").stdout
+    # It leaves in order, and so there is nothing to tell.
+    assert living("stop").returncode == 0
+    assert record.left_behind() is None
+
+
+def test_a_client_finds_the_daemon_after_the_one_that_was_killed_idle(living):
+    with Client() as client:
+        before = client.complete("every cup").text
+        pid = client.status()["pid"]
+        kill(pid)
+        assert client.complete("every cup").text == before
+    serves_after(pid)
+
+
+def test_a_daemon_killed_while_it_answers_is_missed_and_replaced(living):
+    with Client() as client:
+        passage = client.sample("COOK:\n", max_chars=1_000_000)
+        next(passage)
+        pid = status_of(living)["pid"]
+        kill(pid)
+        with pytest.raises(DaemonUnavailableError, match="the daemon died while answering: run the command"):
+            for _ in passage:
+                pass
+        assert client.complete(TEXT).text.startswith(NEXT)
+    serves_after(pid)
+
+
+def test_who_waits_for_a_killed_daemon_is_told_though_another_is_there_already(living):
+    with Client() as client, ThreadPoolExecutor() as pool:
+        passage = client.sample("COOK:\n", max_chars=1_000_000)
+        next(passage)
+        pid = status_of(living)["pid"]
+        kill(pid)
+        assert living("start").returncode == 0
+        told = pool.submit(lambda: "".join(passage))
+        with pytest.raises(DaemonUnavailableError, match="the daemon died while answering"):
+            told.result(DEADLINE_S)
+    serves_after(pid)
+
+
+def test_a_prompts_daemon_killed_while_it_answers_is_started_again_by_itself(living):
+    async def type_on() -> int:
+        ready = asyncio.Event()
+        client = AsyncClient(on_state=lambda state: ready.set() if state.phase == "ready" else None)
+        running = asyncio.create_task(client.run())
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await ready.wait()
+                pid = client.state.pid
+                ready.clear()
+                with pytest.raises(DaemonUnavailableError, match="died while answering"):
+                    async for _ in client.stream(protocol.Sample(seq=0, max_chars=1_000_000)):
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                await ready.wait()
+                reply = await client.ask(protocol.Complete(seq=0, session="s", text=TEXT))
+            assert reply.text.startswith(NEXT)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await client.close()
+        return pid
+
+    serves_after(asyncio.run(type_on()))
+
+
+# Stopped by a signal
+
+
+def state_of(pid: int) -> str:
+    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=True)
+    return found.stdout[:1]
+
+
+def halt(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    while state_of(pid) != "T":
+        pass
+
+
+def test_keys_typed_at_a_stopped_daemon_are_answered_when_it_goes_on(living, monkeypatch):
+    with Wire() as wire:
+        before = wire.status()
+        halt(before["pid"])
+        try:
+            for seq in range(1, 51):
+                wire.send(complete(seq, TEXT[: seq % len(TEXT)], stop="none"))
+            wire.send(complete(51, TEXT))
+            monkeypatch.setattr(connection, "ANSWER_S", 0.2)
+            with pytest.raises(DaemonUnavailableError, match="does not answer: run charrepl-daemon restart"):
+                process.status()
+            assert not wire.socket.poll(0)
+        finally:
+            os.kill(before["pid"], signal.SIGCONT)
+        found = finals(wire, 51)
+        assert found[51]["type"] == "ghost"
+        assert found[51]["text"].startswith(NEXT)
+        deadline = time.monotonic() + DEADLINE_S
+        while (faults := wire.status()["faults"])["stops"] == before["faults"]["stops"]:
+            assert time.monotonic() < deadline
+    assert faults["stops"] == before["faults"]["stops"] + 1
+    assert faults["last_continued"]
+    assert "stopped by a signal" in living("status").stdout
+
+
+def test_a_daemon_stopped_while_it_is_asked_how_it_is_does_not_keep_the_asker(living, monkeypatch):
+    with Client(autostart=False) as client:
+        pid = client.status()["pid"]
+        halt(pid)
+        try:
+            monkeypatch.setattr(connection, "ANSWER_S", 0.2)
+            with pytest.raises(DaemonUnavailableError, match="does not answer"):
+                client.status()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        monkeypatch.undo()
+        assert client.complete(TEXT).text.startswith(NEXT)
+
+
+def test_a_hung_daemon_is_ended_by_stop_all_the_same(living, monkeypatch):
+    pid = status_of(living)["pid"]
+    halt(pid)
+    monkeypatch.setattr(process, "_ANSWER_S", 0.2)
+    monkeypatch.setattr(process, "_KILL_AFTER_S", 2.0)
+    stopped = process.stop()
+    assert stopped is not None
+    assert stopped.pid == pid
+    assert process.running() is None
+    serves_after(pid, "was killed by charrepl-daemon stop, which it did not answer")
+
+
+def test_sigterm_answers_each_request_in_flight_and_tells_those_that_are_too_long(living):
+    with Wire() as wire:
+        pid = wire.status()["pid"]
+        for seq in range(1, 3):
+            wire.send({"type": "sample", "seq": seq, "text": "a", "max_chars": 1_000_000})
+        for _ in range(2):
+            wire.receive()
+        for seq in range(3, 33):
+            wire.send({**complete(seq, TEXT, stop="none"), "session": str(seq)})
+        wire.send({"type": "sample", "seq": 33, "text": "a", "max_chars": 300})
+        wire.send({"type": "status", "seq": 34})
+        replies = [wire.receive()]
+        while replies[-1]["seq"] != 34:  # when it is answered, those before it have arrived
+            replies.append(wire.receive())
+        os.kill(pid, signal.SIGTERM)
+        found = {reply["seq"]: reply for reply in replies[:-1] if is_final(reply)}
+        found |= finals(wire, 33 - len(found))
+    told = {seq: reply for seq, reply in found.items() if reply["type"] == "error"}
+    assert {1, 2} <= told.keys()  # and others only if two seconds were not enough for them
+    for reply in told.values():
+        assert reply["code"] == "stopping"
+        assert "ask again" in reply["message"]
+    assert {reply["type"] for seq, reply in found.items() if seq not in told} <= {"ghost", "chunk"}
+    assert len(told) < 33
+    assert process._wait_unlocked(10)
+    with Client() as client:
+        assert client.complete(TEXT).text.startswith(NEXT)
+        assert client.status()["predecessor"] is None  # it left in order
+
+
+def test_a_daemon_that_a_client_started_leaves_when_idle(living):
+    assert living("stop").returncode == 0
+    assert living("start", "--idle-minutes", "0.001").returncode == 0
+    assert process._wait_unlocked(20)
+    assert "leaving" in living("logs").stdout
+
+
+# Failing from within
+
+IN_THE_THREAD = """
+from charrepl_daemon import scheduler
+works = scheduler.Scheduler._begin
+def fails(self, job, engine):
+    if getattr(job.request, "text", "") == "the end":
+        raise MemoryError
+    works(self, job, engine)
+scheduler.Scheduler._begin = fails
+"""
+IN_THE_LOOP = """
+from charrepl_daemon import server
+works = server.Server._answer
+def fails(self, peer, frame):
+    if b"the end" in frame:
+        raise MemoryError
+    works(self, peer, frame)
+server.Server._answer = fails
+"""
+
+
+@pytest.mark.parametrize("failing", [IN_THE_THREAD, IN_THE_LOOP], ids=["device", "sockets"])
+def test_a_daemon_whose_thread_fails_ends_and_is_replaced(altered_daemon, failing):
+    daemon = altered_daemon(failing)
+    with Client() as client:
+        assert client.complete(TEXT).text.startswith(NEXT)
+        with pytest.raises(CharreplError):
+            client.complete("the end")
+        assert daemon.wait(DEADLINE_S) == 1
+        assert client.complete(TEXT).text.startswith(NEXT)
+    serves_after(daemon.pid)
+    assert "MemoryError" in paths.log_file().read_text()
+
+
+# Out of file descriptors
+
+
+def test_a_crowd_of_connections_does_not_take_the_last_file_descriptor(altered_daemon):
+    daemon = altered_daemon("", prefix=("sh", "-c", 'ulimit -n 200; exec "$@"', "sh"))
+    path = paths.endpoint().removeprefix("ipc://")
+    asked = 0
+    with contextlib.ExitStack() as stack:
+        for count in range(1, 241):
+            stranger = stack.enter_context(socket.socket(socket.AF_UNIX))
+            with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):  # it is being closed
+                stranger.connect(path)
+            if count % 8 == 0:
+                # All are closed at times, and whoever is asking then with them.
+                with contextlib.suppress(DaemonUnavailableError), Client(autostart=False) as client:
+                    assert client.complete(TEXT).text.startswith(NEXT)
+                    asked += 1
+        assert daemon.poll() is None
+    assert asked >= 20
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        with contextlib.suppress(DaemonUnavailableError), Client(autostart=False) as client:
+            assert client.complete(TEXT).text.startswith(NEXT)
+            status = client.status()
+            break
+        assert time.monotonic() < deadline
+    assert status["pid"] == daemon.pid
+    assert status["faults"]["connections_closed"] >= 1

@@ -1,0 +1,99 @@
+"""A soak of the daemon: `make soak`, ten minutes, or `make soak MINUTES=3`.
+
+Writers type, edit, paste, accept, and leave in the middle of an answer. In the first half the daemon is
+killed, halted, stopped and has its models reloaded under them; the second half is one daemon's, so that
+its memory and file descriptors can be watched. Each ghost is compared to that of an engine which reads
+its text anew (DESIGN.md's margin rule). Ends with 1 if one differs, a request gets no answer, or
+something grows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+from charrepl import models, paths
+from tests.bench.daemon_speed import places
+from tests.soak.checking import Checker
+from tests.soak.mischief import COMMAND, Mischief
+from tests.soak.watching import Watch
+from tests.soak.writers import Writer
+
+CACHE_MB = 8  # little, so that carries are evicted all the time
+GROWTH = 1.02
+
+
+def report(writers: list[Writer], checker: Checker, mischief: Mischief, watch: Watch) -> bool:
+    """Prints how it went; returns whether all was well."""
+    answered = sum(writer.answered for writer in writers)
+    left = sum(writer.left for writer in writers)
+    waits = sorted(wait for writer in writers for wait in writer.waits)
+    print(
+        f"{checker.checked:,} of {answered:,} ghosts checked: {len(checker.wrong)} differ from a fresh "
+        f"engine's, {checker.close:,} only where two characters are within the margin"
+    )
+    print(f"{left:,} answers left in the middle; {mischief.summary()}")
+    lost = sum(writer.lost for writer in writers)
+    longest = f", the longest wait for the answer after it {waits[-1]:.1f} s" if waits else ""
+    print(f"{lost:,} answers lost to a daemon that was ended{longest}")
+    grew = watch.report(GROWTH)
+    problems = [problem for writer in writers for problem in writer.problems]
+    for problem in [*checker.wrong, *problems][:10]:
+        print("wrong:", problem)
+    return not (problems or checker.wrong or checker.checked < answered or grew) and checker.checked > 0
+
+
+def main() -> None:
+    """Runs it and prints the report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--writers", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument(
+        "--model", metavar="DIR", default=models.bundled_dir(), help="default: the bundled one"
+    )
+    arguments = parser.parse_args()
+    seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
+    print(f"soak: {arguments.minutes:g} minutes, {arguments.writers} writers, seed {seed}", flush=True)
+    with places(), contextlib.ExitStack() as stack:
+        names = ["one", "two"]
+        for name in names:
+            shutil.copytree(arguments.model, paths.models_dir() / name)
+        serving = ["--precision", "f32", "--cache-mb", str(CACHE_MB), "--max-models", "2", "--model", "one"]
+        stack.callback(subprocess.run, [*COMMAND, "stop"], stdout=subprocess.DEVNULL)
+        subprocess.run([*COMMAND, "start", *serving], check=True, stdout=subprocess.DEVNULL)
+        checker = Checker(paths.models_dir() / "one")
+        writers = [
+            Writer(f"writer-{n}", random.Random(seed + n), names, checker) for n in range(arguments.writers)
+        ]
+        mischief = Mischief(random.Random(seed - 1), serving, names)
+        for writer in writers:
+            writer.start()
+        half = time.monotonic() + 30 * arguments.minutes
+        while time.monotonic() < half:
+            mischief.step(everything=True)
+        mischief.begin_anew()
+        watch = Watch()
+        end = half + 30 * arguments.minutes
+        while time.monotonic() < end:
+            mischief.step(everything=False)
+            watch.look()
+        for writer in writers:
+            writer.leave.set()
+        for writer in writers:
+            writer.join(120)
+        checker.finish()
+        well = report(writers, checker, mischief, watch)
+    print("all is well" if well else "NOT well")
+    sys.stdout.flush()
+    os._exit(0 if well else 1)  # threads of JAX may still be compiling
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Ghosts, compared to those of an engine that reads each text anew."""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from charrepl import protocol, window
+
+MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
+ROWS = 8
+
+
+class Asked(NamedTuple):
+    """What was asked for, and what came: each alternative's text and log-probabilities."""
+
+    text: str
+    request: protocol.Complete
+    ghosts: list[tuple[str, list[float]]]
+
+
+def difference(
+    ghost: tuple[str, list[float]], fresh: tuple[str, list[float]], least: float
+) -> tuple[float, int] | None:
+    """By how many nats, and where, two ghosts part; None if they are the same.
+
+    `least` is the logarithm of the threshold that cut them. That is 0 at most if a log-probability
+    differs although the character does not: this is never a matter of margins.
+    """
+    for i, (ours, theirs) in enumerate(zip(ghost[0], fresh[0], strict=False)):
+        apart = abs(ghost[1][i] - fresh[1][i])
+        if ours != theirs:
+            return apart, i
+        if apart > MARGIN:
+            return math.inf, i
+    if len(ghost[0]) == len(fresh[0]):
+        return None
+    at = min(len(ghost[0]), len(fresh[0]))
+    longer = max(ghost, fresh, key=lambda one: len(one[0]))
+    return abs(sum(longer[1][: at + 1]) - least), at
+
+
+class Checker(threading.Thread):
+    """Compares ghosts as they come; whoever hands one in waits while it has too many."""
+
+    def __init__(self, model: Path) -> None:
+        super().__init__(name="checker", daemon=True)
+        from charrepl_train import device
+
+        device.prepare()
+        from charrepl_daemon.engine import Engine
+
+        self._engine: Any = Engine(model, cache_bytes=32 << 20, precision="f32")
+        self._engine.compile(ROWS)
+        self._queue: queue.Queue[Asked | None] = queue.Queue(64)
+        self._number = 0
+        self.checked = 0
+        self.close = 0
+        self.wrong: list[str] = []
+        self.start()
+
+    def put(self, asked: Asked) -> None:
+        """Hands a ghost in."""
+        self._queue.put(asked)
+
+    def finish(self) -> None:
+        """Waits until all are compared."""
+        self._queue.put(None)
+        self.join()
+
+    def run(self) -> None:
+        """Compares until there are no more."""
+        last = False
+        while not last:
+            batch = [self._queue.get()]
+            while len(batch) < ROWS and batch[-1] is not None and not self._queue.empty():
+                batch.append(self._queue.get())
+            last = batch[-1] is None
+            self._check([asked for asked in batch if asked is not None])
+
+    def _check(self, batch: list[Asked]) -> None:
+        written = [self._begin(asked) for asked in batch]
+        while left := [w for writings in written for w in writings if not w.done]:
+            self._engine.step(left[:ROWS])
+        for asked, writings in zip(batch, written, strict=True):
+            for writing in writings:
+                self._engine.release(writing)
+            self._engine._cache.forget(writings[0].session)  # the next one is to be read anew
+            self._compare(asked, [(w.text, w.log_probs) for w in writings])
+            self.checked += 1
+
+    def _begin(self, asked: Asked) -> list[Any]:
+        self._number += 1
+        text, offset = window.windowed(asked.text)
+        request = asked.request
+        writings: list[Any] = self._engine.ghosts(
+            f"fresh {self._number}",
+            text,
+            offset,
+            max_chars=request.max_chars,
+            stop=request.stop,
+            alternatives=request.alternatives,
+            min_confidence=request.min_confidence,
+            decoding=request.decoding,
+        )
+        return writings
+
+    def _compare(self, asked: Asked, fresh: list[tuple[str, list[float]]]) -> None:
+        request = asked.request
+        least = math.log(request.min_confidence) if request.min_confidence > 0 else -math.inf
+        for i, (ghost, expected) in enumerate(zip(asked.ghosts, fresh, strict=True)):
+            found = difference(ghost, expected, least)
+            if found is None:
+                continue
+            if found[0] < MARGIN:
+                self.close += 1
+            else:
+                self.wrong.append(
+                    f"alternative {i} after {len(asked.text)} characters ending {asked.text[-20:]!r}: "
+                    f"{ghost[0]!r}, not {expected[0]!r}; {found[0]:.4f} nats at {found[1]}, {request.model}"
+                )

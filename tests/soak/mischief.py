@@ -1,0 +1,100 @@
+"""What happens to the daemon while writers write: one thing every few seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import zmq
+
+from charrepl import paths, protocol
+from charrepl.client import Client
+from charrepl.errors import CharreplError
+from charrepl_daemon import process
+
+COMMAND = [sys.executable, "-m", "charrepl_daemon"]
+MOST_PAUSE_S = 4.0
+HALT_S = 0.5
+
+
+class Mischief:
+    """Kills, halts, stops and reloads; floods and kills clients."""
+
+    def __init__(self, rng: random.Random, serving: list[str], models: list[str]) -> None:
+        self._rng = rng
+        self._serving = serving
+        self._models = models
+        self._done: Counter[str] = Counter()
+
+    def summary(self) -> str:
+        """What was done, and how often."""
+        return ", ".join(f"{count} {what}" for what, count in sorted(self._done.items()))
+
+    def step(self, *, everything: bool) -> None:
+        """Waits a while and does one thing; with `everything`, also what a daemon does not survive."""
+        time.sleep(self._rng.uniform(0, MOST_PAUSE_S))  # what is waited for is that the writers write
+        gentle = [self._flood, self._reload, self._kill_a_client]
+        harsh = [self._kill, self._halt, self._stop]
+        self._rng.choice([*gentle, *harsh] if everything else gentle)()
+
+    def begin_anew(self) -> None:
+        """A daemon with the settings of the start, in place of the one that a writer has started."""
+        subprocess.run(
+            [*COMMAND, "restart", "--force", *self._serving], check=True, stdout=subprocess.DEVNULL
+        )
+
+    def _kill(self) -> None:
+        found = process.running()
+        if found is not None and found.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGKILL)
+            self._done["kills"] += 1
+
+    def _halt(self) -> None:
+        found = process.running()
+        if found is not None and found.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(found.pid, signal.SIGSTOP)
+                time.sleep(HALT_S)
+                os.kill(found.pid, signal.SIGCONT)
+            self._done["halts"] += 1
+
+    def _stop(self) -> None:
+        process.stop()
+        self._done["stops"] += 1
+
+    def _reload(self) -> None:
+        with contextlib.suppress(CharreplError), Client(autostart=False) as client:
+            client.ask(protocol.Reload(seq=0, model=self._rng.choice(self._models)), timeout_s=60)
+            self._done["reloads"] += 1
+
+    def _flood(self) -> None:
+        """Noise from somebody who reads nothing and leaves."""
+        with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+            socket.linger = 0
+            socket.setsockopt(zmq.SNDTIMEO, 1000)
+            socket.connect(paths.endpoint())
+            with contextlib.suppress(zmq.Again):
+                for _ in range(1500):
+                    socket.send(self._rng.randbytes(self._rng.randrange(100)))
+        self._done["floods"] += 1
+
+    def _kill_a_client(self) -> None:
+        command = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+        with subprocess.Popen(
+            [*command, "complete", "ROMEO:", "--chars", "100000", "--model", "one"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as client:
+            assert client.stdout is not None
+            # It is being answered, or its daemon has gone, or the writers leave no time for a passage.
+            select.select([client.stdout], [], [], MOST_PAUSE_S)
+            client.kill()
+        self._done["clients killed"] += 1
