@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint bench bench-daemon bench-train picture clean
+.PHONY: run test lint soak bench bench-daemon bench-train picture clean
 
 run: .venv/run
 	$(BIN)/charrepl
