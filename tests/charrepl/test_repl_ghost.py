@@ -154,7 +154,7 @@ def test_what_is_behind_the_part_shown_is_there_at_once_when_that_is_taken(live:
         hung(request) if request.text else iter([answer(request, line, nats=-0.1)])
     )
     with live.repl() as screen:
-        screen.wait_for(shows("fool, and so I"))
+        screen.wait_for(lambda s: s.ghost.rstrip() == "fool, and so I")
         with screen.watched(lambda s: s.ghost or pytest.fail(f"a blank frame: {s.text}")):
             screen.type("\t")
             screen.wait_for(lambda s: s.before_cursor == "fool, and so I " and s.ghost == "will be a king")
