@@ -168,6 +168,12 @@ class Ghost:
         newest = path[0].completion
         if _COMPLETE_LINE.search(newest):
             return False  # a ghost ends with its line: asking again would give the same end
+        part = self.source.part(self.text)
+        if part and self.source.cuts:
+            # The next part was asked for from further back, and may end where that became unlikely.
+            begin = len(self.source.anchor) + self.source.cuts[part - 1]
+            if self.asked is None or len(self.asked) < begin or not self.text.startswith(self.asked):
+                return True
         # Half of a short answer, so that answers that stay short are not asked for at each key.
         return len(self.source.rest(self.text) or "") <= min(LOW_WATER, len(newest) // 2)
 
