@@ -7,14 +7,14 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from charrepl import connection
 from charrepl.async_client import AsyncClient, ConnectionState
 from charrepl.client import Completion
 from charrepl.errors import DaemonUnavailableError
 from charrepl.policy import MIN_CONFIDENCE
-from charrepl.protocol import Complete, Ghost
+from charrepl.protocol import Complete, Decoding, Ghost
 from charrepl.window import STRIDE, windowed
 
 # A full step of the daemon, and what is on its way meanwhile.
@@ -27,10 +27,17 @@ _TIMED_KEYS = 200
 Advance = Callable[[int], None]
 
 
+class Ghosts(NamedTuple):
+    """The ghost after each prefix of a text, the whole of it excepted."""
+
+    adapting: list[Completion]  # to the text before
+    plain: list[Completion]  # not
+
+
 async def ask(
     text: str, *, model: str, endpoint: str | None, advance: Advance
-) -> tuple[list[Completion], dict[str, Any]]:
-    """The ghost after each prefix of `text`, the whole of it excepted; and latencies in ms."""
+) -> tuple[Ghosts, dict[str, Any]]:
+    """The ghosts for `text`; and latencies in ms, of those that adapt."""
     try:
         async with _connected(endpoint) as client:
             ghosts = await _ghosts(client, text, model=model, advance=advance)
@@ -60,14 +67,14 @@ async def _connected(endpoint: str | None) -> AsyncIterator[AsyncClient]:
         await client.close()
 
 
-async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advance) -> list[Completion]:
+async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advance) -> Ghosts:
     """The ghosts, asked for by several typists at once, each with stretches of its own.
 
     Each types its stretch in order, so that the daemon has the carry before; that of other typists
     is batched with it. Which of the positions a policy comes to is known only once the ghosts before
     them are: nearly all of them, for one policy or another.
     """
-    ghosts = [Completion("", [])] * len(text)
+    ghosts = Ghosts([Completion("", [])] * len(text), [Completion("", [])] * len(text))
     length = max(_SHORTEST_STRETCH, min(STRIDE, -(-len(text) // _TYPISTS)))
     stretches = iter([range(start, min(start + length, len(text))) for start in range(0, len(text), length)])
     name = f"eval-{os.getpid()}-{os.urandom(6).hex()}"
@@ -75,10 +82,11 @@ async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advanc
     async def type_on(typist: int) -> None:
         for stretch in stretches:
             for at in stretch:
-                request = _request(text[:at], model=model, session=f"{name}-{typist}")
-                async for reply in client.stream(request):
-                    ghost = connection.expect(reply, Ghost)
-                    ghosts[at] = Completion(ghost.text, ghost.log_probs)
+                for into, adapt in ((ghosts.adapting, True), (ghosts.plain, False)):
+                    request = _request(text[:at], model=model, session=f"{name}-{typist}", adapt=adapt)
+                    async for reply in client.stream(request):
+                        ghost = connection.expect(reply, Ghost)
+                        into[at] = Completion(ghost.text, ghost.log_probs)
                 advance(1)
 
     async with asyncio.TaskGroup() as typists:
@@ -108,8 +116,14 @@ def _percentiles(values: list[float]) -> dict[str, float]:
     return {f"p{p}": round(ordered[len(ordered) * p // 100], 2) for p in (50, 90, 99)}
 
 
-def _request(text: str, *, model: str, session: str) -> Complete:
+def _request(text: str, *, model: str, session: str, adapt: bool = True) -> Complete:
     part, offset = windowed(text)
     return Complete(
-        seq=0, session=session, text=part, offset=offset, model=model, min_confidence=MIN_CONFIDENCE
+        seq=0,
+        session=session,
+        text=part,
+        offset=offset,
+        model=model,
+        min_confidence=MIN_CONFIDENCE,
+        decoding=Decoding(adapt=adapt),
     )

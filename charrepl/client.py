@@ -116,16 +116,23 @@ class Client:
         for reply in self.stream(request):
             yield connection.expect(reply, protocol.Chunk).text
 
-    def score(self, text: str) -> Iterator[float]:
-        """The log-probability in nats of each character of `text`, read whole, in order."""
+    def score(self, text: str, *, adapt: bool = False) -> Iterator[float]:
+        """The log-probability in nats of each character of `text`, read whole, in order.
+
+        With `adapt`, of the model that adapts to the text before.
+        """
         carry, digest = b"", ""
         for start in range(0, len(text), _SCORE_PIECE):
+            before, offset = window.windowed(text[:start]) if adapt else ("", 0)
             request = protocol.Score(
                 seq=0,
                 text=text[start : start + _SCORE_PIECE],
                 model=self._model,
                 carry=carry,
                 digest=digest,
+                adapt=adapt,
+                before=before,
+                offset=offset,
             )
             scores = connection.expect(self.ask(request), protocol.Scores)
             carry, digest = scores.carry, scores.digest

@@ -17,11 +17,10 @@ from charrepl.asking import Advance
 from charrepl.client import Client, Completion
 from charrepl.evaluate import WORDS, Replay, Shown, at_coverage, replay
 from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, Cut
-from charrepl.window import windowed
 
 Stage = Callable[[str], Advance]  # begins a stage, by its name
 
-_WRITERS = ("charrepl", "history", "ngram")
+_WRITERS = ("charrepl", "plain", "history", "ngram")
 
 
 def evaluate(
@@ -29,34 +28,44 @@ def evaluate(
 ) -> dict[str, Any]:
     """What ghosts save a writer of `text`, as `charrepl eval --json` prints it.
 
-    `corpus` is what the baselines may know. Raises CharreplError as the daemon says.
+    `corpus` is what the baselines may know; "plain" are ghosts that do not adapt. Raises CharreplError as
+    the daemon says.
     """
     began = time.monotonic()
-    advance = stage("reading")
-    log_probs = []
     with Client(model=model, endpoint=endpoint) as client:  # starts a daemon where there is none
         name = model or client.models().default
-        for log_prob in client.score(text):
-            log_probs.append(log_prob)
-            advance(1)
-    nats = -math.fsum(log_probs) / len(text)
+        nats = _loss(client.score(text), stage("reading"))
+        adapting_nats = _loss(client.score(text, adapt=True), stage("reading and adapting"))
     asked = asking.ask(text, model=models.absolute(model), endpoint=endpoint, advance=stage("typing"))
     ghosts, latencies = asyncio.run(asked)
-    with_model = {name: replay(text, _by_policy(text, ghosts, name)) for name in ASSERTIVENESS}
+    with_model = {name: replay(text, _by_policy(ghosts.adapting, name)) for name in ASSERTIVENESS}
+    plain = {name: replay(text, _by_policy(ghosts.plain, name)) for name in ASSERTIVENESS}
     coverage = {name: done.shown_rate for name, done in with_model.items()}
     result = {
         "model": name,
         "characters": len(text),
         "bits_per_character": nats / math.log(2),
         "nats_per_character": nats,
+        "adapting_bits_per_character": adapting_nats / math.log(2),
+        "adapting_nats_per_character": adapting_nats,
         "latency_ms": latencies,
         "charrepl": {name: _figures(done) for name, done in with_model.items()},
+        "plain": {name: _figures(done) for name, done in plain.items()},
         "history": _with_history(text, corpus or "", coverage),
     }
     if corpus:
         result["ngram"] = _with_ngram(text, corpus, coverage, stage("typing by n-gram"))
     result["seconds"] = round(time.monotonic() - began, 1)
     return result
+
+
+def _loss(log_probs: Iterable[float], advance: Advance) -> float:
+    """Nats a character."""
+    losses = []
+    for log_prob in log_probs:
+        losses.append(-log_prob)
+        advance(1)
+    return math.fsum(losses) / len(losses)
 
 
 def _figures(done: Replay, *, calibrated: bool = True) -> dict[str, Any]:
@@ -99,21 +108,20 @@ def _with_ngram(text: str, corpus: str, coverage: dict[str, float], advance: Adv
         advance(1)
 
     def tuned(name: str) -> Replay:
-        shown = _by_policy(text, ghosts, name)
+        shown = _by_policy(ghosts, name)
         return at_coverage(lambda least: replay(text, lambda at: shown(at, least)), coverage[name], -10, 50)
 
     return {name: _figures(tuned(name)) for name in coverage}
 
 
-def _by_policy(text: str, ghosts: Sequence[Completion], name: str) -> Callable[..., Shown]:
+def _by_policy(ghosts: Sequence[Completion], name: str) -> Callable[..., Shown]:
     """What is shown at a position, of value above `least`."""
     cuts: dict[int, Cut] = {}
 
     def shown(at: int, least: float = 0.0) -> Shown:
         ghost = ghosts[at]
         if at not in cuts:
-            before, _ = windowed(text[:at])
-            cuts[at] = policy.best_cut(before, ghost.text, ghost.log_probs, ASSERTIVENESS[name])
+            cuts[at] = policy.best_cut(ghost.text, ghost.log_probs, ASSERTIVENESS[name])
         cut = cuts[at]
         return Shown(ghost.text[: cut.length], cut.probability) if cut.value > least else Shown()
 
@@ -125,7 +133,8 @@ def table(result: dict[str, Any]) -> Iterator[str]:
     first, whole = (result["latency_ms"][what] for what in ("first_piece", "whole_ghost"))
     yield (
         f"{result['model']}: {result['characters']:,} characters, "
-        f"{result['bits_per_character']:.3f} bits per character, {result['seconds']:.0f} s"
+        f"{result['bits_per_character']:.3f} bits per character, "
+        f"{result['adapting_bits_per_character']:.3f} adapting to the text, {result['seconds']:.0f} s"
     )
     yield (
         f"ghosts in ms, 50 / 90 / 99 %: first piece {_slashed(first.values(), '.0f')}, "

@@ -90,6 +90,7 @@ class Link:
         min_confidence: float = 0.0,
         temperature: float = 0.0,
         seed: int = 0,
+        adapt: bool = False,
         part: str = "",
     ) -> AsyncIterator[Reply]:
         """The replies to a `complete` of the text. Raises CharreplError as the daemon says.
@@ -110,7 +111,7 @@ class Link:
             stop=stop,
             alternatives=alternatives,
             min_confidence=min_confidence,
-            decoding=protocol.Decoding(temperature=temperature, seed=seed),
+            decoding=protocol.Decoding(temperature=temperature, seed=seed, adapt=adapt),
         )
         async for reply in self._connected().stream(request):
             if not isinstance(reply, protocol.Ghost):

@@ -16,21 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from charrepl.ghost import next_word
-from charrepl.window import STRIDE
 
 # The joint probability down to which ghosts are asked for: what is less likely saves next to nothing.
 MIN_CONFIDENCE = 0.02
 # A key that takes a single character saves nothing.
 SHORTEST = 2
 
-# What the text itself says of a ghost: how the last few times went on that it had the same
-# characters before the cursor. The model's word counts as much as PRIOR of those times.
-_CONTEXT = 5
-_TIMES = 4
-_PRIOR = 1.0
 # The likeliest of many continuations tends to be one whose probability is overestimated, so
 # log-probabilities are taken times this.
-_DOUBT = 1.1
+_DOUBT = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,30 +55,22 @@ class Cut:
     value: float = -math.inf  # keys
 
 
-def best_cut(before: str, ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
+def best_cut(ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
     """The most valuable cut of a ghost, be its value above zero or not.
 
-    `before` is the text before the cursor, its last 2 x STRIDE characters at least; `log_probs` are
-    nats, one for each character of `ghost`.
+    log_probs: nats, one for each character of `ghost`.
     """
     word = len(next_word(ghost))  # of `ghost[:length]` the first word is `ghost[: min(word, length)]`
-    ends = _earlier(before[-2 * STRIDE :])
     best = Cut()
     joint = 0.0
     first = 0.0  # the probability of the first word, or of what the cut leaves of it
-    ratio = 1.0
     for length, log_prob in enumerate(log_probs, 1):
         joint += _DOUBT * log_prob
-        likely = math.exp(joint)
+        probability = math.exp(joint)
         if length <= word:
-            first = likely
-            if ends:
-                hits = sum(before.startswith(ghost[:length], end) for end in ends)
-                first = (_PRIOR * likely + hits) / (_PRIOR + len(ends))
-            ratio = first / likely if likely else 0.0
+            first = probability
         if length < SHORTEST:
             continue
-        probability = likely * ratio
         kept = min(length, word)
         saved = first * (kept - 1) + probability * (length - kept)
         value = saved + policy.weight * (first - policy.precision)
@@ -93,20 +79,18 @@ def best_cut(before: str, ghost: str, log_probs: Sequence[float], policy: Policy
     return best
 
 
-def shown(before: str, ghost: str, log_probs: Sequence[float], policy: Policy) -> int:
+def shown(ghost: str, log_probs: Sequence[float], policy: Policy) -> int:
     """How many characters of a ghost to show; see `best_cut` for the arguments.
 
     All of it, where the daemon gave no log-probabilities.
     """
     if not log_probs:
         return len(ghost)
-    cut = best_cut(before, ghost, log_probs, policy)
+    cut = best_cut(ghost, log_probs, policy)
     return cut.length if cut.value > 0 else 0
 
 
-def cuts(
-    before: str, ghost: str, log_probs: Sequence[float], policy: Policy, *, final: bool
-) -> tuple[int, ...]:
+def cuts(ghost: str, log_probs: Sequence[float], policy: Policy, *, final: bool) -> tuple[int, ...]:
     """Where the parts of a ghost end that are shown one after the other, each once the last is typed.
 
     Each is what `shown` makes of the text up to there; only the first, while more is to come. What is
@@ -115,7 +99,7 @@ def cuts(
     ends: list[int] = []
     at = 0
     while at < len(ghost):
-        length = shown(before + ghost[:at], ghost[at:], log_probs[at:], policy)
+        length = shown(ghost[at:], log_probs[at:], policy)
         if not length:
             break
         at += length
@@ -123,17 +107,3 @@ def cuts(
         if not final:
             break
     return tuple(ends)
-
-
-def _earlier(before: str) -> list[int]:
-    """Where the last few characters of `before` ended earlier in it, the latest first."""
-    context = before[-_CONTEXT:]
-    ends: list[int] = []
-    end = len(before) - 1
-    while len(context) == _CONTEXT and len(ends) < _TIMES:
-        at = before.rfind(context, 0, max(end, 0))
-        if at < 0:
-            break
-        end = at + _CONTEXT - 1
-        ends.append(at + _CONTEXT)
-    return ends

@@ -45,6 +45,7 @@ class Decoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     beam: Annotated[int, Meta(ge=0, le=8)] = 0  # 0 chooses one character at a time
+    adapt: bool = False  # mix in how the window's own text went on; `complete` alone does, `sample` never
 
 
 # Requests
@@ -86,13 +87,17 @@ class Score(Message, tag="score", frozen=True, kw_only=True):
     """Asks for the log-probability of every character of `text`; answered by `scores`.
 
     A longer text goes in pieces: each but the first gives back the `carry` and `digest` of the
-    `scores` before it, so that the daemon keeps nothing between them.
+    `scores` before it, so that the daemon keeps nothing between them. With `adapt`, each character is
+    expected as a ghost that adapts would expect it, from the window before it.
     """
 
     text: Text
     model: Name = ""
     carry: Annotated[bytes, Meta(max_length=1 << 19)] = b""
     digest: Name = ""
+    adapt: bool = False
+    before: Text = ""  # with `adapt`: the text before, from `offset` on
+    offset: Offset = 0  # where `before` starts; at most the start of the window at its end
 
 
 class Status(Message, tag="status", frozen=True, kw_only=True):

@@ -183,7 +183,12 @@ class Session:
         # In the session of the ghosts, where the text was read; a key typed meanwhile replaces it.
         for _ in range(3):
             async for reply in self.link.complete(
-                self.draft.tail, self.draft.base, max_chars=1, stop="none", alternatives=8
+                self.draft.tail,
+                self.draft.base,
+                max_chars=1,
+                stop="none",
+                alternatives=8,
+                adapt=self.settings.adapt,
             ):
                 if isinstance(reply, protocol.Ghost) and reply.text and reply.log_probs:
                     found[reply.alternative] = (reply.text[0], reply.log_probs[0])
@@ -242,7 +247,7 @@ class Session:
         def take(reply: Reply) -> None:
             if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
                 ghost, log_probs = reply.text, tuple(reply.log_probs)
-                parts = cuts(text, ghost, log_probs, policy, final=reply.final)
+                parts = cuts(ghost, log_probs, policy, final=reply.final)
                 self._become(self.ghost.answered(seq, ghost, log_probs, cuts=parts, final=reply.final))
 
         settings = self.settings
@@ -253,6 +258,7 @@ class Session:
             min_confidence=MIN_CONFIDENCE,
             temperature=settings.temperature,
             seed=self._seed,
+            adapt=settings.adapt,
         )
         await self._listen(replies, take, text, seq)
 
@@ -265,7 +271,8 @@ class Session:
                 self._become(self.ghost.offered(seq, rank, reply.text, log_probs, final=reply.final))
                 self.changed()  # which of how many it is, if not the ghost itself
 
-        replies = self.link.complete(text, self.draft.base, alternatives=ALTERNATIVES)
+        adapt = self.settings.adapt
+        replies = self.link.complete(text, self.draft.base, alternatives=ALTERNATIVES, adapt=adapt)
         await self._listen(replies, take, text, seq)
 
     async def _listen(

@@ -41,6 +41,7 @@ class Settings:
     editing_mode: str = _setting("emacs", '"emacs" or "vi"')
     assertiveness: str = _setting("normal", 'how forward ghosts are: "quiet", "normal" or "bold"')
     temperature: float = _setting(0.0, "how freely ghosts are chosen: 0 is the likeliest, 0.8 is lively")
+    adapt: bool = _setting(True, "expect again what the text already has, its names and turns of phrase")
     escape_timeout_ms: int = _setting(100, "how long Esc waits to see whether it begins an Alt key")
     background: str = _setting("dark", 'of the terminal: "dark" or "light"')
     colors: str = _setting("auto", '"auto" goes by NO_COLOR, COLORTERM and TERM; "none", "16", "256", "true"')
@@ -64,8 +65,9 @@ def _one_of(words: tuple[str, ...]) -> str:
     return f"expected {', '.join(others)} or {last}"
 
 
-_KINDS = {"str": (str,), "float": (float, int), "int": (int,)}
-_NAMES = {"str": "a string in quotes", "float": "a number", "int": "a whole number"}
+_KINDS = {"str": (str,), "float": (float, int), "int": (int,), "bool": (bool,)}
+_NAMES = {"str": "a string in quotes", "float": "a number", "int": "a whole number", "bool": "true or false"}
+_SWITCH = {"true": True, "on": True, "false": False, "off": False}
 
 
 FILE = "config.toml"
@@ -173,7 +175,7 @@ def _checked(values: dict[str, Any]) -> Settings:
         kind = kinds().get(key)
         if kind is None:
             raise _WrongError((key,), _unknown(key, [*kinds(), "keys"]))
-        if not isinstance(value, _KINDS[kind]) or isinstance(value, bool):
+        if not isinstance(value, _KINDS[kind]) or isinstance(value, bool) != (kind == "bool"):
             raise _WrongError((key,), f"{key} = {_shown(value)}: expected {_NAMES[kind]}")
     settings = Settings(**{**values, "keys": _checked_keys(values.get("keys", {}))})
     wrong = settings.problem()
@@ -263,8 +265,8 @@ def with_value(settings: Settings, key: str, value: str, *, said: str = "") -> S
         parsed: Any = value.strip("\"'")
     else:
         try:
-            parsed = int(value) if kind == "int" else float(value)
-        except ValueError:
+            parsed = _SWITCH[value] if kind == "bool" else int(value) if kind == "int" else float(value)
+        except (KeyError, ValueError):
             raise CharreplError(f"{said}: expected {_NAMES[kind]}") from None
     changed = replace(settings, **{key: parsed})
     wrong = changed.problem()

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError, reason
 from charrepl.protocol import Decoding
-from charrepl_daemon import programs
+from charrepl_daemon import adapt, programs
 from charrepl_daemon.beams import Search, Searcher
 from charrepl_daemon.plans import Planner
 from charrepl_daemon.precision import Wish, served
@@ -229,6 +229,8 @@ class Engine(Planner):
         rows.joint[i] = w.joint
         rows.seen[i] = w.seen
         rows.ends[i] = w.ends
+        if w.decoding.adapt:
+            adapt.fill(rows.said, i, w.tokens)
 
     def _rows(self, batch: int) -> Rows:
         def full(value: float, kind: Any, *shape: int) -> NDArray[Any]:
@@ -251,6 +253,7 @@ class Engine(Planner):
             joint=full(0, np.float32),
             seen=full(False, np.bool_),
             ends=full(False, np.bool_, len(self.vocabulary)),
+            said=adapt.unsaid(batch),
         )
 
     def search(self, search: Search) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,7 +65,7 @@ class Planner:
                 position=position,
                 max_chars=max_chars,
                 # Alternatives differ in their first character, and each goes on as is likeliest.
-                decoding=decoding if rank < 0 else Decoding(),
+                decoding=decoding if rank < 0 else Decoding(adapt=decoding.adapt),
                 ends=self._ends[stop],
                 least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else NEVER,
                 rank=rank,
@@ -123,7 +124,10 @@ class Planner:
         return reading
 
     def passage(self, text: str, offset: int, *, max_chars: int, stop: Stop, decoding: Decoding) -> Writing:
-        """The passage to write after `text`; `release` it in the end."""
+        """The passage to write after `text`; `release` it in the end.
+
+        It does not adapt: each repetition would make the next one likelier.
+        """
         tokens, position, _ = self._window(text, offset)
         self._passages += 1
         return Writing(
@@ -133,7 +137,7 @@ class Planner:
             tokens=tokens,
             position=position,
             max_chars=max_chars,
-            decoding=decoding,
+            decoding=msgspec.structs.replace(decoding, adapt=False),
             ends=self._ends[stop],
             own_slot=self._cache.take_free(1)[0],
         )

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from charrepl_daemon import adapt
 from charrepl_daemon import weights as network
 from charrepl_daemon.sessions import SCRATCH_SLOT, SPARSE
 from charrepl_daemon.weights import Carry, Weights
@@ -44,13 +45,14 @@ class Rows(NamedTuple):
     joint: Any  # f32 [B]: of the ghost so far
     seen: Any  # bool [B]: whether the ghost has a visible character yet
     ends: Any  # bool [B, V]: characters that end the ghost once it has one
+    said: adapt.Said
 
 
 class Decoded(NamedTuple):
     """What each row got."""
 
     tokens: Any  # int32 [B, PIECE]
-    log_probs: Any  # f32 [B, PIECE], nats, of the model itself (temperature 1)
+    log_probs: Any  # f32 [B, PIECE], nats, at temperature 1
     count: Any  # int32 [B]: how many of them
     done: Any  # bool [B]: ended by a stop or cut
     joint: Any  # f32 [B]
@@ -60,20 +62,20 @@ class Decoded(NamedTuple):
 Serve = Callable[[Weights, jax.Array, Rows], tuple[jax.Array, Decoded]]
 
 
-def choose(logits: jax.Array, rows: Rows, first: jax.Array, position: jax.Array) -> jax.Array:
+def choose(log_probs: jax.Array, rows: Rows, first: jax.Array, position: jax.Array) -> jax.Array:
     """int32 [B]: each row's next character, by its own settings.
 
-    logits: f32 [B, V]. Top-p keeps the smallest set of likeliest characters that holds that much
+    log_probs: f32 [B, V]. Top-p keeps the smallest set of likeliest characters that holds that much
     of the probability, after top-k and temperature, as Holtzman et al. (2020) define it.
     """
-    logits = logits.at[:, UNKNOWN].set(-jnp.inf)
-    greedy = jnp.argmax(logits, axis=-1)
-    ranked = jax.lax.top_k(logits, min(MAX_ALTERNATIVES, logits.shape[-1]))[1]
+    log_probs = log_probs.at[:, UNKNOWN].set(-jnp.inf)
+    greedy = jnp.argmax(log_probs, axis=-1)
+    ranked = jax.lax.top_k(log_probs, min(MAX_ALTERNATIVES, log_probs.shape[-1]))[1]
     forced = jnp.take_along_axis(ranked, jnp.maximum(rows.rank, 0)[:, None], axis=1)[:, 0]
     greedy = jnp.where(first & (rows.rank >= 0), forced, greedy)
 
     def draw() -> jax.Array:
-        scaled = logits / jnp.maximum(rows.temperature, 1e-6)[:, None]
+        scaled = log_probs / jnp.maximum(rows.temperature, 1e-6)[:, None]
         order = jnp.argsort(-scaled, axis=-1)
         ordered = jnp.take_along_axis(scaled, order, axis=-1)
         place = jnp.arange(ordered.shape[-1])
@@ -126,14 +128,14 @@ def serve_program(shape: tuple[int, int, int], visible: Any) -> Serve:
         )
 
         def wants(state: tuple[Any, ...]) -> jax.Array:
-            i, out, _, _ = state
+            i, out, *_ = state
             return jnp.any(~out.done & (i < rows.budget))
 
         def decode(state: tuple[Any, ...]) -> tuple[Any, ...]:
-            i, out, carry, store = state
-            logits = network.logits(weights, carry)
-            token = choose(logits, rows, i == 0, rows.position + i)
-            log_prob = jnp.take_along_axis(jax.nn.log_softmax(logits), token[:, None], axis=1)[:, 0]
+            i, out, carry, store, matches = state
+            log_probs = adapt.mixed(jax.nn.log_softmax(network.logits(weights, carry)), matches)
+            token = choose(log_probs, rows, i == 0, rows.position + i)
+            log_prob = jnp.take_along_axis(log_probs, token[:, None], axis=1)[:, 0]
             joint = out.joint + log_prob
             active = ~out.done & (i < rows.budget)
             cut = active & (joint < rows.least)
@@ -150,30 +152,33 @@ def serve_program(shape: tuple[int, int, int], visible: Any) -> Serve:
             )
             carry = network.step(weights, carry, token)  # of rows that are done too: nobody reads it
             store = put(store, jnp.where(active, rows.keep[:, i], SCRATCH_SLOT), carry)
-            return i + 1, out, carry, store
+            return i + 1, out, carry, store, adapt.grown(matches, token)
 
-        _, out, _, store = jax.lax.while_loop(wants, decode, (jnp.int32(0), nothing, carry, store))
+        begun = jnp.int32(0), nothing, carry, store, adapt.matched(rows.said)
+        _, out, _, store, _ = jax.lax.while_loop(wants, decode, begun)
         return store, out
 
     return serve
 
 
 def score_program(shape: tuple[int, int, int]) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """The program: (weights, carry, tokens int32 [SCORED], count) to carry and log-probabilities.
+    """The program: (weights, carry, tokens int32 [SCORED], count, said) to carry and log-probabilities.
 
-    carry: f32 [1, layers x 2 x hidden]; log-probabilities: f32 [SCORED], nats.
+    carry: f32 [1, layers x 2 x hidden]; said: of one row; log-probabilities: f32 [SCORED], nats.
     """
 
     def score(
-        weights: Weights, carry: jax.Array, tokens: jax.Array, count: jax.Array
+        weights: Weights, carry: jax.Array, tokens: jax.Array, count: jax.Array, said: adapt.Said
     ) -> tuple[jax.Array, jax.Array]:
-        def read(i: jax.Array, state: tuple[Carry, jax.Array]) -> tuple[Carry, jax.Array]:
-            carry, log_probs = state
-            log_prob = jax.nn.log_softmax(network.logits(weights, carry))[0, tokens[i]]
-            return network.step(weights, carry, tokens[i][None]), log_probs.at[i].set(log_prob)
+        def read(i: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            carry, log_probs, matches = state
+            token = tokens[i][None]
+            mixed = adapt.mixed(jax.nn.log_softmax(network.logits(weights, carry)), matches)
+            log_probs = log_probs.at[i].set(mixed[0, token[0]])
+            return network.step(weights, carry, token), log_probs, adapt.grown(matches, token)
 
-        state = network.unpacked(carry, shape), jnp.zeros(SCORED)
-        after, log_probs = jax.lax.fori_loop(0, count, read, state)
+        state = network.unpacked(carry, shape), jnp.zeros(SCORED), adapt.matched(said)
+        after, log_probs, _ = jax.lax.fori_loop(0, count, read, state)
         return network.packed(after), log_probs
 
     return score

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from charrepl import protocol
 from charrepl.errors import CharreplError, reason
+from charrepl.window import STRIDE, window_start
 from charrepl_daemon.compiles import Compiles
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.idle import Idle
@@ -300,8 +301,8 @@ class Scheduler:
         request, engine = job.request, job.engine
         assert isinstance(request, protocol.Score) and engine is not None
         digest = engine.digest if job.scored else request.digest
-        piece = request.text[job.scored : job.scored + SCORED]
-        job.carry, log_probs = engine.score(piece, job.carry, digest)
+        piece, before = _next_piece(request, job.scored)
+        job.carry, log_probs = engine.score(piece, job.carry, digest, before=before)
         job.scored += len(piece)
         job.log_probs += log_probs
         if job.scored >= len(request.text):
@@ -335,3 +336,22 @@ class Scheduler:
                 self._jobs -= 1
                 job.cancelled = True  # a newer request may find it a moment longer
             self._changed.notify_all()
+
+
+def _next_piece(request: protocol.Score, scored: int) -> tuple[str, str | None]:
+    """What to score at one go, and what its window has before it, if it adapts.
+
+    Raises CharreplError if that was not sent.
+    """
+    length = request.offset + len(request.before) + scored
+    start = window_start(length)
+    if request.adapt and request.offset > start:
+        raise CharreplError(
+            f"offset {request.offset} leaves out characters from {start} on that adapting reads: send them",
+            code="bad_offset",
+        )
+    most = min(SCORED, STRIDE - length % STRIDE)  # the next window begins elsewhere
+    if not request.adapt:
+        return request.text[scored : scored + most], None
+    whole = request.before + request.text[:scored]
+    return request.text[scored : scored + most], whole[start - request.offset :]

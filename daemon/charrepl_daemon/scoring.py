@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError
-from charrepl_daemon import programs
+from charrepl_daemon import adapt, programs
 from charrepl_daemon.programs import SCORED
 from charrepl_daemon.weights import Weights
 from charrepl_train.vocab import Vocabulary
@@ -27,15 +27,20 @@ class Scorer:
         self._digest = digest
         piece = np.zeros(SCORED, np.int32)
         program = jax.jit(programs.score_program(shape))
-        self._program = program.lower(weights, self._zero_carry(), piece, np.int32(0)).compile()
+        nothing = self._zero_carry(), piece, np.int32(0), adapt.unsaid(1)
+        self._program = program.lower(weights, *nothing).compile()
 
     def _zero_carry(self) -> NDArray[np.float32]:
         return np.zeros((1, self._numbers), np.float32)
 
-    def score(self, text: str, carry: bytes, digest: str) -> tuple[bytes, list[float]]:
+    def score(
+        self, text: str, carry: bytes, digest: str, *, before: str | None = None
+    ) -> tuple[bytes, list[float]]:
         """The carry after `text` and the log-probability of each of its characters, in nats.
 
-        At most `SCORED` characters; an empty `carry` is the zero carry after an implicit newline.
+        At most `SCORED` characters; an empty `carry` is the zero carry after an implicit newline. `before`
+        is what the window of all of them has before them, if they are to be expected as the text so far
+        has it.
         Raises CharreplError if `carry` is not one of this model's.
         """
         ids = self._vocabulary.encode(text)
@@ -49,11 +54,14 @@ class Scorer:
         state = numbers.reshape(1, -1) if carry else self._opened()
         padded = np.zeros(SCORED, np.int32)
         padded[: len(ids)] = ids
-        state, log_probs = self._program(self._weights, state, padded, np.int32(len(ids)))
+        said = adapt.unsaid(1)
+        if before is not None:
+            adapt.fill(said, 0, [self._vocabulary.newline, *self._vocabulary.encode(before).tolist()])
+        state, log_probs = self._program(self._weights, state, padded, np.int32(len(ids)), said)
         return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
 
     def _opened(self) -> Any:
         """The carry after the implicit newline that every text starts with."""
         newline = np.zeros(SCORED, np.int32)
         newline[0] = self._vocabulary.newline
-        return self._program(self._weights, self._zero_carry(), newline, np.int32(1))[0]
+        return self._program(self._weights, self._zero_carry(), newline, np.int32(1), adapt.unsaid(1))[0]

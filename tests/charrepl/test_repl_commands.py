@@ -64,6 +64,9 @@ def test_settings_are_shown_and_changed_until_the_end_of_the_session(live: Bench
         screen.type("/set assertiveness bold\r")
         screen.wait_for(shows("ROM")).type("/set asertiveness bold\r")
         screen.wait_for("unknown setting asertiveness: did you mean assertiveness?")
+        assert live.daemon.requests[-1].decoding.adapt
+        screen.type("/set adapt off\r")
+        screen.wait_for(lambda s: not live.daemon.requests[-1].decoding.adapt)
         screen.type("/set editing_mode vi\rRO\x1b")
         screen.wait_for(lambda s: s.before_cursor == "R" and s.ghost == "")  # Esc left insert mode
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from charrepl import keymap, listing, settings
 from charrepl.errors import CharreplError
-from charrepl.settings import Settings, effective, line_of, load, parse
+from charrepl.settings import Settings, effective, line_of, load, parse, with_value
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ model = "tiny"
 editing_mode = "vi"
 assertiveness = "bold"
 temperature = 0.8
+adapt = false
 escape_timeout_ms = 50
 background = "light"
 colors = "16"
@@ -53,6 +54,7 @@ def test_every_setting_can_be_set() -> None:
         editing_mode="vi",
         assertiveness="bold",
         temperature=0.8,
+        adapt=False,
         escape_timeout_ms=50,
         background="light",
         colors="16",
@@ -74,6 +76,8 @@ def test_every_setting_can_be_set() -> None:
         (b"zzz = 1", "c:1: unknown setting zzz: the settings are model, editing_mode"),
         (b"[model]\nname = 1", "c:1: model = {'name': 1}: expected a string in quotes"),
         (b"# x\ntemperature = true", "c:2: temperature = true: expected a number"),
+        (b"adapt = 0", "c:1: adapt = 0: expected true or false"),
+        (b'adapt = "off"', 'c:1: adapt = "off": expected true or false'),
         (b"temperature = 11", "c:1: temperature = 11: expected 0 (greedy) to 10"),
         (b"temperature = nan", "c:1: temperature = nan: expected 0 (greedy) to 10"),
         (b"escape_timeout_ms = 0.5", "c:1: escape_timeout_ms = 0.5: expected a whole number"),
@@ -151,7 +155,7 @@ def test_what_is_printed_says_where_it_is_from_and_gives_the_same_settings(confi
         'editing_mode = "vi" # config.toml, line 2; "emacs" or "vi"',
         'colors = "256" # environment, CHARREPL_COLORS; ',
         'stop_writing = ["Esc", "Ctrl-C"] # default; stop it',
-        'take_word = ["Alt-Right", "Ctrl-_"] # config.toml, line 12; take its next word',
+        'take_word = ["Alt-Right", "Ctrl-_"] # config.toml, line 13; take its next word',
         "search = [] # default without Ctrl-R; search",
     ):
         assert [found for found in lines if found.startswith(line)], line
@@ -189,3 +193,11 @@ def test_any_string_is_a_key_or_a_reason(key: str) -> None:
         assert "\n" not in str(error)
     else:
         assert keymap.canonical(found) == found
+
+
+def test_a_switch_is_typed_as_a_person_would() -> None:
+    assert with_value(Settings(), "adapt", "off") == with_value(Settings(), "adapt", "false")
+    assert not with_value(Settings(), "adapt", "off").adapt
+    assert with_value(Settings(adapt=False), "adapt", "on") == Settings()
+    with pytest.raises(CharreplError, match="adapt 0: expected true or false"):
+        with_value(Settings(), "adapt", "0")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from charrepl.window import window_start
+from charrepl_daemon import adapt
 from charrepl_train import checkpoint
 from tests.textbook import as_float64, cell
 
@@ -46,17 +47,37 @@ class Reference:
         return carry
 
 
-def greedy_difference(reference, text, written, *, tolerance=MARGIN):
+def adapted(log_probs, tokens):
+    """What adapting makes of the model's log-probabilities after a window's tokens, by counting."""
+    votes = np.zeros(len(log_probs))
+    for place in range(1, min(len(tokens), adapt.WINDOW)):
+        length = 0
+        while length < min(place, adapt.LONGEST) and tokens[place - 1 - length] == tokens[-1 - length]:
+            length += 1
+        votes[tokens[place]] += 4.0**length if length else 0.0
+    if not votes.any():
+        return log_probs
+    score = adapt.BIAS + adapt.AGREED * np.log(1.02 - votes.max() / (votes.sum() + adapt.DOUBT))
+    score += adapt.SURE * np.log(1.001 - np.exp(log_probs.max()))
+    share = 1 / (1 + np.exp(-score))
+    return np.log((1 - share) * np.exp(log_probs) + share * votes / votes.sum())
+
+
+def greedy_difference(reference, text, written, *, adapts=False, tolerance=MARGIN):
     """Walks a greedy ghost; the margin where the reference would have chosen otherwise, or None."""
     carry = reference.read(text)
+    tokens = reference.vocabulary.encode("\n" + text[window_start(len(text)) :]).tolist()
     for char, log_prob in zip(written.text, written.log_probs, strict=True):
         expected = reference.log_probs(carry)
+        if adapts:
+            expected = adapted(expected, tokens)
         expected[0] = -np.inf
         token = int(reference.vocabulary.encode(char)[0])
         assert abs(expected[token] - log_prob) < tolerance
         if token != expected.argmax():
             return expected.max() - expected[token]
         carry = reference.step(carry, token)
+        tokens.append(token)
     return None
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from charrepl import asking, policy
 from charrepl.client import Client
+from charrepl.protocol import Decoding
 from charrepl_daemon import process
 from tests.charrepl.screen import Screen
 from tests.charrepl_daemon.conftest import LINES
@@ -41,14 +42,27 @@ def test_a_text_known_by_heart_saves_most_keys(shared_daemon, file):
     result = json.loads(done.stdout)
     assert (result["model"], result["characters"]) == ("kettle", len(LINES))
     assert result["bits_per_character"] == pytest.approx(result["nats_per_character"] / 0.693147, rel=1e-5)
-    for figures in result["charrepl"].values():
+    for figures in (*result["charrepl"].values(), *result["plain"].values()):
         assert figures["keystroke_savings"] == 1 - figures["keys"] / len(LINES)
         assert figures["keystroke_savings"] > 0.5
-        assert figures["first_word_precision"] > 0.5
+        assert figures["first_word_precision"] > 0.4  # its turns return, and go on otherwise
         assert figures["calibration_error"] is not None
     assert "ngram" not in result
     for latency in result["latency_ms"].values():
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"]
+
+
+def test_new_names_are_learnt_while_they_are_typed(shared_daemon, file):
+    names = {"MASTER": "TORMEC", "master": "tormec", "COOK": "SKARTE", "cook": "skarte", "kettle": "ladder"}
+    renamed = LINES
+    for name, other in names.items():
+        renamed = renamed.replace(name, other)
+    file.write_text(renamed * 2)
+    result = json.loads(evaluate(file, "--json").stdout)
+    assert result["adapting_bits_per_character"] < 0.7 * result["bits_per_character"]
+    for name, figures in result["charrepl"].items():
+        assert figures["keystroke_savings"] > result["plain"][name]["keystroke_savings"] + 0.02
+        assert figures["first_word_precision"] > result["plain"][name]["first_word_precision"]
 
 
 def test_what_is_new_is_harder_than_what_is_known(shared_daemon, file):
@@ -77,24 +91,33 @@ def test_a_person_gets_a_table_and_a_terminal_a_bar_first(shared_daemon, file):
     with Screen([*CHARREPL, "eval", str(file)], env={**env, "TERM": "xterm-256color"}, columns=100) as screen:
         screen.wait_for("typing").wait_for("keys saved")
         assert screen.wait_for_exit() == 0
-        for row in ("charrepl  quiet", "charrepl  normal", "charrepl  bold", "history   normal"):
+        for row in (
+            "charrepl  quiet",
+            "charrepl  normal",
+            "charrepl  bold",
+            "plain     bold",
+            "history   normal",
+        ):
             assert row in screen.text
         assert "typing" not in screen.text  # the bar has gone
 
 
 def test_typists_side_by_side_get_the_ghosts_that_one_alone_gets(shared_daemon):
     text = (LINES * 10)[:2200]  # more than two windows
-    ghosts, _ = asyncio.run(asking.ask(text, model="", endpoint=None, advance=lambda count: None))
-    assert len(ghosts) == len(text)
+    (adapting, plain), _ = asyncio.run(asking.ask(text, model="", endpoint=None, advance=lambda count: None))
+    assert len(adapting) == len(plain) == len(text)
     seed = random.randrange(2**32)
     print("seed", seed)
     with Client() as client:
         for at in [0, 1, 1023, 1024, 2047, 2048, *random.Random(seed).sample(range(len(text)), 20)]:
-            alone, beside = client.complete(text[:at], min_confidence=policy.MIN_CONFIDENCE), ghosts[at]
-            # A batched product rounds differently, so that a cut may fall to either side.
-            shorter = min(len(alone.text), len(beside.text))
-            assert alone.text[:shorter] == beside.text[:shorter]
-            assert alone.log_probs[:shorter] == pytest.approx(beside.log_probs[:shorter], abs=1e-3)
+            for adapt, ghosts in ((True, adapting), (False, plain)):
+                decoding = Decoding(adapt=adapt)
+                beside = ghosts[at]
+                alone = client.complete(text[:at], min_confidence=policy.MIN_CONFIDENCE, decoding=decoding)
+                # A batched product rounds differently, so that a cut may fall to either side.
+                shorter = min(len(alone.text), len(beside.text))
+                assert alone.text[:shorter] == beside.text[:shorter]
+                assert alone.log_probs[:shorter] == pytest.approx(beside.log_probs[:shorter], abs=1e-3)
 
 
 @pytest.mark.parametrize("text", ["x", "\n", "\n\n\n", "漢字🙂", "The kettle sings, the kitchen fills" * 15])
