@@ -1,7 +1,7 @@
 """Who writes next: one thread that owns the device, and the jobs that wait for it.
 
 A `complete` is superseded by a newer one of its session; several writers share a step; passages
-and scores take turns in what time the ghosts leave.
+and scores take turns in what time the ghosts leave, and have one step in eight if they leave none.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 _MOST_JOBS = 1024
 _MUCH = 4  # characters to read, beyond which others need not wait for it
 _MOST_UNSENT = 64
+_PATIENCE = 7  # steps that ghosts may take while a passage or a score waits
 
 
 class Scheduler:
@@ -49,6 +50,7 @@ class Scheduler:
         self._reloads: dict[Path, list[Callable[[CharreplError | None], None]]] = {}
         self._loads: deque[tuple[Path, Engine | CharreplError]] = deque()
         self._idle = Idle()
+        self._overtaken = 0  # steps of ghosts since a passage or a score began to wait
         self._reads = False  # whether the last step was one of reading
         self._draining = False
         self._stopping = False
@@ -217,8 +219,8 @@ class Scheduler:
         runnable = self._runnable()
         if not runnable:
             return False
-        ghosts = [job for job in runnable if job.is_ghost]
-        job = ghosts[0] if ghosts else runnable[0]
+        candidates = self._first(runnable)
+        job = candidates[0]
         engine = job.engine
         assert engine is not None
         jobs = [job]
@@ -228,7 +230,7 @@ class Scheduler:
             search = job.search
             self._guard(jobs, lambda: self._compute(jobs, lambda: engine.search(search)))
         else:
-            together = [other for other in (ghosts or runnable) if other.engine is engine]
+            together = [other for other in candidates if other.engine is engine]
             left = [(j, w) for j in together for w in j.writings if not w.done]
             rows = self._share(left, engine.widest)
             jobs = list(dict.fromkeys(j for j, _ in rows))
@@ -239,6 +241,16 @@ class Scheduler:
                 self._active.remove(job)
                 self._active.append(job)
         return True
+
+    def _first(self, runnable: list[Job]) -> list[Job]:
+        """Whose turn it is: the ghosts', or now and then that of whoever waits for ghosts to leave time."""
+        ghosts = [job for job in runnable if job.is_ghost]
+        others = [job for job in runnable if not job.is_ghost]
+        self._overtaken = self._overtaken + 1 if ghosts and others else 0
+        if self._overtaken > _PATIENCE:
+            self._overtaken = 0
+            return others
+        return ghosts or others
 
     def _share(self, rows: list[tuple[Job, Writing]], most: int) -> list[tuple[Job, Writing]]:
         """Who goes on now: those that write, or those with much to read, in turn: a paste stops nobody.

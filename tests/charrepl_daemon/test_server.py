@@ -149,6 +149,15 @@ def test_a_keystroke_does_not_wait_for_a_passage(wire):
         assert until_final(wire)[-1]["type"] == "ghost"
 
 
+def test_a_passage_waits_for_some_ghosts_but_not_for_all(wire):
+    for seq in range(600):  # in many more steps than one may be overtaken by
+        wire.send({**complete(seq, "every cup " * 20), "session": f"writer {seq}"})
+        if seq == 100:
+            wire.send({"type": "sample", "seq": 999, "text": "MASTER:\n", "max_chars": 8})
+    finals = [until_final(wire)[-1]["seq"] for _ in range(601)]
+    assert finals.index(999) < 500
+
+
 def test_a_key_does_not_wait_for_a_paste(wire):
     wire.send({**complete(1, "the road is long and wet " * 80), "session": "paste"})
     wire.send({**complete(2, "every cup "), "session": "key"})
