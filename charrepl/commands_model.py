@@ -61,7 +61,7 @@ async def change(argument: str, desk: Desk) -> None:
     settings = desk.session.settings
     name, _, value = argument.partition(" ")
     if not name:
-        shown = {name: getattr(settings, name) for name in kinds()} | {"model": desk.session.link.model}
+        shown = {name: _shown(name, desk) for name in kinds()}
         width = max(map(len, shown))
         desk.say("\n".join(f"{name:{width}}  {value}" for name, value in shown.items()))
         return
@@ -73,11 +73,18 @@ async def change(argument: str, desk: Desk) -> None:
             "plain is chosen at the start: leave with /quit, then charrepl --plain --continue"
         )
     if value:
-        settings = with_value(settings, name, value.strip())
-        desk.apply(settings)
+        desk.apply(with_value(settings, name, value.strip()))
     elif name not in kinds():
         with_value(settings, name, "")  # says what there is
-    desk.say(f"{name} {desk.session.link.model if name == 'model' else getattr(settings, name)}")
+    desk.say(f"{name} {_shown(name, desk)}")
+
+
+def _shown(name: str, desk: Desk) -> object:
+    """A setting as a person says it; of the model, the one in use."""
+    value = getattr(desk.session.settings, name)
+    if name == "model":
+        return desk.session.link.model
+    return ("off", "on")[value] if isinstance(value, bool) else value
 
 
 async def heat(argument: str, desk: Desk) -> None:

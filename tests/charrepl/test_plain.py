@@ -140,7 +140,7 @@ def test_the_model_writes_on_in_whole_lines_and_can_be_stopped(live: Bench, plai
     plain.wait_for(says("> Is", "> Is it?")).type("meanwhile\r")
     plain.wait_for(says("> Is it?", "> meanwhile")).type(ESC)
     plain.wait_for(lambda s: s.lines[-2:] == ["> meanwhile", ">"] and "  No, and" in s.lines)
-    assert live.daemon.requests[-1].text.endswith("Is it?\nNo, and\nmeanwhile\n")
+    plain.wait_for(lambda s: live.daemon.requests[-1].text.endswith("Is it?\nNo, and\nmeanwhile\n"))
 
 
 def test_alternatives_are_said_with_their_place(live: Bench, plain: Screen) -> None:

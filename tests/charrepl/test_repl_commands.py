@@ -66,7 +66,7 @@ def test_settings_are_shown_and_changed_until_the_end_of_the_session(live: Bench
         screen.wait_for("unknown setting asertiveness: did you mean assertiveness?")
         assert live.daemon.requests[-1].decoding.adapt
         screen.type("/set adapt off\r")
-        screen.wait_for(lambda s: not live.daemon.requests[-1].decoding.adapt)
+        screen.wait_for(lambda s: not live.daemon.requests[-1].decoding.adapt).wait_for("adapt off")
         screen.type("/set editing_mode vi\rRO\x1b")
         screen.wait_for(lambda s: s.before_cursor == "R" and s.ghost == "")  # Esc left insert mode
 
