@@ -102,7 +102,7 @@ def test_a_lie_costs_a_ghost_at_most(live: Bench) -> None:
             for count in range(1, len(line) + 1):
                 screen.type(line[count - 1])
                 screen.wait_for(typed(line[:count]))
-            screen.wait_for(lambda s, ghost=ghost: s.ghost == ghost)
+            screen.wait_for(lambda s, ghost=ghost: s.ghost.rstrip() == ghost)
             assert (lie, screen.before_cursor, "defect" in screen.text) == (lie, line, False)
             live.daemon.script = continuing(f"{line}, world\n")
             screen.type(",")

@@ -96,6 +96,8 @@ def following(text: str, count: int = 12) -> str:
 
 def continues(screen: Screen) -> None:
     """What is grey goes on from what is before the cursor, and from nothing else."""
+    if not "".join(screen.lines[screen.cursor[1] :][:1]).startswith(">"):
+        return  # what was read ends within a frame, while the toolbar was being drawn
     expected = following(screen.before_cursor, 60)
     assert expected.startswith(screen.ghost), f"{screen.before_cursor!r} and then {screen.ghost!r}"
 
