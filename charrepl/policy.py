@@ -41,7 +41,7 @@ class Policy:
 
 ASSERTIVENESS = {
     "quiet": Policy(precision=0.6, weight=6.0),
-    "normal": Policy(precision=0.5, weight=3.0),
+    "normal": Policy(precision=0.5, weight=3.3),
     "bold": Policy(precision=0.5, weight=0.25),
 }
 
