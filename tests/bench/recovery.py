@@ -58,6 +58,7 @@ def _death(screen: Screen) -> float:
     began = time.perf_counter()
     os.kill(pid, signal.SIGKILL)
     screen.type(keys)
+    screen.wait_for(lambda s: not _served(s))  # else what was known before would count
     screen.wait_for(lambda s: s.before_cursor == LINE + keys and s.ghost and _served(s))
     took = time.perf_counter() - began
     screen.type(BACKSPACE * len(keys))
