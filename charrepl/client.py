@@ -154,7 +154,23 @@ class Client:
         return last
 
     def stream(self, request: Request, *, timeout_s: float | None = None) -> Iterator[Reply]:
-        """The replies to a request, the last one final. `timeout_s` bounds the wait for each, and to send."""
+        """The replies to a request, the last one final. `timeout_s` bounds the wait for each, and to send.
+
+        A daemon that is gone before it said anything has a successor, which is asked instead, once;
+        unless the request was for that daemon alone.
+        """
+        replies = self._stream(request, timeout_s)
+        try:
+            first = next(replies)
+        except DaemonUnavailableError:
+            if isinstance(request, protocol.Shutdown | protocol.Reload) or not self._lost():
+                raise
+            replies = self._stream(request, timeout_s)
+            first = next(replies)
+        yield first
+        yield from replies
+
+    def _stream(self, request: Request, timeout_s: float | None) -> Iterator[Reply]:
         socket = self._connected()
         self._seq += 1
         request = msgspec.structs.replace(request, seq=self._seq)
@@ -213,10 +229,12 @@ class Client:
             connection.welcomed(self._receive(socket, connection.ANSWER_S))
 
     def _lost(self) -> bool:
-        """Whether the daemon has gone, or the connection to it: another daemon may be there already."""
-        if self._monitor is not None and self._monitor.poll(0):
-            return True
-        return not launch.is_listening(self._endpoint)  # known before ZeroMQ's own thread has told
+        """Whether the daemon has gone, or the connection to it: another daemon may be there already.
+
+        ZeroMQ's own thread tells, a moment late. Asking the endpoint itself would tell at once, but a daemon
+        then has a connection more to take for every key, which doubles the slowest answers.
+        """
+        return self._monitor is not None and bool(self._monitor.poll(0))
 
     def _drop(self) -> None:
         if self._socket is not None:
@@ -229,17 +247,19 @@ class Client:
 
     def _send(self, socket: zmq.Socket[bytes], request: Request, *, timeout_s: float | None = None) -> None:
         # IMMEDIATE makes a socket that is not connected yet refuse rather than queue.
-        wait_s = connection.ANSWER_S if timeout_s is None else timeout_s
-        if not socket.poll(int(1000 * wait_s), zmq.POLLOUT):
-            raise connection.silent(self._endpoint)
+        self._await(socket, zmq.POLLOUT, connection.ANSWER_S if timeout_s is None else timeout_s)
         socket.send(protocol.encode(request), zmq.NOBLOCK)
 
     def _receive(self, socket: zmq.Socket[bytes], timeout_s: float | None) -> Reply:
+        self._await(socket, zmq.POLLIN, timeout_s)
+        return protocol.decode_reply(socket.recv())
+
+    def _await(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float | None) -> None:
+        """Waits until the socket is ready. Raises DaemonUnavailableError if it will not be."""
         poller = zmq.Poller()
-        poller.register(socket, zmq.POLLIN)
+        poller.register(socket, ready)
         if self._monitor is not None:
             poller.register(self._monitor, zmq.POLLIN)
-        ready = dict(poller.poll(None if timeout_s is None else int(1000 * timeout_s)))
-        if socket in ready:
-            return protocol.decode_reply(socket.recv())
-        raise connection.lost(self._endpoint) if ready else connection.silent(self._endpoint)
+        found = dict(poller.poll(None if timeout_s is None else int(1000 * timeout_s)))
+        if socket not in found:
+            raise connection.lost(self._endpoint) if found else connection.silent(self._endpoint)

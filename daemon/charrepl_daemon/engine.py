@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError, reason
-from charrepl.protocol import Decoding
+from charrepl.protocol import Decoding, Sample
 from charrepl_daemon import adapt, programs
 from charrepl_daemon.beams import Search, Searcher
 from charrepl_daemon.plans import Planner
@@ -42,7 +42,8 @@ log = logging.getLogger(__name__)
 
 _BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
 _GPU_BATCHES = (*_BATCHES, 128)
-_PIECE_AHEAD = 4  # characters a call decodes ahead: what a key may have to wait for in vain
+_SHORT_PIECE = 4  # characters a call decodes ahead, and for a crowd: what a key may have to wait for in vain
+_CROWD = 8  # rows beyond which a call is long for each character
 
 
 class Engine(Planner):
@@ -121,7 +122,7 @@ class Engine(Planner):
 
     def _canary(self) -> None:
         """Raises CharreplError unless the model writes, with real probabilities."""
-        writing = self.passage("\n", 0, max_chars=PIECE, stop="none", decoding=Decoding())
+        writing = self.passage(Sample(seq=0, text="\n", max_chars=PIECE, decoding=Decoding()))
         while not writing.done:
             self.step([writing])
         self.release(writing)
@@ -151,6 +152,7 @@ class Engine(Planner):
         """
         batch = next(b for b in sorted(self._compiled) if b >= len(writings))
         rows = self._rows(batch)
+        most = _SHORT_PIECE if len(writings) > _CROWD else PIECE
         going: list[Writing] = []
         nodes: list[Node | None] = []
         held: set[int] = set()
@@ -161,7 +163,7 @@ class Engine(Planner):
                     continue
                 i = len(going)
                 try:
-                    nodes.append(self._start(rows, i, w, held))
+                    nodes.append(self._start(rows, i, w, held, most))
                 except CacheFullError:
                     if not nodes:
                         raise
@@ -169,7 +171,7 @@ class Engine(Planner):
                 going.append(w)
                 if rows.count[i]:
                     feeding.add(w.session)
-                self._fill(rows, i, w)
+                self._fill(rows, i, w, most)
             self._calls_ahead += all(w.ahead for w in going)
             out = self._call(rows)
         except BaseException:
@@ -194,7 +196,7 @@ class Engine(Planner):
             w.done = not w.unread and (bool(out.done[i]) or w.left <= 0)
             w.store = self._store_number
 
-    def _start(self, rows: Rows, i: int, w: Writing, held: set[int]) -> Node | None:
+    def _start(self, rows: Rows, i: int, w: Writing, held: set[int], most: int) -> Node | None:
         """Fills in where row `i` starts from; its node, if its carries are cached by text."""
         if w.own_slot and w.begun and w.store == self._store_number:
             rows.read[i] = w.own_slot
@@ -212,13 +214,13 @@ class Engine(Planner):
         if w.own_slot:
             rows.keep[i] = w.own_slot
             return None
-        budget = _budget(w)
+        budget = _budget(w, most)
         rows.keep[i, :budget] = self._cache.take_free(budget, held, ahead=w.ahead)
         return plan.node
 
     @staticmethod
-    def _fill(rows: Rows, i: int, w: Writing) -> None:
-        rows.budget[i] = _budget(w)
+    def _fill(rows: Rows, i: int, w: Writing, most: int) -> None:
+        rows.budget[i] = _budget(w, most)
         rows.position[i] = w.position % 2**31
         rows.seed[i] = w.decoding.seed
         rows.temperature[i] = w.decoding.temperature
@@ -311,6 +313,7 @@ class Engine(Planner):
             "characters_from_cache": cache.hits,
             "characters_read": cache.misses,
             "evictions": cache.evictions,
+            "rows_at_once": self.widest,
             "device_calls": self._calls,
             "device_calls_ahead": self._calls_ahead,
             "characters_ahead": self._characters_ahead,
@@ -318,6 +321,6 @@ class Engine(Planner):
         }
 
 
-def _budget(w: Writing) -> int:
-    """How many characters a call may write for it."""
-    return 0 if w.unread else min(_PIECE_AHEAD if w.ahead else PIECE, w.left)
+def _budget(w: Writing, most: int) -> int:
+    """How many characters a call that writes at most so many may write for it."""
+    return 0 if w.unread else min(_SHORT_PIECE if w.ahead else most, w.left)

@@ -68,6 +68,7 @@ _OF_A_MODEL = (
     ("characters_read", "charrepl_model_read_characters_total", "counter",
      "Characters that the model had to read."),
     ("evictions", "charrepl_model_evictions_total", "counter", "Carries that made way for others."),
+    ("rows_at_once", "charrepl_model_rows_at_once", "gauge", "Writers that one call can serve."),
     ("device_calls", "charrepl_model_device_calls_total", "counter",
      "Calls that read or wrote text on the device."),
     ("device_calls_ahead", "charrepl_model_device_calls_ahead_total", "counter",

@@ -89,40 +89,16 @@ class Job:
                 raise CharreplError(
                     "beam search finds one ghost: ask for it with complete, not sample", code="bad_request"
                 )
-            passage = engine.passage(
-                request.text,
-                request.offset,
-                max_chars=request.max_chars,
-                stop=request.stop,
-                decoding=request.decoding,
-            )
-            self.writings = [passage]
+            self.writings = [engine.passage(request)]
         elif request.decoding.beam:
             if request.alternatives > 1:
                 raise CharreplError(
                     "beam search finds one ghost: leave out beam, or alternatives", code="bad_request"
                 )
-            reading, self.search = engine.searched(
-                self.session,
-                request.text,
-                request.offset,
-                max_chars=request.max_chars,
-                stop=request.stop,
-                min_confidence=request.min_confidence,
-                beams=request.decoding.beam,
-            )
+            reading, self.search = engine.searched(self.session, request)
             self.writings = [reading]
         else:
-            self.writings = engine.ghosts(
-                self.session,
-                request.text,
-                request.offset,
-                max_chars=request.max_chars,
-                stop=request.stop,
-                alternatives=request.alternatives,
-                min_confidence=request.min_confidence,
-                decoding=request.decoding,
-            )
+            self.writings = engine.ghosts(self.session, request)
         self.sent = [0] * len(self.writings)
 
     def pieces(self) -> Iterator[protocol.Reply]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
 
 import msgspec
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError
-from charrepl.protocol import Decoding, Stop
+from charrepl.protocol import Complete, Decoding, Sample, Stop
 from charrepl.window import STRIDE, window_start
 from charrepl_daemon.beams import Search
 from charrepl_daemon.known import Known
@@ -38,23 +39,10 @@ class Planner:
         self._passages = 0
         self._answered_ahead = 0
 
-    def ghosts(
-        self,
-        session: Hashable,
-        text: str,
-        offset: int,
-        *,
-        max_chars: int,
-        stop: Stop,
-        alternatives: int,
-        min_confidence: float,
-        decoding: Decoding,
-    ) -> list[Writing]:
-        """The ghosts to write after `text`, of which `offset` characters are left out before it.
-
-        Raises CharreplError if the part left out reaches into the window.
-        """
-        tokens, position, start = self._window(text, offset)
+    def ghosts(self, session: Hashable, request: Complete) -> list[Writing]:
+        """The ghosts asked for. Raises CharreplError if the text sent begins inside the window."""
+        tokens, position, start = self._window(request)
+        decoding, least = request.decoding, _least(request)
         key = (session, start)
         unread = self._cache.unread(key, tokens)
 
@@ -63,48 +51,38 @@ class Planner:
                 session=key,
                 tokens=tokens,
                 position=position,
-                max_chars=max_chars,
+                max_chars=request.max_chars,
                 # Alternatives differ in their first character, and each goes on as is likeliest.
                 decoding=decoding if rank < 0 else Decoding(adapt=decoding.adapt),
-                ends=self._ends[stop],
-                least=np.log(min_confidence) if min_confidence > 0 and rank < 0 else NEVER,
+                ends=self._ends[request.stop],
+                least=least if rank < 0 else NEVER,
                 rank=rank,
                 own_slot=own_slot,
                 unread=unread,
             )
 
-        if alternatives == 1:
+        if request.alternatives == 1:
             ghost = writing(-1, ZERO_SLOT)
             self._recall(ghost)
             self._answered_ahead += ghost.done
             return [ghost]
-        count = min(alternatives, len(self.vocabulary) - 1)
+        count = min(request.alternatives, len(self.vocabulary) - 1)
         own = self._cache.take_free(count - 1)
         return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
 
-    def searched(
-        self,
-        session: Hashable,
-        text: str,
-        offset: int,
-        *,
-        max_chars: int,
-        stop: Stop,
-        min_confidence: float,
-        beams: int,
-    ) -> tuple[Writing, Search]:
-        """What reads `text`, and the beam search that begins at its end.
+    def searched(self, session: Hashable, request: Complete) -> tuple[Writing, Search]:
+        """What reads the text, and the beam search that begins at its end.
 
-        Raises CharreplError if the part left out reaches into the window.
+        Raises CharreplError if the text sent begins inside the window.
         """
-        tokens, position, start = self._window(text, offset)
+        tokens, position, start = self._window(request)
         search = Search(
             session=(session, start),
             tokens=tokens,
-            beams=beams,
-            max_chars=max_chars,
-            ends=self._ends[stop],
-            least=np.log(min_confidence) if min_confidence > 0 else NEVER,
+            beams=request.decoding.beam,
+            max_chars=request.max_chars,
+            ends=self._ends[request.stop],
+            least=_least(request),
         )
         return self._reading(search.session, tokens, position), search
 
@@ -123,12 +101,12 @@ class Planner:
         reading.done = not unread
         return reading
 
-    def passage(self, text: str, offset: int, *, max_chars: int, stop: Stop, decoding: Decoding) -> Writing:
-        """The passage to write after `text`; `release` it in the end.
+    def passage(self, request: Sample) -> Writing:
+        """The passage asked for; `release` it in the end.
 
         It does not adapt: each repetition would make the next one likelier.
         """
-        tokens, position, _ = self._window(text, offset)
+        tokens, position, _ = self._window(request)
         self._passages += 1
         return Writing(
             session=(("passage", self._passages), 0),
@@ -136,9 +114,9 @@ class Planner:
             unread=len(tokens),
             tokens=tokens,
             position=position,
-            max_chars=max_chars,
-            decoding=msgspec.structs.replace(decoding, adapt=False),
-            ends=self._ends[stop],
+            max_chars=request.max_chars,
+            decoding=msgspec.structs.replace(request.decoding, adapt=False),
+            ends=self._ends[request.stop],
             own_slot=self._cache.take_free(1)[0],
         )
 
@@ -189,7 +167,9 @@ class Planner:
         reading.ahead = True
         return reading if reading.unread >= MAX_FED else None
 
-    def _window(self, text: str, offset: int) -> tuple[list[int], int, int]:
+    def _window(self, request: Complete | Sample) -> tuple[list[int], int, int]:
+        """The tokens that the model reads, how much text there is in all, and where of it they start."""
+        text, offset = request.text, request.offset
         length = offset + len(text)
         start = window_start(length)
         if offset > start:
@@ -199,3 +179,8 @@ class Planner:
             )
         ids = self.vocabulary.encode(text[start - offset :])
         return [self.vocabulary.newline, *ids.tolist()], length, start
+
+
+def _least(request: Complete) -> float:
+    """The joint log-probability below which a ghost is cut, in nats."""
+    return math.log(request.min_confidence) if request.min_confidence > 0 else NEVER

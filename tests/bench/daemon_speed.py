@@ -35,6 +35,7 @@ KEYS = codecs.encode(TEXT, "rot13")
 GHOST_CHARS = 24
 ROUNDS, TURNS = 12, 4
 WRITERS, KEYS_A_SECOND, WRITING_S = 64, 8, 6.0
+ROWS = 32  # of the widest program that every device has
 COMMAND = [sys.executable, "-m", "charrepl_daemon"]
 
 
@@ -168,20 +169,12 @@ def through_the_socket(first: list[float], whole: list[float]) -> None:
 
 def in_process(served: Engine, session: str, first: list[float], whole: list[float]) -> None:
     """The same, by calling the engine."""
-    from charrepl.protocol import Decoding
+    from charrepl.protocol import Complete
 
     for n in range(1, len(KEYS) + 1):
         began = time.perf_counter()
-        (writing,) = served.ghosts(
-            session,
-            KEYS[:n],
-            0,
-            max_chars=GHOST_CHARS,
-            stop="none",
-            alternatives=1,
-            min_confidence=0.0,
-            decoding=Decoding(),
-        )
+        request = Complete(seq=0, session=session, text=KEYS[:n], max_chars=GHOST_CHARS, stop="none")
+        (writing,) = served.ghosts(session, request)
         served.step([writing])
         first.append(1000 * (time.perf_counter() - began))
         while not writing.done:
@@ -271,6 +264,15 @@ def accept(precisions: Sequence[str]) -> None:
 # Writers
 
 
+def warm() -> None:
+    """Waits until the programs for many writers are there, which a start does not wait for."""
+    from charrepl.client import Client
+
+    with Client() as client:
+        while client.status()["models"][0]["rows_at_once"] < ROWS:
+            time.sleep(0.05)
+
+
 async def _write(endpoint: str, number: int, began: float, first: list[float], errors: list[str]) -> None:
     import zmq
     import zmq.asyncio
@@ -322,6 +324,7 @@ def writers(precisions: Sequence[str]) -> None:
             await asyncio.gather(*(_write(endpoint, n, began, first, errors) for n in range(WRITERS)))
 
         with places(), daemon(precision):
+            warm()
             asyncio.run(all_of_them())
         keys = WRITERS * int(WRITING_S * KEYS_A_SECOND)
         print(

@@ -15,6 +15,7 @@ from charrepl.protocol import Complete, Decoding, Score
 from charrepl.window import window_start
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.writing import Writing
+from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.conftest import LINES
 from tests.charrepl_daemon.reference import MARGIN, Reference, adapted, greedy_difference
 
@@ -36,16 +37,8 @@ def engine(model_dir: Path) -> Engine:
 
 def ghost(engine: Engine, text: str, decoding: Decoding, *, session: str = "s", n: int = 1) -> list[Writing]:
     """What is begun after `text`."""
-    return engine.ghosts(
-        session,
-        text,
-        0,
-        max_chars=24,
-        stop="none",
-        alternatives=n,
-        min_confidence=0.0,
-        decoding=decoding,
-    )
+    request = asked.complete(text, max_chars=24, alternatives=n, decoding=decoding)
+    return engine.ghosts(session, request)
 
 
 def finish(engine: Engine, writings: list[Writing]) -> list[Writing]:
@@ -113,7 +106,7 @@ def test_alternatives_adapt(engine, reference):
 
 def test_a_passage_does_not_adapt_even_when_asked(engine):
     passages = [
-        engine.passage(INVENTED * 3, 0, max_chars=100, stop="none", decoding=decoding)
+        asked.passage(engine, INVENTED * 3, max_chars=100, decoding=decoding)
         for decoding in (ADAPTING, Decoding())
     ]
     adapting, plain = finish(engine, passages)

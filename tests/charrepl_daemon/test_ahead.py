@@ -18,6 +18,7 @@ from charrepl_daemon import idle
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.idle import Idle
 from charrepl_daemon.writing import Writing
+from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.reference import MARGIN, Reference
 
 DEADLINE_S = 60
@@ -30,20 +31,7 @@ def engine(model_dir: Path) -> Engine:
 
 
 def plan(engine: Engine, session: str, text: str, **settings: object) -> Writing:
-    (writing,) = engine.ghosts(
-        session,
-        text,
-        0,
-        **{
-            "max_chars": 24,
-            "stop": "none",
-            "alternatives": 1,
-            "min_confidence": 0.0,
-            "decoding": Decoding(),
-            **settings,
-        },
-    )
-    return writing
+    return asked.ghost(engine, text, session=session, **{"max_chars": 24, **settings})
 
 
 def finished(engine: Engine, writing: Writing) -> Writing:

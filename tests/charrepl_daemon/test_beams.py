@@ -15,6 +15,7 @@ from charrepl.client import Client
 from charrepl.errors import CharreplError
 from charrepl.protocol import Decoding
 from charrepl_daemon.engine import Engine
+from tests.charrepl_daemon.asked import complete
 from tests.charrepl_daemon.reference import MARGIN, Reference, beam_search
 
 PROMPTS = ["", "every ", "MASTER:\n", "the", "x", "COOK:\nThe road is long, an", "the night is wet " * 40]
@@ -35,7 +36,8 @@ def engine(model_dir: Path) -> Engine:
 def find(engine, text, *, beams, max_chars=24, stop="none", least=0.0):
     """The ghost found, and its log-probabilities."""
     reading, search = engine.searched(
-        "s", text, 0, max_chars=max_chars, stop=stop, min_confidence=least, beams=beams
+        "s",
+        complete(text, max_chars=max_chars, stop=stop, min_confidence=least, decoding=Decoding(beam=beams)),
     )
     while not reading.done:
         engine.step([reading])
@@ -82,7 +84,7 @@ def test_it_is_cut_where_its_joint_probability_falls_below_the_threshold(engine)
 
 def test_a_carry_that_made_way_before_the_search_began_is_read_again(engine, reference):
     text = "every cup "
-    reading, search = engine.searched("lost", text, 0, max_chars=12, stop="none", min_confidence=0.0, beams=4)
+    reading, search = engine.searched("lost", complete(text, max_chars=12, decoding=Decoding(beam=4)))
     while not reading.done:
         engine.step([reading])
     engine._lose_carries()

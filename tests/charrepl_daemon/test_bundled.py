@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from charrepl import models
-from charrepl.protocol import Decoding
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.precision import MOST_COST
+from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def engines() -> dict[str, Engine]:
 )
 def test_its_500_greedy_characters_are_those_of_a_float64_lstm(engines, precision, prompt):
     reference, engine = Reference(models.bundled_dir()), engines[precision]
-    passage = engine.passage(prompt, 0, max_chars=500, stop="none", decoding=Decoding())
+    passage = asked.passage(engine, prompt, max_chars=500)
     while not passage.done:
         engine.step([passage])
     engine.release(passage)

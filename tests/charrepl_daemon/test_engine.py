@@ -11,8 +11,9 @@ import pytest
 from charrepl.errors import CharreplError
 from charrepl.protocol import Decoding
 from charrepl_daemon.engine import Engine
-from charrepl_daemon.programs import MAX_FED
+from charrepl_daemon.programs import MAX_FED, PIECE
 from charrepl_train import checkpoint
+from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 
 
@@ -40,16 +41,16 @@ def write(
     alone=False,
 ):
     """The finished writings after `text`."""
-    writings = engine.ghosts(
-        session,
+    request = asked.complete(
         text[from_:],
-        from_,
+        offset=from_,
         max_chars=max_chars,
         stop=stop,
         alternatives=n,
         min_confidence=least,
         decoding=decoding or Decoding(),
     )
+    writings = engine.ghosts(session, request)
     while left := [w for w in writings if not w.done]:
         engine.step(left[: 1 if alone else engine.widest])
     for writing in writings:
@@ -102,19 +103,24 @@ def test_an_offset_inside_the_window_is_refused(engine):
 def test_a_row_in_a_batch_writes_what_it_writes_alone(engine, reference):
     engine.compile(8)
     prompts = ["MASTER:\n", "the road is ", "COOK", "and every", "x"]
-    writings = [
-        engine.ghosts(
-            f"row {i}",
-            p,
-            0,
-            max_chars=24,
-            stop="none",
-            alternatives=1,
-            min_confidence=0.0,
-            decoding=Decoding(),
-        )[0]
-        for i, p in enumerate(prompts)
-    ]
+    writings = [asked.ghost(engine, p, session=f"row {i}", max_chars=24) for i, p in enumerate(prompts)]
+    while left := [w for w in writings if not w.done]:
+        engine.step(left)
+    for prompt, writing in zip(prompts, writings, strict=True):
+        margin = greedy_difference(reference, prompt, writing)
+        assert margin is None or margin < MARGIN
+
+
+def test_a_crowd_writes_in_short_pieces_so_that_nobody_waits_long(model_dir, reference):
+    engine = Engine(model_dir, cache_bytes=4 << 20)
+    engine.compile(32)
+    few, many = 8, 9
+    prompts = [f"{'the kettle '[:n]}" for n in range(1, many + 1)]
+    writings = [asked.ghost(engine, p, session=f"crowd {p}", max_chars=24) for p in prompts]
+    engine.step(writings[:few])
+    assert {len(w.text) for w in writings[:few]} == {PIECE}
+    engine.step(writings)
+    assert {len(w.text) for w in writings[few:]} == {PIECE // 2}
     while left := [w for w in writings if not w.done]:
         engine.step(left)
     for prompt, writing in zip(prompts, writings, strict=True):
@@ -209,7 +215,7 @@ def test_top_k_leaves_only_the_likeliest(engine, reference):
 
 
 def test_a_passage_goes_on_past_the_window(engine, reference):
-    writing = engine.passage("MASTER:\n", 0, max_chars=3000, stop="none", decoding=Decoding())
+    writing = asked.passage(engine, "MASTER:\n", max_chars=3000)
     while not writing.done:
         engine.step([writing])
     engine.release(writing)
@@ -259,7 +265,7 @@ def test_after_the_device_fails_the_next_ghost_is_right(model_dir, reference):
 
 def test_a_passage_goes_on_rightly_after_the_device_failed_for_another(model_dir, reference):
     engine = Engine(model_dir, cache_bytes=1 << 20)
-    passage = engine.passage("COOK:\n", 0, max_chars=60, stop="none", decoding=Decoding())
+    passage = asked.passage(engine, "COOK:\n", max_chars=60)
     engine.step([passage])
     works = engine._compiled[1]
     engine._compiled[1] = lambda params, store, rows: 1 / 0
@@ -274,12 +280,10 @@ def test_a_passage_goes_on_rightly_after_the_device_failed_for_another(model_dir
 
 def test_a_text_far_into_a_book_has_the_ghost_of_its_window(engine, reference):
     text = "The kettle sings. " * 100
-    settings = {"max_chars": 8, "stop": "none", "alternatives": 1, "min_confidence": 0.0}
-    writings = [
-        engine.ghosts("far", text, offset, decoding=Decoding(), **settings)
+    near, far = (
+        asked.ghost(engine, text, session="far", offset=offset, max_chars=8)
         for offset in (0, 2**31 + 1024 * 5)
-    ]
-    near, far = (w for (w,) in writings)
+    )
     for w in (near, far):
         while not w.done:
             engine.step([w])
@@ -290,12 +294,7 @@ def test_many_cold_writers_at_once_get_their_own_ghosts(model_dir, reference):
     engine = Engine(model_dir, cache_bytes=0)  # room for two long texts only
     engine.compile(8)
     texts = [f"{name}:\n" + "the road is wet " * 130 for name in ("COOK", "MASTER", "cup", "kettle", "rim")]
-    waiting = [
-        engine.ghosts(
-            name, name, 0, max_chars=16, stop="none", alternatives=1, min_confidence=0.0, decoding=Decoding()
-        )[0]
-        for name in texts
-    ]
+    waiting = [asked.ghost(engine, name, session=name, max_chars=16) for name in texts]
     everyone = dict(zip(texts, waiting, strict=True))
     while waiting := [w for w in everyone.values() if not w.done]:
         engine.step(waiting)
@@ -329,16 +328,7 @@ def test_weights_that_are_not_numbers_are_refused(model_dir, tmp_path):
 
 def test_a_long_text_is_read_in_pieces(engine, reference):
     text = "the night is wet " * 20
-    (written,) = engine.ghosts(
-        "pieces",
-        text,
-        0,
-        max_chars=8,
-        stop="none",
-        alternatives=1,
-        min_confidence=0.0,
-        decoding=Decoding(),
-    )
+    written = asked.ghost(engine, text, session="pieces", max_chars=8)
     assert written.unread == len(text) + 1
     while written.unread:
         before = written.unread
@@ -354,17 +344,7 @@ def test_a_paste_beside_others_changes_no_ghost(engine, reference):
     engine.compile(8)
     texts = ["every cup " * 30, "MASTER:\n", "the road is long " * 12]
     writings = [
-        engine.ghosts(
-            f"beside {i}",
-            text,
-            0,
-            max_chars=20,
-            stop="none",
-            alternatives=1,
-            min_confidence=0.0,
-            decoding=Decoding(),
-        )[0]
-        for i, text in enumerate(texts)
+        asked.ghost(engine, text, session=f"beside {i}", max_chars=20) for i, text in enumerate(texts)
     ]
     while left := [w for w in writings if not w.done]:
         engine.step(left)

@@ -8,6 +8,8 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from charrepl import protocol, window
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
@@ -95,17 +97,8 @@ class Checker(threading.Thread):
     def _begin(self, asked: Asked) -> list[Any]:
         self._number += 1
         text, offset = window.windowed(asked.text)
-        request = asked.request
-        writings: list[Any] = self._engine.ghosts(
-            f"fresh {self._number}",
-            text,
-            offset,
-            max_chars=request.max_chars,
-            stop=request.stop,
-            alternatives=request.alternatives,
-            min_confidence=request.min_confidence,
-            decoding=request.decoding,
-        )
+        request = msgspec.structs.replace(asked.request, text=text, offset=offset)
+        writings: list[Any] = self._engine.ghosts(f"fresh {self._number}", request)
         return writings
 
     def _compare(self, asked: Asked, fresh: list[tuple[str, list[float]]]) -> None:

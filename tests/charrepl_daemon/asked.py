@@ -1,0 +1,25 @@
+"""What tests ask of an engine by itself: greedy, and to no stop, unless they say otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from charrepl.protocol import Complete, Decoding, Sample
+from charrepl_daemon.engine import Engine
+from charrepl_daemon.writing import Writing
+
+
+def complete(text: str, **settings: Any) -> Complete:
+    """A request for a ghost after `text`."""
+    return Complete(seq=0, session="s", text=text, **{"stop": "none", **settings})
+
+
+def ghost(engine: Engine, text: str, *, session: str = "s", **settings: Any) -> Writing:
+    """The only ghost, begun after `text`."""
+    (writing,) = engine.ghosts(session, complete(text, **settings))
+    return writing
+
+
+def passage(engine: Engine, text: str, **settings: Any) -> Writing:
+    """The passage begun after `text`."""
+    return engine.passage(Sample(seq=0, text=text, **{"decoding": Decoding(), **settings}))
