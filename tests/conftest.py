@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,16 @@ settings.register_profile("charrepl", deadline=None, print_blob=True)
 settings.load_profile("charrepl")
 
 CORPUS = Path(__file__).parent / "corpus.txt"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever a test leaves where a user's models and programs would be, it is not this user's place."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("places")
+        for place in ("DATA", "CONFIG", "RUNTIME"):
+            patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ PACKAGES = {
 }
 FILES = sorted(path for package in PACKAGES.values() for path in package.rglob("*.py"))
 # What the daemon shares with training: how a model is built, kept and run.
-SHARED = {"model", "lstm", "vocab", "checkpoint", "device", "config"}
+SHARED = {"params", "lstm", "vocab", "checkpoint", "device", "config"}
 HEAVY = {"jax", "jaxlib", "flax", "optax", "orbax", "numpy"}
 
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -17,7 +17,7 @@ from charrepl_daemon import programs
 from charrepl_daemon import weights as network
 from charrepl_daemon.weights import Precision, Weights
 from charrepl_train import checkpoint, device
-from charrepl_train.model import Params
+from charrepl_train.params import Params
 
 log = logging.getLogger(__name__)
 
@@ -90,4 +90,5 @@ def _known() -> dict[str, float]:
 
 def _remember(costs: dict[str, float]) -> None:
     with contextlib.suppress(CharreplError):  # it is measured again
+        paths.private_dir(_file().parent)
         checkpoint.replace_file(_file(), msgspec.json.encode(costs))

@@ -25,7 +25,7 @@ from jax.interpreters import mlir
 from numpy.typing import NDArray
 
 from charrepl_train import device, lstm
-from charrepl_train.model import Params
+from charrepl_train.params import Params
 
 Precision = Literal["f32", "bf16", "int8"]
 

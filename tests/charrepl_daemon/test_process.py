@@ -303,3 +303,9 @@ def test_help_needs_neither_jax_nor_a_socket():
     )
     code += "assert not {'jax', 'zmq', 'flax'} & set(sys.modules), sys.modules.keys()"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_daemon_does_without_what_only_training_needs():
+    code = "import sys, charrepl_daemon.server; "
+    code += "assert not {'flax', 'optax', 'rich'} & set(sys.modules), sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

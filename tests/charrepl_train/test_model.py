@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from charrepl_train import model as model_module
+from charrepl_train import params as params_module
 from charrepl_train.config import ModelConfig
 from charrepl_train.model import Drop
 
@@ -130,6 +131,8 @@ def test_weights_have_the_documented_shapes_and_start() -> None:
         np.testing.assert_allclose(gate @ gate.T, np.eye(HIDDEN), atol=1e-5)
     _, abstract = model_module.abstract(ModelConfig(layers=3, hidden_size=HIDDEN), VOCABULARY)
     assert jax.tree.map(lambda w: w.shape, abstract) == shapes
+    empty = params_module.empty(ModelConfig(layers=3, hidden_size=HIDDEN), VOCABULARY)
+    assert jax.tree.map(lambda w: w.shape, empty) == shapes
 
 
 def test_the_seed_alone_decides_the_weights() -> None:

@@ -28,14 +28,13 @@ from typing import Any, Literal
 
 import jax
 import msgspec
-import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from charrepl.errors import CharreplError, reason
 from charrepl_train import config as config_module
-from charrepl_train import model as model_module
+from charrepl_train import params as params_module
 from charrepl_train.config import Config
-from charrepl_train.model import Params
+from charrepl_train.params import Params
 from charrepl_train.vocab import Vocabulary
 
 Kind = Literal["best", "latest"]
@@ -271,9 +270,8 @@ def load_model(directory: Path) -> LoadedModel:
         )
     config = config_module.load(directory / "config.toml")
     vocabulary = Vocabulary.load(directory / "vocab.json")
-    _, shapes = model_module.abstract(config.model, len(vocabulary))
     # Asked for as f32, whatever they were saved as: a model may be kept in bf16.
-    like = jax.tree.map(lambda x: np.empty(x.shape, np.float32), shapes)
+    like = params_module.empty(config.model, len(vocabulary))
     for _ in range(2):
         step, path = _newest(directory, "best")
         identity = _identity(path)

@@ -11,8 +11,9 @@ from jax.sharding import PartitionSpec
 
 from charrepl_train import model as model_module
 from charrepl_train.data import Ids, in_streams
-from charrepl_train.model import Definition, Params
+from charrepl_train.model import Definition
 from charrepl_train.parallel import AXIS, WHOLE, Devices, Share
+from charrepl_train.params import Params
 
 DEV_STREAMS = 32
 _PIECE = 256  # characters a call: bounds the memory of the activations...

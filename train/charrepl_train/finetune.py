@@ -8,7 +8,7 @@ from charrepl.errors import CharreplError
 from charrepl_train import config as config_module
 from charrepl_train.checkpoint import LoadedModel
 from charrepl_train.config import Config
-from charrepl_train.model import Params
+from charrepl_train.params import Params
 from charrepl_train.vocab import UNKNOWN, Vocabulary
 
 

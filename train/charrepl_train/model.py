@@ -12,9 +12,9 @@ from jax.typing import DTypeLike
 
 from charrepl_train import lstm
 from charrepl_train.config import ModelConfig
+from charrepl_train.params import Params
 
 Definition = Any  # nnx.GraphDef[CharacterModel]
-Params = dict[str, Any]  # nested: {"layers": {"0": {"w_ih", "w_hh", "b"}, ...}, "output": {"w", "b"}}
 
 
 class Layer(nnx.Module):

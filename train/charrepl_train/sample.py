@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from charrepl_train import model as model_module
-from charrepl_train.model import Definition, Params
+from charrepl_train.model import Definition
+from charrepl_train.params import Params
 from charrepl_train.vocab import UNKNOWN, Vocabulary
 
 

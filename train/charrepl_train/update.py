@@ -13,8 +13,9 @@ from jax.sharding import PartitionSpec
 from charrepl_train import model as model_module
 from charrepl_train.config import Config, TrainingConfig
 from charrepl_train.data import MOST_STEPS, Steps
-from charrepl_train.model import Definition, Drop, Params
+from charrepl_train.model import Definition, Drop
 from charrepl_train.parallel import AXIS, WHOLE, Share
+from charrepl_train.params import Params
 
 State = dict[str, Any]  # params, average (if there is one), optimiser, carry, step, best
 
