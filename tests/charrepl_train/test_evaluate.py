@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from charrepl_train import evaluate
+from charrepl_train import checkpoint, evaluate
 
 
 @pytest.fixture
@@ -21,11 +23,14 @@ def plain(trained, reference):
     return losses
 
 
+def evaluator_of(trainer) -> evaluate.Evaluator:
+    shape = trainer.config.model.layers, trainer.config.model.hidden_size
+    return evaluate.Evaluator(trainer.definition, *shape)
+
+
 @pytest.fixture
 def evaluator(trained) -> evaluate.Evaluator:
-    return evaluate.Evaluator(
-        trained.definition, trained.config.model.layers, trained.config.model.hidden_size
-    )
+    return evaluator_of(trained)
 
 
 @pytest.mark.parametrize("length", [2, 257, 900])
@@ -74,3 +79,54 @@ def test_streams_each_start_from_a_zero_carry(
     expected = sum(part.sum() for part in parts) / (length - 1)
     assert sum(part.size for part in parts) == length - 1
     assert evaluator.streams(trained.state["params"], ids, streams) == pytest.approx(expected, abs=2e-6)
+
+
+def with_output(params: dict, factor: float) -> dict:
+    return {**params, "output": {name: leaf * factor for name, leaf in params["output"].items()}}
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
+def test_a_calibrated_model_is_about_as_sure_as_suits_the_text(
+    factor: float, trained, evaluator, reference, corpus
+) -> None:
+    params = trained.state["params"]
+    ids = trained.vocabulary.encode("\n\n".join(reversed(corpus.read_text().split("\n\n")))).astype(np.int32)
+    _, logits = reference(params, ids[None, :-1])
+
+    def loss(scale: float) -> float:
+        scaled = logits * scale
+        total = np.log(np.exp(scaled).sum(axis=-1))
+        return float((total - np.take_along_axis(scaled, ids[None, 1:, None], axis=-1)[..., 0]).mean())
+
+    calibrated = evaluator.calibrated(with_output(params, factor), np.tile(ids, 8), 8)
+    scale = float(calibrated["output"]["b"][1] / params["output"]["b"][1])
+    best = min(np.arange(0.5, 2.0, 0.01), key=loss)
+    assert loss(scale) - loss(best) < 0.1 * (loss(factor) - loss(best)) + 1e-3
+    for part in ("w", "b"):
+        np.testing.assert_allclose(calibrated["output"][part], params["output"][part] * scale, rtol=1e-5)
+    assert calibrated["layers"] is params["layers"]
+
+
+def test_a_few_characters_hardly_move_how_sure_it_is(trained, evaluator) -> None:
+    calibrated = evaluator.calibrated(trained.state["params"], np.array([1, 2, 3, 1, 2]), 1)
+    np.testing.assert_allclose(
+        calibrated["output"]["w"], trained.state["params"]["output"]["w"], rtol=0.1, atol=1e-6
+    )
+
+
+def test_what_is_kept_is_calibrated_and_its_dev_loss_told(tmp_path: Path, make_trainer, corpus) -> None:
+    text = corpus.read_text() * 8
+    kept = {}
+    for calibrate in (True, False):
+        trainer = make_trainer(
+            tmp_path / str(calibrate), text, hidden_size=24, epochs=3.0, evaluations=1, calibrate=calibrate
+        )
+        *_, last = trainer.train()
+        _, kept[calibrate] = checkpoint.load(trainer.directory, "best", trainer.state["params"])
+        streams = min(evaluate.DEV_STREAMS, len(trainer.corpus.dev) - 1)
+        found = evaluator_of(trainer).streams(kept[calibrate], trainer.corpus.dev, streams)
+        assert last.dev_loss == pytest.approx(found, abs=1e-6)
+    scale = kept[True]["output"]["w"] / kept[False]["output"]["w"]
+    np.testing.assert_allclose(scale, scale[0, 0], rtol=1e-4)
+    assert scale[0, 0] != 1
+    np.testing.assert_array_equal(kept[True]["layers"]["0"]["w_hh"], kept[False]["layers"]["0"]["w_hh"])

@@ -60,6 +60,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     output_dropout: Fraction = 0.0  # before the output
     weight_drop: Fraction = 0.0  # of the weights from state to state
     forget_bias: Annotated[float, Meta(ge=-10, le=10)] = 1.0  # at the start
+    # Choosing
+    calibrate: bool = True  # divide the output by the temperature that gives the lowest dev loss
     # Numbers
     # Of the products; sums and the cell state stay f32. A new run makes of auto what is faster on its device.
     precision: Literal["auto", "f32", "bf16"] = "f32"

@@ -307,6 +307,8 @@ class Trainer:
         params = evaluated(self.state)
         if len(self._dev_ids):
             streams = min(evaluate.DEV_STREAMS, len(self._dev_ids) - 1)
+            if self.config.training.calibrate:
+                params = self._evaluator.calibrated(params, self._dev_ids, streams)
             metrics.dev_loss = self._evaluator.streams(params, self._dev_ids, streams)
             if metrics.dev_loss < float(self.state["best"]):
                 self.state["best"] = self.devices.copied(jnp.float32(metrics.dev_loss))
