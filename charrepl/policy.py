@@ -22,10 +22,6 @@ MIN_CONFIDENCE = 0.02
 # A key that takes a single character saves nothing.
 SHORTEST = 2
 
-# The likeliest of many continuations tends to be one whose probability is overestimated, so
-# log-probabilities are taken times this.
-_DOUBT = 1.15
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -41,7 +37,7 @@ class Policy:
 
 ASSERTIVENESS = {
     "quiet": Policy(precision=0.6, weight=6.0),
-    "normal": Policy(precision=0.5, weight=3.3),
+    "normal": Policy(precision=0.5, weight=3.2),
     "bold": Policy(precision=0.5, weight=0.25),
 }
 
@@ -65,7 +61,7 @@ def best_cut(ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
     joint = 0.0
     first = 0.0  # the probability of the first word, or of what the cut leaves of it
     for length, log_prob in enumerate(log_probs, 1):
-        joint += _DOUBT * log_prob
+        joint += log_prob
         probability = math.exp(joint)
         if length <= word:
             first = probability

@@ -63,8 +63,8 @@ def test_while_it_streams_in_what_is_shown_only_grows(ghost_and_log_probs, polic
 def test_behind_a_cut_the_next_part_is_judged_as_if_all_before_it_were_typed():
     ghost = "fool, and so I will be a king of men in France"
     log_probs = [-0.1] * len(ghost)
-    assert cuts(ghost, log_probs, NORMAL, final=True) == (15, 29, 42, 46)
-    assert cuts(ghost, log_probs, NORMAL, final=False) == (15,)
+    assert cuts(ghost, log_probs, NORMAL, final=True) == (16, 30, 43, 46)
+    assert cuts(ghost, log_probs, NORMAL, final=False) == (16,)
     assert cuts(ghost, (), NORMAL, final=True) == (46,)
     doubtful = [*sure("fool"), *[math.log(0.02)] * 42]
     assert cuts(ghost, doubtful, NORMAL, final=True) == (4,)
