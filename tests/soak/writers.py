@@ -24,6 +24,7 @@ JULIET:
 What's in a name? That which we call a rose by any other name would smell as sweet.
 """
 LONGEST = 5000
+MOST_S = 120.0  # for an answer, through all the deaths that it may take
 _LOST = ("unavailable", "stopping")  # what a request may end with when its daemon does
 
 
@@ -117,7 +118,7 @@ class Writer(threading.Thread):
                 self.lost += 1
                 lost += 1
                 self._close()
-                if lost > 100:
+                if time.monotonic() > began + MOST_S:
                     raise
         if lost:
             self.waits.append(time.monotonic() - began)
