@@ -151,7 +151,7 @@ def test_an_answer_to_an_older_text_that_comes_late_is_not_shown(live: Bench) ->
 def test_what_is_behind_the_part_shown_is_there_at_once_when_that_is_taken(live: Bench) -> None:
     line = "fool, and so I will be a king of men in France"
     live.daemon.script = lambda request: (
-        hung(request) if request.text else iter([answer(request, line, nats=-0.1)])
+        hung(request) if request.text else iter([answer(request, line, nats=-0.115)])
     )
     with live.repl() as screen:
         screen.wait_for(lambda s: s.ghost.rstrip() == "fool, and so I")
