@@ -26,10 +26,14 @@ CORPUS = Path(__file__).parent / "corpus.txt"
 def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test leaves where a user's models and programs would be, it is not this user's place."""
     with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("places")
-        for place in ("DATA", "CONFIG", "RUNTIME"):
-            patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
+        live_in(tmp_path_factory.mktemp("places"), patch)
         yield
+
+
+def live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
+    """Has every place of a user be below `home`."""
+    for place in ("DATA", "CONFIG", "RUNTIME"):
+        patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
 
 
 @pytest.fixture(scope="session")

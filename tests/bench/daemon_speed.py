@@ -270,7 +270,7 @@ def warm() -> None:
 
     with Client() as client:
         while client.status()["models"][0]["rows_at_once"] < ROWS:
-            time.sleep(0.05)
+            time.sleep(0.05)  # they are being compiled on the same cores
 
 
 async def _write(endpoint: str, number: int, began: float, first: list[float], errors: list[str]) -> None:

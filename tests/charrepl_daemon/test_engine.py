@@ -58,6 +58,15 @@ def write(
     return writings
 
 
+def finish_rightly(engine, reference, texts, writings):
+    """Writes all to their ends, side by side, and holds each against the reference."""
+    while left := [w for w in writings if not w.done]:
+        engine.step(left)
+    for text, written in zip(texts, writings, strict=True):
+        margin = greedy_difference(reference, text, written)
+        assert margin is None or margin < MARGIN
+
+
 @pytest.mark.parametrize("text", ["", "MASTER:\n", "every cup is w", "COOK:\nunseen Ünicode\n", "x" * 3000])
 def test_it_writes_what_a_float64_lstm_writes(engine, reference, text):
     (written,) = write(engine, text, max_chars=500, stop="none")
@@ -104,28 +113,20 @@ def test_a_row_in_a_batch_writes_what_it_writes_alone(engine, reference):
     engine.compile(8)
     prompts = ["MASTER:\n", "the road is ", "COOK", "and every", "x"]
     writings = [asked.ghost(engine, p, session=f"row {i}", max_chars=24) for i, p in enumerate(prompts)]
-    while left := [w for w in writings if not w.done]:
-        engine.step(left)
-    for prompt, writing in zip(prompts, writings, strict=True):
-        margin = greedy_difference(reference, prompt, writing)
-        assert margin is None or margin < MARGIN
+    finish_rightly(engine, reference, prompts, writings)
 
 
 def test_a_crowd_writes_in_short_pieces_so_that_nobody_waits_long(model_dir, reference):
     engine = Engine(model_dir, cache_bytes=4 << 20)
     engine.compile(32)
     few, many = 8, 9
-    prompts = [f"{'the kettle '[:n]}" for n in range(1, many + 1)]
+    prompts = ["the kettle "[:n] for n in range(1, many + 1)]
     writings = [asked.ghost(engine, p, session=f"crowd {p}", max_chars=24) for p in prompts]
     engine.step(writings[:few])
     assert {len(w.text) for w in writings[:few]} == {PIECE}
     engine.step(writings)
     assert {len(w.text) for w in writings[few:]} == {PIECE // 2}
-    while left := [w for w in writings if not w.done]:
-        engine.step(left)
-    for prompt, writing in zip(prompts, writings, strict=True):
-        margin = greedy_difference(reference, prompt, writing)
-        assert margin is None or margin < MARGIN
+    finish_rightly(engine, reference, prompts, writings)
 
 
 def test_a_ghost_ends_with_the_newline_after_something_visible(engine):
@@ -295,12 +296,7 @@ def test_many_cold_writers_at_once_get_their_own_ghosts(model_dir, reference):
     engine.compile(8)
     texts = [f"{name}:\n" + "the road is wet " * 130 for name in ("COOK", "MASTER", "cup", "kettle", "rim")]
     waiting = [asked.ghost(engine, name, session=name, max_chars=16) for name in texts]
-    everyone = dict(zip(texts, waiting, strict=True))
-    while waiting := [w for w in everyone.values() if not w.done]:
-        engine.step(waiting)
-    for text, written in everyone.items():
-        margin = greedy_difference(reference, text, written)
-        assert margin is None or margin < MARGIN
+    finish_rightly(engine, reference, texts, waiting)
 
 
 def test_a_carry_that_is_not_numbers_is_refused(engine):
@@ -346,11 +342,7 @@ def test_a_paste_beside_others_changes_no_ghost(engine, reference):
     writings = [
         asked.ghost(engine, text, session=f"beside {i}", max_chars=20) for i, text in enumerate(texts)
     ]
-    while left := [w for w in writings if not w.done]:
-        engine.step(left)
-    for text, written in zip(texts, writings, strict=True):
-        margin = greedy_difference(reference, text, written)
-        assert margin is None or margin < MARGIN
+    finish_rightly(engine, reference, texts, writings)
 
 
 def test_the_window_that_comes_next_is_read_ahead(model_dir, reference):
