@@ -21,7 +21,7 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from charrepl import connection, launch, models, protocol, window
-from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
 from charrepl.protocol import Decoding, Reply, Request
 
 _SCORE_PIECE = 8192  # characters a message
@@ -156,15 +156,19 @@ class Client:
     def stream(self, request: Request, *, timeout_s: float | None = None) -> Iterator[Reply]:
         """The replies to a request, the last one final. `timeout_s` bounds the wait for each, and to send.
 
-        A daemon that is gone before it said anything has a successor, which is asked instead, once;
+        A daemon that ends before it said anything has a successor, which is asked instead, once;
         unless the request was for that daemon alone.
         """
         replies = self._stream(request, timeout_s)
         try:
             first = next(replies)
-        except DaemonUnavailableError:
-            if isinstance(request, protocol.Shutdown | protocol.Reload) or not self._lost():
+        except CharreplError as error:
+            ending = isinstance(error, ConnectionLostError) or error.code == "stopping"
+            if isinstance(request, protocol.Shutdown | protocol.Reload) or not ending:
                 raise
+            self._drop()
+            if self._autostart:
+                launch.start()  # which waits for its end first: it may still take connections
             replies = self._stream(request, timeout_s)
             first = next(replies)
         yield first

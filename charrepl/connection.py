@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import zmq
 
 from charrepl import __version__, credentials, paths, protocol
-from charrepl.errors import CharreplError, DaemonUnavailableError, reason
+from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError, reason
 from charrepl.protocol import Reply
 
 ANSWER_S = 10.0  # for a connection, and for the answer to `hello`
@@ -111,13 +111,13 @@ def silent(endpoint: str) -> DaemonUnavailableError:
     return DaemonUnavailableError("the daemon does not answer: run charrepl-daemon restart")
 
 
-def lost(endpoint: str) -> DaemonUnavailableError:
+def lost(endpoint: str) -> ConnectionLostError:
     """What to say when the connection has gone while an answer was awaited."""
     if is_remote(endpoint):
-        return DaemonUnavailableError(
+        return ConnectionLostError(
             f"the connection to {endpoint} was lost while answering: run the command again"
         )
-    return DaemonUnavailableError("the daemon died while answering: run the command again")
+    return ConnectionLostError("the daemon died while answering: run the command again")
 
 
 def refusal(endpoint: str, event: int | None) -> CharreplError:

@@ -23,6 +23,10 @@ class DaemonUnavailableError(CharreplError):
         super().__init__(message, code="unavailable")
 
 
+class ConnectionLostError(DaemonUnavailableError):
+    """The daemon, or the way to it, has gone while an answer was awaited."""
+
+
 def reason(error: BaseException) -> str:
     """The short human cause of an error: `No space left on device` rather than `[Errno 28] ...`."""
     if isinstance(error, OSError) and error.strerror:

@@ -22,7 +22,7 @@ from charrepl import paths
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon import record
 from charrepl_daemon.process import running
-from charrepl_daemon.readiness import READY, Teller, notify
+from charrepl_daemon.readiness import READY, TAKEN, Teller, notify
 from charrepl_daemon.record import Running
 from charrepl_daemon.unwritten import LogFile, Unwritten, watch_programs
 
@@ -129,7 +129,7 @@ def serve(
                 ) from error
             record.remove()  # after any other error it stays, and tells of a crash
     except CharreplError as error:
-        tell(str(error))
+        tell(TAKEN if error.code == TAKEN else str(error))
         raise
     finally:
         tell.close()
@@ -144,7 +144,9 @@ def _lock() -> Iterator[None]:
     except filelock.Timeout:
         found = running()
         pid = f" (pid {found.pid})" if found and found.pid else ""
-        raise CharreplError(f"a daemon is already running{pid}: charrepl-daemon stop ends it") from None
+        raise CharreplError(
+            f"a daemon is already running{pid}: charrepl-daemon stop ends it", code=TAKEN
+        ) from None
     except OSError as error:
         raise CharreplError(f"cannot lock {paths.lock_file()}: {reason(error)}") from None
     try:

@@ -55,8 +55,9 @@ class Idle:
     ) -> None:
         """Takes note of what a writer typed last, and of the ghost, if there is but one."""
         self.leave(session)
-        self._works[session] = _Work(engine, _works(session, engine, request, ghost))
-        if len(self._works) > _MOST:
+        work = self._works[session] = _Work(engine, _works(session, engine, request, ghost))
+        # Whoever left does not come back for it, and it holds an engine, which may have been replaced.
+        while len(self._works) > _MOST or next(iter(self._works.values())).noted < work.noted - _FRESH_S:
             self._works.popitem(last=False)
 
     def leave(self, session: Hashable) -> None:

@@ -15,7 +15,7 @@ import filelock
 from charrepl import launch, paths, protocol
 from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import record, report
-from charrepl_daemon.readiness import READY, read_line
+from charrepl_daemon.readiness import READY, TAKEN, read_line
 from charrepl_daemon.record import Running
 
 START_TIMEOUT_S = 170.0
@@ -70,9 +70,22 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], Running]
     Raises CharreplError with the daemon's own reason if it does not get ready.
     """
     paths.private_dir(paths.runtime_dir())
-    settled = _settled()
-    if settled is not None:
-        return "running", settled
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        settled = _settled(deadline)
+        if settled is not None:
+            return "running", settled
+        started = _spawn(arguments, deadline)
+        if started is not None:
+            return "started", started
+        # Another start was faster. What it started may have ended by now, as that one was told to.
+
+
+def _spawn(arguments: list[str], deadline: float) -> Running | None:
+    """Spawns a daemon and waits until it is ready; None if another one has taken the lock.
+
+    Raises CharreplError, with the daemon's own reason, if it does not get ready.
+    """
     read_end, write_end = os.pipe()
     command = [sys.executable, "-m", "charrepl_daemon", "start", "--foreground", *arguments]
     output = _open_log()
@@ -94,29 +107,28 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], Running]
         if output != subprocess.DEVNULL:
             os.close(output)
     try:
-        said = read_line(read_end, START_TIMEOUT_S)
+        said = read_line(read_end, max(0.0, deadline - time.monotonic()))
     finally:
         os.close(read_end)
     if said == READY:
-        return "started", Running(child.pid, paths.endpoint())
+        return Running(child.pid, paths.endpoint())
+    if said == TAKEN:
+        child.wait()
+        return None
     if said is None:
         child.terminate()
         raise CharreplError(f"the daemon was not ready after {START_TIMEOUT_S:.0f} s: {_see_log()}")
     if not said:
         code = child.wait()
         raise CharreplError(f"the daemon ended with status {code} before it was ready: {_see_log()}")
-    settled = _settled()
-    if settled is not None:  # another start was faster
-        return "running", settled
     raise CharreplError(said)
 
 
-def _settled() -> Running | None:
+def _settled(deadline: float) -> Running | None:
     """The daemon that runs already, once it answers; None if none does, or it ends meanwhile.
 
     So two starts at once both report the one that won, ready. Raises CharreplError if it hangs.
     """
-    deadline = time.monotonic() + START_TIMEOUT_S
     while (found := running()) is not None:
         from charrepl.client import Client  # zmq: only where there is something to ask
 

@@ -12,6 +12,7 @@ import socket
 import time
 
 READY = "ready"
+TAKEN = "taken"  # by another daemon, the lock
 
 
 class Teller:

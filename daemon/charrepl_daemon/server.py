@@ -155,6 +155,10 @@ class Server:
         if self._stop is not None:
             self._stop.set()
 
+    @property
+    def _stopping(self) -> bool:
+        return self._stop is not None and self._stop.is_set()
+
     def _kept_up(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that serving cannot do without: should it fail, whoever comes starts another daemon."""
 
@@ -369,7 +373,7 @@ class Server:
             "endpoint": self._endpoint,
             "network": self._network.status() if self._network else None,
             "device": self._device,
-            "ready": bool(loaded),
+            "ready": bool(loaded) and not self._stopping,
             "started_at": self._started_at,
             "uptime_s": round(time.monotonic() - self._began, 1),
             "active": self._active(asker),

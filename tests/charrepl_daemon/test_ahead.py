@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -199,6 +201,23 @@ def test_nothing_is_done_for_who_asks_himself_or_has_stopped_long_ago(engine, cl
     work.step()
     assert work.wait_s() is None
     assert engine.stats()["characters_ahead"] == before + 4
+
+
+def test_who_left_keeps_no_model_that_was_replaced_while_others_go_on(engine, model_dir, clock):
+    replaced = Engine(model_dir, cache_bytes=8 << 20)
+    gone = weakref.ref(replaced)
+    work, ghost = noted(replaced, "left")
+    request = protocol.Complete(seq=1, session="stays", text="every ")
+    other = finished(engine, plan(engine, "stays", "every "))
+    clock.now += 9
+    work.note("stays", engine, request, other)
+    del replaced, ghost
+    gc.collect()
+    assert gone() is not None  # it may come back
+    clock.now += 2
+    work.note("stays", engine, request, other)
+    gc.collect()
+    assert gone() is None
 
 
 # Through a real socket

@@ -21,7 +21,7 @@ import pytest
 from charrepl import connection, paths, protocol
 from charrepl.async_client import AsyncClient
 from charrepl.client import Client
-from charrepl.errors import DaemonUnavailableError
+from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import process, record
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, is_final
 
@@ -122,6 +122,47 @@ def test_a_daemon_that_is_gone_before_it_said_anything_has_a_successor_that_is_a
         pid = client.victim = client.status()["pid"]
         assert client.complete(TEXT).text.startswith(NEXT)
     serves_after(pid)
+
+
+def test_a_daemon_that_still_takes_connections_as_it_ends_is_not_waited_for(living):
+    """Its process closes its sockets one after the other: a connection may be taken, and then lost."""
+    with Client() as client:
+        kill(client.status()["pid"])
+        path = Path(paths.endpoint().removeprefix("ipc://"))
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as dying, ThreadPoolExecutor() as pool:
+            dying.bind(str(path))
+            dying.listen()
+            asked = pool.submit(lambda: client.complete(TEXT).text)
+            for _ in range(2):  # whether somebody listens, and the connection
+                dying.accept()[0].close()
+            assert asked.result(DEADLINE_S).startswith(NEXT)
+
+
+def test_who_asks_a_daemon_that_was_told_to_stop_is_answered_by_the_next(living):
+    with Wire() as wire, Wire() as looking, Client() as client:
+        pid = client.status()["pid"]
+        wire.send({"type": "sample", "seq": 1, "text": "a", "max_chars": 1_000_000})
+        wire.receive()  # it will not be done with this in the time it has
+        os.kill(pid, signal.SIGTERM)
+        while looking.status()["ready"]:
+            pass
+        assert client.complete(TEXT).text.startswith(NEXT)
+        status = client.status()
+    assert status["pid"] != pid
+    assert status["predecessor"] is None
+
+
+def test_without_leave_to_start_one_a_daemon_that_stops_is_said_to(living):
+    with Wire() as wire, Client(autostart=False) as client:
+        pid = client.status()["pid"]
+        wire.send({"type": "sample", "seq": 1, "text": "a", "max_chars": 1_000_000})
+        wire.receive()
+        os.kill(pid, signal.SIGTERM)
+        with pytest.raises(CharreplError, match=r"the daemon is stopping|no daemon is running"):
+            while client.complete(TEXT):
+                pass
+    assert process._wait_unlocked(10)
 
 
 def test_a_request_to_end_a_daemon_that_is_gone_does_not_end_the_next_one(living):

@@ -11,12 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from charrepl import paths
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
-from charrepl_daemon import process, record
+from charrepl_daemon import process, readiness, record
+from tests.charrepl_daemon.wire import DEADLINE_S
 
 
 def pid_of(daemon) -> int:
@@ -91,6 +93,37 @@ def test_starts_at_once_make_one_daemon(shared_home, count):
     assert sum(line.startswith("Ready") for line in said) == 1
     with Client(autostart=False) as client:
         assert client.complete("every").text
+
+
+def test_a_start_that_comes_second_to_one_whose_daemon_ends_at_once_starts_its_own(shared_home, monkeypatch):
+    process.stop()
+    other = filelock.FileLock(paths.lock_file(), mode=0o600)
+    settled, said = process._settled, []
+
+    def taken_at_once(deadline: float) -> record.Running | None:
+        found = settled(deadline)
+        if not said:
+            other.acquire()
+        return found
+
+    def read_line(descriptor: int, timeout_s: float) -> str | None:
+        said.append(readiness.read_line(descriptor, timeout_s))
+        other.release()
+        return said[-1]
+
+    monkeypatch.setattr(process, "_settled", taken_at_once)
+    started, popen = [], subprocess.Popen
+
+    def child(*arguments, **options) -> subprocess.Popen:
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(process, "read_line", read_line)
+    monkeypatch.setattr(subprocess, "Popen", child)
+    assert process.start([])[0] == "started"
+    assert said == [readiness.TAKEN, readiness.READY]
+    assert process.stop().pid == started[-1].pid
+    assert [ended.wait(DEADLINE_S) for ended in started] == [1, 0]
 
 
 def test_a_socket_a_status_and_a_lock_file_of_nobody_are_no_obstacle(shared_home, command):

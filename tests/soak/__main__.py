@@ -72,7 +72,9 @@ def main() -> None:
         writers = [
             Writer(f"writer-{n}", random.Random(seed + n), names, checker) for n in range(arguments.writers)
         ]
-        mischief = Mischief(random.Random(seed - 1), serving, names)
+        mischief = Mischief(
+            random.Random(seed - 1), serving, names, lambda: sum(writer.answered for writer in writers)
+        )
         for writer in writers:
             writer.start()
         half = time.monotonic() + 30 * arguments.minutes

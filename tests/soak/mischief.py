@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 
 import zmq
 
@@ -27,8 +28,12 @@ HALT_S = 0.5
 class Mischief:
     """Kills, halts, stops and reloads; floods and kills clients."""
 
-    def __init__(self, rng: random.Random, serving: list[str], models: list[str]) -> None:
+    def __init__(
+        self, rng: random.Random, serving: list[str], models: list[str], answered: Callable[[], int]
+    ) -> None:
         self._rng = rng
+        self._answered = answered  # how many ghosts there were so far
+        self._answered_before = 0  # the last daemon was ended
         self._serving = serving
         self._models = models
         self._done: Counter[str] = Counter()
@@ -42,7 +47,14 @@ class Mischief:
         time.sleep(self._rng.uniform(0, MOST_PAUSE_S))  # what is waited for is that the writers write
         gentle = [self._flood, self._reload, self._kill_a_client]
         harsh = [self._kill, self._halt, self._stop]
-        self._rng.choice([*gentle, *harsh] if everything else gentle)()
+        # A daemon that has answered nobody yet is left alone: this is to find faults, not how slow a start is.
+        answered = self._answered()
+        if not everything or answered == self._answered_before:
+            harsh = []
+        chosen = self._rng.choice([*gentle, *harsh])
+        if chosen in harsh:
+            self._answered_before = answered
+        chosen()
 
     def begin_anew(self) -> None:
         """A daemon with the settings of the start, in place of the one that a writer has started."""
