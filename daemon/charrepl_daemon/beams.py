@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from charrepl_daemon import kept
 from charrepl_daemon import weights as network
 from charrepl_daemon.programs import PIECE
 from charrepl_daemon.weights import Weights
@@ -159,7 +160,7 @@ class Searcher:
 
     def __init__(self, weights: Weights, shape: tuple[int, int, int], visible: Any) -> None:
         self._weights = weights
-        self._program = jax.jit(beam_program(shape, visible))
+        self._shape, self._visible = shape, visible
         self._blank = Beams(
             carry=np.zeros((WIDTH, int(np.prod(shape))), np.float32),
             scores=np.zeros(WIDTH, np.float32),
@@ -176,7 +177,12 @@ class Searcher:
     def compile(self, store: jax.ShapeDtypeStruct, ends: NDArray[np.bool_]) -> None:
         """Makes the program ready."""
         arguments = self._arguments(0, self._blank, fresh=True, beams=1, budget=0, ends=ends)
-        self._compiled = self._program.lower(self._weights, store, *arguments).compile()
+        self._compiled = kept.program(
+            beam_program(self._shape, self._visible),
+            *(self._weights, store, *arguments),
+            name="search",
+            constants=(self._shape, self._visible.tolist()),
+        )
 
     def step(self, search: Search, store: jax.Array, slot: int) -> None:
         """The next piece of a search, which begins at the carry in `slot`."""

@@ -1,6 +1,6 @@
 """One model on the device: its weights, its store of carries, and the programs that use them.
 
-Used by one thread, save for `compile`, which any thread may call.
+Used by one thread, save for `compile` and `make`, which any thread may call.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError, reason
 from charrepl.protocol import Decoding, Sample
-from charrepl_daemon import adapt, programs
+from charrepl_daemon import adapt, kept, programs
 from charrepl_daemon.beams import Search, Searcher
 from charrepl_daemon.plans import Planner
 from charrepl_daemon.precision import Wish, served
@@ -39,6 +39,8 @@ from charrepl_daemon.writing import NEVER, Writing
 from charrepl_train import checkpoint, device
 
 log = logging.getLogger(__name__)
+
+Extra = Literal["search", "score"]  # programs that no ghost needs
 
 _BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
 _GPU_BATCHES = (*_BATCHES, 128)
@@ -67,7 +69,6 @@ class Engine(Planner):
         slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * RECENT)
         super().__init__(loaded.vocabulary, CarryCache(slots))
         self._slots = slots
-        self._serve = jax.jit(programs.serve_program(self._shape, self._visible), donate_argnums=1)
         self._calls = self._calls_ahead = 0
         self._characters_ahead = 0
         self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
@@ -75,12 +76,11 @@ class Engine(Planner):
         self.batches = _GPU_BATCHES if device.has_gpu() else _BATCHES
         self._store_number = 0  # counts the times that every carry was lost
         store = self._slots, int(np.prod(self._shape))
-        self._zeros = jax.jit(lambda: jnp.zeros(store)).lower().compile()
+        self._zeros = kept.program(lambda: jnp.zeros(store), name="zeros", constants=store)
         self._make_store()
         self.compile(1)
         self._searcher = Searcher(self._served.weights, self._shape, self._visible)
-        scorer = Scorer(self._served.exact, self._shape, self.vocabulary, digest=self.digest)
-        self.score = scorer.score
+        self._scorer = Scorer(self._served.exact, self._shape, self.vocabulary, digest=self.digest)
         self._canary()
         log.info(
             "loaded %s (%s) in %s in %.2f s",
@@ -100,18 +100,26 @@ class Engine(Planner):
         with self._compiling:
             if batch not in self._compiled:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
-                lowered = self._serve.lower(self._served.weights, store, self._rows(batch))
-                self._compiled[batch] = lowered.compile()
+                self._compiled[batch] = kept.program(
+                    programs.serve_program(self._shape, self._visible),
+                    *(self._served.weights, store, self._rows(batch)),
+                    name="serve",
+                    constants=(self._shape, self._visible.tolist()),
+                    donate_argnums=(1,),
+                )
 
-    @property
-    def can_search(self) -> bool:
-        """Whether the program for beam search is there."""
-        return self._searcher.ready
+    def can(self, extra: Extra) -> bool:
+        """Whether a program that no ghost needs is there."""
+        return (self._searcher if extra == "search" else self._scorer).ready
 
-    def compile_search(self) -> None:
-        """Makes the program for beam search ready. Harmless to repeat."""
+    def make(self, extra: Extra) -> None:
+        """Makes such a program ready. Harmless to repeat."""
         with self._compiling:
-            if not self._searcher.ready:
+            if self.can(extra):
+                return
+            if extra == "score":
+                self._scorer.compile()
+            else:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
                 self._searcher.compile(store, self._ends["none"])
 
@@ -272,6 +280,14 @@ class Engine(Planner):
         """The ghost that a search came to, and its log-probabilities in nats."""
         tokens, log_probs = search.best()
         return self.vocabulary.decode(np.array(tokens, int)), log_probs
+
+    def score(
+        self, text: str, carry: bytes, digest: str, *, before: str | None = None
+    ) -> tuple[bytes, list[float]]:
+        """As `Scorer.score`, of this model; compiles that program if nobody has `made` it."""
+        if not self._scorer.ready:
+            self.make("score")
+        return self._scorer.score(text, carry, digest, before=before)
 
     def _call(self, rows: Rows) -> Decoded:
         with self._failing():

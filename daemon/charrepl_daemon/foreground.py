@@ -24,7 +24,7 @@ from charrepl_daemon import record
 from charrepl_daemon.process import running
 from charrepl_daemon.readiness import READY, TAKEN, Teller, notify
 from charrepl_daemon.record import Running
-from charrepl_daemon.unwritten import LogFile, Unwritten, watch_programs
+from charrepl_daemon.unwritten import LogFile, Unwritten
 
 if TYPE_CHECKING:
     from charrepl_daemon.server import Server
@@ -187,10 +187,12 @@ def _serve(
     # Imported here, under the lock: a start that finds a daemon running need not wait for jax.
     from charrepl_train import device
 
-    device.prepare()
-    watch_programs(unwritten)
+    device.prepare(cache=False)  # `kept.py` has one of its own
+    from charrepl_daemon import kept
     from charrepl_daemon.scheduler import Scheduler
     from charrepl_daemon.server import Server
+
+    kept.note = unwritten.note
 
     endpoint = paths.endpoint()
     Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)  # stale: the lock is ours

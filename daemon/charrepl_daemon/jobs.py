@@ -10,7 +10,7 @@ from pathlib import Path
 from charrepl import protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon.beams import Search
-from charrepl_daemon.engine import Engine
+from charrepl_daemon.engine import Engine, Extra
 from charrepl_daemon.writing import Writing
 
 Work = protocol.Complete | protocol.Sample | protocol.Score
@@ -55,9 +55,11 @@ class Job:
         return isinstance(self.request, protocol.Complete)
 
     @property
-    def needs_search(self) -> bool:
-        """Whether it takes the program for beam search."""
-        return not isinstance(self.request, protocol.Score) and self.request.decoding.beam > 0
+    def extra(self) -> Extra | None:
+        """The program it takes besides the one for ghosts."""
+        if isinstance(self.request, protocol.Score):
+            return "score"
+        return "search" if self.request.decoding.beam > 0 else None
 
     @property
     def searching(self) -> bool:

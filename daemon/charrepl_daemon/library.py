@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charrepl.errors import CharreplError, reason
-from charrepl_daemon.engine import Engine
+from charrepl_daemon.engine import Engine, Extra
 from charrepl_daemon.precision import Wish
 
 log = logging.getLogger(__name__)
@@ -86,20 +86,23 @@ class Library:
             break
         self._loaded(directory, result)
         if isinstance(result, Engine):
+            result.make("score")
             for batch in result.batches:  # the wider programs are used once they are there
                 result.compile(batch)
         _give_back()
 
-    def compile_search(self, engine: Engine, done: Loaded) -> None:
-        """Begins to make an engine's program for beam search, and calls `done` on a thread for it."""
+    def make(self, engine: Engine, extra: Extra, done: Loaded) -> None:
+        """Begins to make a program of an engine, and calls `done` on a thread for it."""
 
         def compile_() -> None:
             result: Engine | CharreplError = engine
             try:
-                engine.compile_search()
+                engine.make(extra)
             except Exception as error:
-                log.warning("could not compile beam search: %s", reason(error))
-                result = CharreplError(f"could not compile beam search: {reason(error)}", code="internal")
+                log.warning("could not compile the %s program: %s", extra, reason(error))
+                result = CharreplError(
+                    f"could not compile the {extra} program: {reason(error)}", code="internal"
+                )
             done(engine.directory, result)
             _give_back()
 

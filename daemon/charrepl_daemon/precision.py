@@ -7,13 +7,12 @@ import logging
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import jax
 import msgspec
 import numpy as np
 
 from charrepl import paths
 from charrepl.errors import CharreplError
-from charrepl_daemon import programs
+from charrepl_daemon import kept, programs
 from charrepl_daemon import weights as network
 from charrepl_daemon.weights import Precision, Weights
 from charrepl_train import checkpoint, device
@@ -72,9 +71,10 @@ def _unsigned() -> bool:
 
 
 def _cost(exact: Weights, low: Weights, newline: int) -> float:
-    hidden = exact.output.shape[1]
-    program = jax.jit(programs.cost_program((len(exact.layers), 2, hidden)))
-    return float(program(exact, low, np.int32(newline), jax.random.key(0)))
+    shape = len(exact.layers), 2, exact.output.shape[1]
+    arguments = exact, low, np.int32(newline), np.uint32(0)
+    program = kept.program(programs.cost_program(shape), *arguments, name="cost", constants=shape)
+    return float(program(*arguments))
 
 
 def _file() -> Path:

@@ -185,13 +185,15 @@ def score_program(shape: tuple[int, int, int]) -> Callable[..., tuple[jax.Array,
 
 
 def cost_program(shape: tuple[int, int, int]) -> Callable[..., jax.Array]:
-    """The program: (weights, others, key) to what the others lose, f32, nats a character.
+    """The program: (weights, others, newline, seed) to what the others lose, f32, nats a character.
 
     That is the divergence of their distributions from those of `weights`, on text that these write
     themselves: what the others would lose on it in expectation.
     """
 
-    def cost(weights: Weights, others: Weights, newline: jax.Array, key: jax.Array) -> jax.Array:
+    def cost(weights: Weights, others: Weights, newline: jax.Array, seed: jax.Array) -> jax.Array:
+        key = jax.random.key(seed)
+
         def one(i: jax.Array, state: tuple[Any, ...]) -> tuple[Any, ...]:
             tokens, carry, other, nats = state
             carry, other = network.step(weights, carry, tokens), network.step(others, other, tokens)

@@ -175,9 +175,10 @@ class Scheduler:
 
     def _admit(self, job: Job, engine: Engine | CharreplError | None) -> None:
         """Begins a job, or has it wait for its model or for a program of it."""
-        if isinstance(engine, Engine) and job.needs_search and not engine.can_search:
+        extra = job.extra
+        if isinstance(engine, Engine) and extra is not None and not engine.can(extra):
             if job.directory not in self._waiting:
-                self.library.compile_search(engine, self._admit_again)
+                self.library.make(engine, extra, self._admit_again)
             engine = None
         if engine is not None:
             self._begin(job, engine)

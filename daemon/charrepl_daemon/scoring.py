@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError
-from charrepl_daemon import adapt, programs
+from charrepl_daemon import adapt, kept, programs
 from charrepl_daemon.programs import SCORED
 from charrepl_daemon.weights import Weights
 from charrepl_train.vocab import Vocabulary
@@ -25,10 +25,20 @@ class Scorer:
         self._numbers = int(np.prod(shape))  # of a carry
         self._vocabulary = vocabulary
         self._digest = digest
-        piece = np.zeros(SCORED, np.int32)
-        program = jax.jit(programs.score_program(shape))
-        nothing = self._zero_carry(), piece, np.int32(0), adapt.unsaid(1)
-        self._program = program.lower(weights, *nothing).compile()
+        self._shape = shape
+        self._program: Callable[..., Any] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a score needs no compiling."""
+        return self._program is not None
+
+    def compile(self) -> None:
+        """Makes the program ready."""
+        nothing = self._zero_carry(), np.zeros(SCORED, np.int32), np.int32(0), adapt.unsaid(1)
+        self._program = kept.program(
+            programs.score_program(self._shape), self._weights, *nothing, name="score", constants=self._shape
+        )
 
     def _zero_carry(self) -> NDArray[np.float32]:
         return np.zeros((1, self._numbers), np.float32)
@@ -57,11 +67,16 @@ class Scorer:
         said = adapt.unsaid(1)
         if before is not None:
             adapt.fill(said, 0, [self._vocabulary.newline, *self._vocabulary.encode(before).tolist()])
-        state, log_probs = self._program(self._weights, state, padded, np.int32(len(ids)), said)
+        state, log_probs = self._read(state, padded, len(ids), said)
         return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
 
     def _opened(self) -> Any:
         """The carry after the implicit newline that every text starts with."""
         newline = np.zeros(SCORED, np.int32)
         newline[0] = self._vocabulary.newline
-        return self._program(self._weights, self._zero_carry(), newline, np.int32(1), adapt.unsaid(1))[0]
+        return self._read(self._zero_carry(), newline, 1, adapt.unsaid(1))[0]
+
+    def _read(self, carry: Any, tokens: NDArray[np.int32], count: int, said: adapt.Said) -> tuple[Any, Any]:
+        assert self._program is not None
+        after, log_probs = self._program(self._weights, carry, tokens, np.int32(count), said)
+        return after, log_probs

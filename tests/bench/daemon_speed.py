@@ -68,7 +68,7 @@ def engine(precision: str) -> Engine:
     """The bundled model's engine, in this process."""
     from charrepl_train import device
 
-    device.prepare()
+    device.prepare(cache=False)
     from jax.experimental.compilation_cache import compilation_cache
 
     compilation_cache.reset_cache()  # it stays with the first place, which may be gone

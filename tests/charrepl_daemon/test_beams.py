@@ -29,7 +29,7 @@ def reference(model_dir: Path) -> Reference:
 @pytest.fixture(scope="module")
 def engine(model_dir: Path) -> Engine:
     engine = Engine(model_dir, cache_bytes=0)
-    engine.compile_search()
+    engine.make("search")
     return engine
 
 

@@ -204,20 +204,28 @@ def test_training_ends_well_where_no_daemon_can_be(
     assert result.exit_code == 0, result.stderr
 
 
+@pytest.mark.usefixtures("whole")  # which compiles
 def test_minutes_become_steps_that_resuming_keeps_until_they_are_taken(
     home: Path, settings: Path, corpus: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "run"
-    command = [corpus, "--config", settings, "--out", directory, "--minutes", 0.02]
+    command = [corpus, "--config", settings, "--out", directory, "--minutes", 0.05]
     result = train(*command)
     assert result.exit_code == 0, result.stderr
     run = run_file(directory)
-    assert run["minutes"] == 0.02
+    assert run["minutes"] == 0.05
     assert run["finished"]
     assert run["total_steps"] == metrics(directory)[-1]["step"] >= 7
+    # What was timed left no trace: begun anew with that number, it is the same run.
+    measured = metrics(directory)
+    (directory / "metrics.jsonl").unlink()
+    shutil.rmtree(directory / "checkpoints")
+    edit(directory / "run.json", '"finished": true', '"finished": false')
+    assert train(*command[:-2], "--resume").exit_code == 0
+    assert metrics(directory) == measured
     # As one that was killed after its last step: the same steps, which are all taken.
     edit(directory / "run.json", '"finished": true', '"finished": false')
-    for minutes in ([], ["--minutes", 0.02]):
+    for minutes in ([], ["--minutes", 0.05]):
         assert train(*command[:-2], *minutes, "--resume").exit_code == 0
         assert run_file(directory)["total_steps"] == run["total_steps"]
         edit(directory / "run.json", '"finished": true', '"finished": false')

@@ -52,7 +52,7 @@ class Checker(threading.Thread):
         super().__init__(name="checker", daemon=True)
         from charrepl_train import device
 
-        device.prepare()
+        device.prepare(cache=False)
         from charrepl_daemon.engine import Engine
 
         self._engine: Any = Engine(model, cache_bytes=32 << 20, precision="f32")

@@ -47,7 +47,7 @@ class Mischief:
         time.sleep(self._rng.uniform(0, MOST_PAUSE_S))  # what is waited for is that the writers write
         gentle = [self._flood, self._reload, self._kill_a_client]
         harsh = [self._kill, self._halt, self._stop]
-        # A daemon that has answered nobody yet is left alone: this is to find faults, not how slow a start is.
+        # A daemon that has answered nobody yet is left alone: this is to find faults, not slow starts.
         answered = self._answered()
         if not everything or answered == self._answered_before:
             harsh = []

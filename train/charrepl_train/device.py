@@ -36,22 +36,24 @@ def _huge_pages_on_request() -> bool:
         return False
 
 
-def prepare() -> None:
+def prepare(*, cache: bool = True) -> None:
     """Sets what must be set before jax is imported; call it first.
 
-    Raises CharreplError if the directory of compiled programs is open to others: they are run as
-    they are found.
+    cache: whether JAX keeps the programs that it compiles. Raises CharreplError if the directory of compiled
+    programs is open to others: they are run as they are found.
     """
     # The GPU's memory is shared with whatever else the user runs: take it as needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import jax
 
-    cache = paths.compilation_cache_dir()
-    with contextlib.suppress(OSError):  # a full disk, or one that is only read: JAX warns, and goes on
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    paths.check_private(cache)
-    jax.config.update("jax_compilation_cache_dir", str(cache))
+    directory = paths.compilation_cache_dir()
+    with contextlib.suppress(OSError):  # a full disk, or one that is only read: programs are not kept
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths.check_private(directory)
+    if not cache:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
     # The default leaves out programs that compile in under a second: here, most of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

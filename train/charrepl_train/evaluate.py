@@ -23,6 +23,7 @@ _LOGITS = 2**24  # ...and so does this of the logits, where the alphabet is larg
 _OVERLAP = 1024  # characters that warm a stream's carry: what the model's window guarantees too
 _WINDOW = 256  # characters, for comparison with models of that context
 _CALIBRATED_BY = 256  # characters of each stream: what is next to the training text is not like the rest
+_NEWTON_STEPS = 2
 _SHARPEST = 2.0
 _UNMOVED = 750.0  # curvature, of some 500 characters, by which few characters move it little
 
@@ -81,6 +82,11 @@ def _read(
 ) -> tuple[jax.Array, jax.Array]:
     carry, sums = measure(model_module.bind(definition, params), carry, inputs, targets, weights)
     return carry, sums if share is None else jax.lax.psum(sums, AXIS)
+
+
+def calibration_reads(ids: Ids) -> int:
+    """How many characters `Evaluator.calibrated` reads of a dev slice."""
+    return _NEWTON_STEPS * min(len(ids), DEV_STREAMS * _CALIBRATED_BY)
 
 
 class Evaluator:
@@ -144,7 +150,7 @@ class Evaluator:
         parabola: two steps of Newton's method find it.
         """
         arrays = [array[:, :_CALIBRATED_BY] for array in in_streams(ids.astype(np.int32), streams)]
-        for _ in range(2):
+        for _ in range(_NEWTON_STEPS):
             _, (first, second) = self._run(params, self._zeros(streams), *arrays, measure=_slopes)
             factor = np.float32(np.clip(1 - first / (second + _UNMOVED), 1 / _SHARPEST, _SHARPEST))
             output = {name: leaf * factor for name, leaf in params["output"].items()}

@@ -24,7 +24,8 @@ from charrepl_train.data import MOST_STEPS
 from charrepl_train.update import Measured, State, evaluated, start, update
 
 UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
-_TIMED_S = 3.0  # how long steps are timed to decide how many fit into --minutes
+_TIMED_S = 3.0  # how long steps are timed, before their mean is believed
+_TIMED = 0.1  # of --minutes at most, to decide how many steps fit into them
 _RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
 _READING = 1 / 3  # of the time to learn from a text
 _CALL_S = 0.4  # how long a call may take: nobody waits longer for a Ctrl-C, or for a sign of life
@@ -178,17 +179,19 @@ class Trainer:
     ) -> Iterator[Metrics]:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
 
-        Where the run has minutes, a few timed steps decide how many fit from here on; that number is kept.
-        `tick` is called about twice a second. Raises CharreplError if the loss is no longer a number or a
-        checkpoint cannot be written.
+        Where the run has minutes, a few timed steps decide how many fit from here on. That number is kept,
+        and the run is that of so many steps, however it came by them. `tick` is called about twice a second.
+        Raises CharreplError if the loss is no longer a number or a checkpoint cannot be written.
         """
         self.state = self.devices.placed(self.state)
         started = self.devices.clock()
         self._began = started - self.run.elapsed_s
-        total = self.run.total_steps or UNDECIDED
+        if not self.run.total_steps:
+            self._decide(started, interrupted, tick)
         step = int(self.state["step"])
+        total = self.run.total_steps or step
         pace = _Pace(step)
-        mark, mark_step = started, step
+        mark, mark_step = self.devices.clock(), step
         last_tick = 0.0
         while step < total and not self.devices.any(interrupted()):
             steps = min(pace.steps(), self._until_due(step, total))
@@ -197,18 +200,38 @@ class Trainer:
             step += steps
             now = self.devices.clock()
             pace.took(step, now)
-            if not self.run.total_steps and pace.timed_s >= _TIMED_S:
-                left = (self.run.minutes or 0) * 60 * (1 - _RESERVED) - (now - started)
-                self.run.total_steps = total = step + max(1, int(left / pace.mean_s))
             if now - last_tick > 0.5:
                 speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
                 tick(Tick(step, total, loss, speed, self._left_s(step, total, pace), steady))
                 last_tick = now
-            if self.run.total_steps and self._due(step, total):
+            if self._due(step, total):
                 yield self._measure(step, total, measured, mark, mark_step)
                 mark, mark_step = self.devices.clock(), step
                 pace.resumes(mark)
         self.save()
+
+    def _decide(self, started: float, interrupted: Callable[[], bool], tick: Callable[[Tick], None]) -> None:
+        """Times some steps, unless `interrupted`, and decides how many fit into the run's minutes.
+
+        They are taken back: with a rate of next to nothing they teach nothing, and leave the optimiser
+        with the gradients of the start for hundreds of steps.
+        """
+        before = _copied(self.state)
+        step = first = int(self.state["step"])
+        pace = _Pace(step)
+        wanted_s = 60 * (self.run.minutes or 0)
+        enough_s = min(_TIMED_S, _TIMED * wanted_s)
+        while pace.timed_s < enough_s and not self.devices.any(interrupted()):
+            steps = pace.steps()
+            loss = float(self._steps(step, steps, UNDECIDED).losses[steps - 1])
+            step += steps
+            now = self.devices.clock()
+            pace.took(step, now)
+            tick(Tick(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
+            if pace.timed_s >= enough_s:
+                left = wanted_s * (1 - _RESERVED) - (now - started)
+                self.run.total_steps = first + max(1, int(left / pace.mean_s))
+        self.state = before
 
     def _elapsed_s(self) -> float:
         return round(time.monotonic() - self._began, 2)
@@ -294,13 +317,17 @@ class Trainer:
         if training.sample_epochs:
             return max(1, round(training.sample_epochs * self.batches.steps_per_epoch))
         # A short run is evaluated less often, so that evaluations take at most a tenth of its time.
-        most = int(0.1 / _READING * self._characters(total) / max(len(self._dev_ids), 1))
+        most = int(0.1 / _READING * self._characters(total) / max(self._evaluation_reads(), 1))
         return max(1, total // max(1, min(training.evaluations, most)))
+
+    def _evaluation_reads(self) -> int:
+        """How many characters."""
+        return len(self._dev_ids) + self.config.training.calibrate * evaluate.calibration_reads(self._dev_ids)
 
     def _left_s(self, step: int, total: int, pace: _Pace) -> float:
         """How long the rest of a run takes, at the mean pace so far."""
         evaluations = -(-(total - step) // self._interval(total))
-        read = evaluations * len(self._dev_ids) + len(self.corpus.held_out)
+        read = evaluations * self._evaluation_reads() + len(self.corpus.held_out)
         return pace.mean_s * (total - step + _READING * read / self._characters(1))
 
     def _evaluate(self, metrics: Metrics, step: int) -> None:
@@ -352,6 +379,12 @@ class Trainer:
         self.run.finished = True
         self._write_run()
         return results
+
+
+@jax.jit
+def _copied(state: State) -> State:
+    """A state of its own: a step is given the one it goes on from, for good."""
+    return jax.tree.map(jnp.copy, state)
 
 
 class _Pace:

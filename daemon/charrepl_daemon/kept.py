@@ -1,0 +1,126 @@
+"""Programs as the compiler made them, kept from one start to the next.
+
+JAX's own cache is asked with the program itself, and to trace and lower that takes most of what a start
+has left to do. Here the question is what the program is made from: the source of this project, the
+versions beneath it, the processor, and the shapes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import pickle
+import threading
+import zlib
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.experimental import serialize_executable
+
+import charrepl
+import charrepl_daemon
+import charrepl_train
+from charrepl import paths
+from charrepl.errors import reason
+from charrepl_train import device
+
+log = logging.getLogger(__name__)
+
+_MOST = 64  # programs; a model has six
+
+
+def _nobody(path: Path, why: str) -> None: ...
+
+
+# Who else than the log is told what could not be read or kept.
+note: Callable[[Path, str], None] = _nobody
+
+
+def program(
+    function: Callable[..., Any],
+    *arguments: Any,
+    name: str,
+    constants: Sequence[object] = (),
+    donate_argnums: Sequence[int] = (),
+) -> Callable[..., Any]:
+    """The compiled `function` for arguments of such shapes, as it was kept, or else compiled and kept.
+
+    `constants`: what the function has in it that is in neither the source nor the arguments. A file that is
+    damaged, or cannot be written, costs the time to compile.
+    """
+    path = _directory() / f"{name}-{_key(name, constants, arguments)}.program"
+    kept = _read(path)
+    if kept is None:
+        kept = jax.jit(function, donate_argnums=donate_argnums).lower(*arguments).compile()
+        _keep(path, kept)
+    return kept
+
+
+def _directory() -> Path:
+    return paths.compilation_cache_dir()
+
+
+def _key(name: str, constants: Sequence[object], arguments: Sequence[Any]) -> str:
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = [(leaf.shape, str(leaf.dtype)) for leaf in leaves]
+    described = repr((_surroundings(), name, tuple(constants), shapes, str(tree)))
+    return hashlib.sha256(described.encode()).hexdigest()[:24]
+
+
+@functools.cache
+def _surroundings() -> str:
+    """Whatever a program depends on besides what it is made for."""
+    source = hashlib.sha256()
+    # All of it, rather than the few files that matter today.
+    for room in (charrepl, charrepl_daemon, charrepl_train):
+        for file in sorted(Path(str(room.__file__)).parent.glob("*.py")):
+            source.update(file.read_bytes())
+    settings = {name: value for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_"))}
+    devices = [(found.platform, found.device_kind, found.id) for found in jax.devices()]
+    versions = jax.__version__, metadata.version("jaxlib"), jax.devices()[0].client.platform_version
+    around = source.hexdigest(), versions, devices, sorted(device.cpu_flags()), sorted(settings.items())
+    return repr((*around, os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
+
+
+def _read(path: Path) -> Callable[..., Any] | None:
+    try:
+        data = path.read_bytes()
+        os.utime(path)  # those used last are kept
+        parts = pickle.loads(zlib.decompress(data))  # noqa: S301  (`device.prepare` saw that it is ours)
+        kept: Callable[..., Any] = serialize_executable.deserialize_and_load(*parts)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # half a file, another version's: whatever pickle and XLA raise
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        _tell(path, f"{path.name} is compiled anew: {reason(error)}")
+        return None
+    return kept
+
+
+def _keep(path: Path, compiled: jax.stages.Compiled) -> None:
+    if jax.config.values.get("jax_compilation_cache_dir"):
+        return  # what comes from there cannot be written down again: it would lack its functions
+    # Models of one shape have the same programs, and may be loaded at the same time.
+    new = path.with_name(f"{path.name}-{os.getpid()}-{threading.get_ident()}")
+    try:
+        new.write_bytes(zlib.compress(pickle.dumps(serialize_executable.serialize(compiled)), 1))
+        new.replace(path)
+        by_age = sorted(path.parent.glob("*.program*"), key=lambda file: file.stat().st_mtime)
+        for old in by_age[:-_MOST]:
+            old.unlink(missing_ok=True)
+    except Exception as error:  # a full disk, or a device whose programs cannot be written down
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        _tell(path, f"{path.name} is not kept: {reason(error)}")
+
+
+def _tell(path: Path, what: str) -> None:
+    log.warning("%s", what)
+    note(path.parent, what)
