@@ -44,8 +44,9 @@ Extra = Literal["search", "score"]  # programs that no ghost needs
 
 _BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
 _GPU_BATCHES = (*_BATCHES, 128)
-_SHORT_PIECE = 4  # characters a call decodes ahead, and for a crowd: what a key may have to wait for in vain
-_CROWD = 8  # rows beyond which a call is long for each character
+_SHORT_PIECE = 4  # characters a call decodes ahead: what a key may have to wait for in vain
+_CROWD_PIECE = 3  # characters a call decodes for a crowd, whose calls are long for each
+_CROWD = 8  # rows that are none yet
 
 
 class Engine(Planner):
@@ -160,7 +161,7 @@ class Engine(Planner):
         """
         batch = next(b for b in sorted(self._compiled) if b >= len(writings))
         rows = self._rows(batch)
-        most = _SHORT_PIECE if len(writings) > _CROWD else PIECE
+        most = _CROWD_PIECE if len(writings) > _CROWD else PIECE
         going: list[Writing] = []
         nodes: list[Node | None] = []
         held: set[int] = set()

@@ -16,7 +16,7 @@ import zmq.asyncio
 
 from charrepl import paths, protocol
 from charrepl.client import Client
-from tests.bench.daemon_speed import TEXT, daemon, percentiles, places
+from tests.bench.daemon_speed import TEXT, daemon, percentiles, places, warm
 from tests.soak.watching import descriptors, resident_mb
 
 CACHE_MB = 8
@@ -106,8 +106,9 @@ def main() -> None:
     with places(), daemon("auto", "--cache-mb", str(CACHE_MB)):
         with Client() as client:
             pid = client.status()["pid"]
+        warm()
         before = used(pid)
-        for n in range(WARM_UPS):  # until the wider programs are compiled, and take no more memory
+        for n in range(WARM_UPS):  # until it takes no more memory
             was = before
             asyncio.run(crowd(arguments.writers, f"w{n}"))
             before = used(pid)

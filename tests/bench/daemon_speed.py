@@ -69,9 +69,6 @@ def engine(precision: str) -> Engine:
     from charrepl_train import device
 
     device.prepare(cache=False)
-    from jax.experimental.compilation_cache import compilation_cache
-
-    compilation_cache.reset_cache()  # it stays with the first place, which may be gone
     from charrepl import models
     from charrepl_daemon.engine import Engine
 
