@@ -181,6 +181,7 @@ class Searcher:
             beam_program(self._shape, self._visible),
             *(self._weights, store, *arguments),
             name="search",
+            returns=(Beams(*Beams._fields), Found(*Found._fields)),
             constants=(self._shape, self._visible.tolist()),
         )
 

@@ -105,6 +105,7 @@ class Engine(Planner):
                     programs.serve_program(self._shape, self._visible),
                     *(self._served.weights, store, self._rows(batch)),
                     name="serve",
+                    returns=(0, Decoded(*Decoded._fields)),
                     constants=(self._shape, self._visible.tolist()),
                     donate_argnums=(1,),
                 )

@@ -12,7 +12,6 @@ import functools
 import hashlib
 import logging
 import os
-import pickle
 import threading
 import zlib
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 
 import jax
 from jax.experimental import serialize_executable
+from jax.tree_util import PyTreeDef
 
 import charrepl
 import charrepl_daemon
@@ -46,24 +46,24 @@ def program(
     function: Callable[..., Any],
     *arguments: Any,
     name: str,
+    returns: Any = 0,
     constants: Sequence[object] = (),
     donate_argnums: Sequence[int] = (),
 ) -> Callable[..., Any]:
     """The compiled `function` for arguments of such shapes, as it was kept, or else compiled and kept.
 
-    `constants`: what the function has in it that is in neither the source nor the arguments. A file that is
-    damaged, or cannot be written, costs the time to compile.
+    `returns`: anything with the structure of what it returns. `constants`: what it has in it that is in
+    neither the source nor the arguments. A file that is damaged, or cannot be written, costs the time to
+    compile.
     """
-    path = _directory() / f"{name}-{_key(name, constants, arguments)}.program"
-    kept = _read(path)
+    trees = jax.tree.structure((arguments, {})), jax.tree.structure(returns)
+    path = paths.compilation_cache_dir() / f"{name}-{_key(name, constants, arguments)}.program"
+    kept = _read(path, *trees)
     if kept is None:
         kept = jax.jit(function, donate_argnums=donate_argnums).lower(*arguments).compile()
+        assert (kept.in_tree, kept.out_tree) == trees
         _keep(path, kept)
     return kept
-
-
-def _directory() -> Path:
-    return paths.compilation_cache_dir()
 
 
 def _key(name: str, constants: Sequence[object], arguments: Sequence[Any]) -> str:
@@ -88,15 +88,14 @@ def _surroundings() -> str:
     return repr((*around, os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
 
 
-def _read(path: Path) -> Callable[..., Any] | None:
+def _read(path: Path, taken: PyTreeDef, returned: PyTreeDef) -> jax.stages.Compiled | None:
     try:
-        data = path.read_bytes()
+        data = zlib.decompress(path.read_bytes())
         os.utime(path)  # those used last are kept
-        parts = pickle.loads(zlib.decompress(data))  # noqa: S301  (`device.prepare` saw that it is ours)
-        kept: Callable[..., Any] = serialize_executable.deserialize_and_load(*parts)
+        kept: jax.stages.Compiled = serialize_executable.deserialize_and_load(data, taken, returned)
     except FileNotFoundError:
         return None
-    except Exception as error:  # half a file, another version's: whatever pickle and XLA raise
+    except Exception as error:  # half a file, another version's: whatever JAX and XLA raise
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
         _tell(path, f"{path.name} is compiled anew: {reason(error)}")
@@ -110,7 +109,8 @@ def _keep(path: Path, compiled: jax.stages.Compiled) -> None:
     # Models of one shape have the same programs, and may be loaded at the same time.
     new = path.with_name(f"{path.name}-{os.getpid()}-{threading.get_ident()}")
     try:
-        new.write_bytes(zlib.compress(pickle.dumps(serialize_executable.serialize(compiled)), 1))
+        data, *_ = serialize_executable.serialize(compiled)
+        new.write_bytes(zlib.compress(data, 1))
         new.replace(path)
         by_age = sorted(path.parent.glob("*.program*"), key=lambda file: file.stat().st_mtime)
         for old in by_age[:-_MOST]:

@@ -37,7 +37,12 @@ class Scorer:
         """Makes the program ready."""
         nothing = self._zero_carry(), np.zeros(SCORED, np.int32), np.int32(0), adapt.unsaid(1)
         self._program = kept.program(
-            programs.score_program(self._shape), self._weights, *nothing, name="score", constants=self._shape
+            programs.score_program(self._shape),
+            self._weights,
+            *nothing,
+            name="score",
+            returns=(0, 0),
+            constants=self._shape,
         )
 
     def _zero_carry(self) -> NDArray[np.float32]:

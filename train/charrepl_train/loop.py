@@ -21,6 +21,7 @@ from charrepl_train.checkpoint import LoadedModel
 from charrepl_train.config import Config
 from charrepl_train.corpus import Corpus
 from charrepl_train.data import MOST_STEPS
+from charrepl_train.pace import Pace
 from charrepl_train.update import Measured, State, evaluated, start, update
 
 UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
@@ -28,7 +29,6 @@ _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
 _TIMED = 0.1  # of --minutes at most, to decide how many steps fit into them
 _RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
 _READING = 1 / 3  # of the time to learn from a text
-_CALL_S = 0.4  # how long a call may take: nobody waits longer for a Ctrl-C, or for a sign of life
 
 
 class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -190,7 +190,7 @@ class Trainer:
             self._decide(started, interrupted, tick)
         step = int(self.state["step"])
         total = self.run.total_steps or step
-        pace = _Pace(step)
+        pace = Pace(step)
         mark, mark_step = self.devices.clock(), step
         last_tick = 0.0
         while step < total and not self.devices.any(interrupted()):
@@ -218,7 +218,7 @@ class Trainer:
         """
         before = _copied(self.state)
         step = first = int(self.state["step"])
-        pace = _Pace(step)
+        pace = Pace(step)
         wanted_s = 60 * (self.run.minutes or 0)
         enough_s = min(_TIMED_S, _TIMED * wanted_s)
         while pace.timed_s < enough_s and not self.devices.any(interrupted()):
@@ -324,7 +324,7 @@ class Trainer:
         """How many characters."""
         return len(self._dev_ids) + self.config.training.calibrate * evaluate.calibration_reads(self._dev_ids)
 
-    def _left_s(self, step: int, total: int, pace: _Pace) -> float:
+    def _left_s(self, step: int, total: int, pace: Pace) -> float:
         """How long the rest of a run takes, at the mean pace so far."""
         evaluations = -(-(total - step) // self._interval(total))
         read = evaluations * self._evaluation_reads() + len(self.corpus.held_out)
@@ -385,43 +385,6 @@ class Trainer:
 def _copied(state: State) -> State:
     """A state of its own: a step is given the one it goes on from, for good."""
     return jax.tree.map(jnp.copy, state)
-
-
-class _Pace:
-    """How fast steps are, and so how many of them a call should take.
-
-    What is measured changes neither what a step does nor when something is reported.
-    """
-
-    def __init__(self, step: int) -> None:
-        self._calls = 0
-        self._first = self._last = (step, 0.0)
-        self.step_s = _CALL_S  # of the last call
-        self.mean_s = _CALL_S  # of all but the first
-        self.timed_s = 0.0  # how long those took
-
-    def steps(self) -> int:
-        """For the next call."""
-        if self._calls < 2:
-            return 1  # the first one compiles, the second one is timed
-        return max(1, min(MOST_STEPS, int(_CALL_S / self.step_s)))
-
-    def took(self, step: int, now: float) -> None:
-        """Takes note of a call that ended now, before the step of that number."""
-        self._calls += 1
-        if self._calls > 1:
-            (before, began), self._last = self._last, (step, now)
-            self.step_s = (now - began) / (step - before)
-            self.timed_s = now - self._first[1]
-            self.mean_s = self.timed_s / (step - self._first[0])
-        else:
-            self._first = self._last = (step, now)
-
-    def resumes(self, now: float) -> None:
-        """Leaves out the time since the last call."""
-        pause = now - self._last[1]
-        self._first = (self._first[0], self._first[1] + pause)
-        self._last = (self._last[0], now)
 
 
 def _step_of(line: bytes) -> float:
