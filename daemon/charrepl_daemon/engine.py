@@ -305,6 +305,7 @@ class Engine(Planner):
         except Exception as error:  # out of memory, a lost device: whatever the runtime raises
             self._make_store()  # it was donated, so it is gone with the call
             self._lose_carries()
+            kept.forget()
             log.exception("the device failed")
             raise CharreplError(
                 f"the device failed ({reason(error)}): type on, or run charrepl-daemon restart",

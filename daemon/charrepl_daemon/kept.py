@@ -121,6 +121,13 @@ def _keep(path: Path, compiled: jax.stages.Compiled) -> None:
         _tell(path, f"{path.name} is not kept: {reason(error)}")
 
 
+def forget() -> None:
+    """Removes all, for the next load to compile anew: one of them may be why the device has failed."""
+    for file in paths.compilation_cache_dir().glob("*.program*"):
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
 def _tell(path: Path, what: str) -> None:
     log.warning("%s", what)
     note(path.parent, what)

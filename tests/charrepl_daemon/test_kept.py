@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from charrepl import paths
+from charrepl.errors import CharreplError
 from charrepl.protocol import Decoding
 from charrepl_daemon import kept
 from charrepl_daemon.compiles import Compiles
@@ -67,6 +68,17 @@ def test_a_model_that_was_loaded_before_needs_no_compiler_and_writes_the_same(mo
     assert recompiled == 0
     assert written(again, "every cup ") == written(first, "every cup ")
     assert again.score("every cup", b"", "") == first.score("every cup", b"", "")
+
+
+def test_one_that_fails_when_it_is_called_stands_in_the_way_of_one_load_only(model_dir, directory):
+    engine = Engine(model_dir, cache_bytes=4 << 20)
+    (right,) = directory.glob("serve-*")
+    engine.compile(8)
+    (wrong,) = set(directory.glob("serve-*")) - {right}
+    right.write_bytes(wrong.read_bytes())
+    with pytest.raises(CharreplError, match="the device failed"):
+        Engine(model_dir, cache_bytes=4 << 20)
+    assert written(Engine(model_dir, cache_bytes=4 << 20), "every cup ")[0]
 
 
 @pytest.mark.parametrize("damage", [b"", b"half", None], ids=["empty", "other", "half"])
