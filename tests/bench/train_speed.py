@@ -125,18 +125,32 @@ def main() -> None:
         who, batch, time_, precision = arguments.only
         if who == "ours" or arguments.huge:
             device.use_huge_pages()
-        print(json.dumps(measure(who, int(batch), int(time_), precision)))
+        try:
+            print(json.dumps(measure(who, int(batch), int(time_), precision)))
+        except RuntimeError as error:  # PyTorch has no bf16 LSTM for processors without such products
+            print(json.dumps(str(error)))
         return
     print(f"{LAYERS} x {HIDDEN}, characters/s: median (best)")
     for precision in PRECISIONS:
         for shape in SHAPES:
             speeds: dict[str, list[float]] = {"ours": [], "torch": []}
+            failed: dict[str, str] = {}
             for _ in range(arguments.rounds):
                 for who, seen in speeds.items():
+                    if who in failed:
+                        continue
                     command = [sys.executable, "-m", "tests.bench.train_speed", "--only", who]
                     command += [*map(str, shape), precision, *(["--huge"] if arguments.huge else [])]
                     done = subprocess.run(command, check=True, capture_output=True, text=True)
-                    seen += json.loads(done.stdout.splitlines()[-1])
+                    found = json.loads(done.stdout.splitlines()[-1])
+                    if isinstance(found, str):
+                        failed[who] = found
+                    else:
+                        seen += found
+            if failed:
+                told = "; ".join(f"{who} cannot: {why}" for who, why in failed.items())
+                print(f"{precision:5} {shape[0]:4} x {shape[1]:<3}  {told}", flush=True)
+                continue
             middle = {who: statistics.median(seen) for who, seen in speeds.items()}
             best = {who: max(seen) for who, seen in speeds.items()}
             print(
