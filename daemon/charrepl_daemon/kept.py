@@ -82,22 +82,22 @@ def _surroundings() -> str:
         for file in sorted(Path(str(room.__file__)).parent.glob("*.py")):
             source.update(file.read_bytes())
     settings = {name: value for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_"))}
-    devices = [(found.platform, found.device_kind, found.id) for found in jax.devices()]
     versions = jax.__version__, metadata.version("jaxlib"), jax.devices()[0].client.platform_version
-    around = source.hexdigest(), versions, devices, sorted(device.cpu_flags()), sorted(settings.items())
-    return repr((*around, os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else os.cpu_count()))
+    machine = device.describe(), sorted(device.cpu_flags())
+    return repr((source.hexdigest(), versions, machine, sorted(settings.items())))
 
 
 def _read(path: Path, taken: PyTreeDef, returned: PyTreeDef) -> jax.stages.Compiled | None:
     try:
         data = zlib.decompress(path.read_bytes())
         os.utime(path)  # those used last are kept
-        kept: jax.stages.Compiled = serialize_executable.deserialize_and_load(data, taken, returned)
+        kept: jax.stages.Compiled = serialize_executable.deserialize_and_load(
+            data, taken, returned, execution_devices=jax.devices()[:1]
+        )
     except FileNotFoundError:
         return None
     except Exception as error:  # half a file, another version's: whatever JAX and XLA raise
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+        _remove([path])
         _tell(path, f"{path.name} is compiled anew: {reason(error)}")
         return None
     return kept
@@ -112,18 +112,24 @@ def _keep(path: Path, compiled: jax.stages.Compiled) -> None:
         data, *_ = serialize_executable.serialize(compiled)
         new.write_bytes(zlib.compress(data, 1))
         new.replace(path)
-        by_age = sorted(path.parent.glob("*.program*"), key=lambda file: file.stat().st_mtime)
-        for old in by_age[:-_MOST]:
-            old.unlink(missing_ok=True)
     except Exception as error:  # a full disk, or a device whose programs cannot be written down
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
+        _remove([new])
         _tell(path, f"{path.name} is not kept: {reason(error)}")
+    with contextlib.suppress(OSError):  # another thread's may go meanwhile: the next one makes room
+        _remove(sorted(_all(), key=lambda file: file.stat().st_mtime)[:-_MOST])
 
 
 def forget() -> None:
     """Removes all, for the next load to compile anew: one of them may be why the device has failed."""
-    for file in paths.compilation_cache_dir().glob("*.program*"):
+    _remove(_all())
+
+
+def _all() -> list[Path]:
+    return list(paths.compilation_cache_dir().glob("*.program*"))
+
+
+def _remove(files: Sequence[Path]) -> None:
+    for file in files:
         with contextlib.suppress(OSError):
             file.unlink(missing_ok=True)
 

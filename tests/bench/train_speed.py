@@ -127,7 +127,10 @@ def main() -> None:
             device.use_huge_pages()
         try:
             print(json.dumps(measure(who, int(batch), int(time_), precision)))
-        except RuntimeError as error:  # PyTorch has no bf16 LSTM for processors without such products
+        except RuntimeError as error:
+            if who == "ours":
+                raise
+            # PyTorch has no bf16 LSTM for processors without such products.
             print(json.dumps(str(error)))
         return
     print(f"{LAYERS} x {HIDDEN}, characters/s: median (best)")

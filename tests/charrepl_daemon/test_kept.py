@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -24,10 +27,13 @@ ONES = np.ones(3, np.float32)
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
     paths.compilation_cache_dir().mkdir(mode=0o700)
-    return paths.compilation_cache_dir()
+    before = jax.config.values["jax_compilation_cache_dir"]  # of a test that trained in this process
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield paths.compilation_cache_dir()
+    jax.config.update("jax_compilation_cache_dir", before)
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +141,22 @@ def test_where_it_cannot_be_kept_it_is_compiled_and_that_is_said(directory, capl
 def test_what_jax_may_have_had_in_its_own_cache_is_not_written_down_again(directory, tmp_path):
     """It would be loaded, and fail when it is called."""
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "jax"))
-    try:
-        assert doubled() == [2, 2, 2]
-    finally:
-        jax.config.update("jax_compilation_cache_dir", None)
+    assert doubled() == [2, 2, 2]
     assert files(directory) == []
+
+
+ON_THE_FIRST = """
+import jax, numpy
+from charrepl_daemon import kept
+ones = numpy.ones(3, numpy.float32)
+program = kept.program(lambda values: 2 * values, ones, name="double")
+print(len(jax.devices()), program(ones).tolist())
+"""
+
+
+def test_where_there_are_several_devices_it_is_for_the_first(directory, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    for _ in range(2):  # compiled, and as it was kept
+        done = subprocess.run([sys.executable, "-c", ON_THE_FIRST], capture_output=True, text=True)
+        assert (done.returncode, done.stdout) == (0, "2 [2.0, 2.0, 2.0]\n"), done.stderr
+    assert len(files(directory)) == 1

@@ -21,7 +21,7 @@ from charrepl_train.checkpoint import LoadedModel
 from charrepl_train.config import Config
 from charrepl_train.corpus import Corpus
 from charrepl_train.data import MOST_STEPS
-from charrepl_train.pace import Pace
+from charrepl_train.pace import Pace, rarely
 from charrepl_train.update import Measured, State, evaluated, start, update
 
 UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
@@ -186,24 +186,21 @@ class Trainer:
         self.state = self.devices.placed(self.state)
         started = self.devices.clock()
         self._began = started - self.run.elapsed_s
+        tick = rarely(tick)
         if not self.run.total_steps:
             self._decide(started, interrupted, tick)
         step = int(self.state["step"])
         total = self.run.total_steps or step
         pace = Pace(step)
         mark, mark_step = self.devices.clock(), step
-        last_tick = 0.0
         while step < total and not self.devices.any(interrupted()):
             steps = min(pace.steps(), self._until_due(step, total))
             measured = self._steps(step, steps, total)
             loss = self._count(measured, step, steps)
             step += steps
-            now = self.devices.clock()
-            pace.took(step, now)
-            if now - last_tick > 0.5:
-                speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
-                tick(Tick(step, total, loss, speed, self._left_s(step, total, pace), steady))
-                last_tick = now
+            pace.took(step, self.devices.clock())
+            speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
+            tick(Tick(step, total, loss, speed, self._left_s(step, total, pace), steady))
             if self._due(step, total):
                 yield self._measure(step, total, measured, mark, mark_step)
                 mark, mark_step = self.devices.clock(), step
@@ -225,12 +222,11 @@ class Trainer:
             steps = pace.steps()
             loss = float(self._steps(step, steps, UNDECIDED).losses[steps - 1])
             step += steps
-            now = self.devices.clock()
-            pace.took(step, now)
+            pace.took(step, self.devices.clock())
             tick(Tick(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
-            if pace.timed_s >= enough_s:
-                left = wanted_s * (1 - _RESERVED) - (now - started)
-                self.run.total_steps = first + max(1, int(left / pace.mean_s))
+        if pace.timed_s >= enough_s:
+            left = wanted_s * (1 - _RESERVED) - (self.devices.clock() - started)
+            self.run.total_steps = first + max(1, int(left / pace.mean_s))
         self.state = before
 
     def _elapsed_s(self) -> float:

@@ -1,10 +1,18 @@
-"""How fast training steps are, and how many of them a call should take."""
+"""How fast training steps are, how many of them a call should take, and how often that is told."""
 
 from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from charrepl_train.data import MOST_STEPS
 
 _CALL_S = 0.4  # how long a call may take: nobody waits longer for a Ctrl-C, or for a sign of life
+_TOLD_S = 0.5  # apart
+
+News = TypeVar("News")
 
 
 class Pace:
@@ -42,3 +50,17 @@ class Pace:
         pause = now - self._last[1]
         self._first = (self._first[0], self._first[1] + pause)
         self._last = (self._last[0], now)
+
+
+def rarely(tell: Callable[[News], None]) -> Callable[[News], None]:
+    """`tell`, twice a second at most: it must not take the time of the steps that are told of."""
+    last = -math.inf
+
+    def sometimes(news: News) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > _TOLD_S:
+            tell(news)
+            last = now
+
+    return sometimes
