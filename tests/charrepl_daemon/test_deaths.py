@@ -341,28 +341,28 @@ def test_a_daemon_whose_thread_fails_ends_and_is_replaced(altered_daemon, failin
 # Out of file descriptors
 
 
+def status_once_answered() -> dict:
+    """What a daemon says of itself to somebody who comes back until one answers."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        with contextlib.suppress(DaemonUnavailableError), Client(autostart=False) as client:
+            assert client.complete(TEXT).text.startswith(NEXT)
+            return client.status()
+        assert time.monotonic() < deadline
+
+
 def test_a_crowd_of_connections_does_not_take_the_last_file_descriptor(altered_daemon):
     daemon = altered_daemon("", prefix=("sh", "-c", 'ulimit -n 200; exec "$@"', "sh"))
     path = paths.endpoint().removeprefix("ipc://")
-    asked = 0
     with contextlib.ExitStack() as stack:
         for count in range(1, 241):
             stranger = stack.enter_context(socket.socket(socket.AF_UNIX))
             with contextlib.suppress(ConnectionRefusedError, FileNotFoundError):  # it is being closed
                 stranger.connect(path)
             if count % 8 == 0:
-                # All are closed at times, and whoever is asking then with them.
-                with contextlib.suppress(DaemonUnavailableError), Client(autostart=False) as client:
-                    assert client.complete(TEXT).text.startswith(NEXT)
-                    asked += 1
+                # All are closed at times, and whoever is asking then with them: it comes back.
+                status_once_answered()
         assert daemon.poll() is None
-    assert asked >= 20
-    deadline = time.monotonic() + DEADLINE_S
-    while True:
-        with contextlib.suppress(DaemonUnavailableError), Client(autostart=False) as client:
-            assert client.complete(TEXT).text.startswith(NEXT)
-            status = client.status()
-            break
-        assert time.monotonic() < deadline
+    status = status_once_answered()
     assert status["pid"] == daemon.pid
     assert status["faults"]["connections_closed"] >= 1
