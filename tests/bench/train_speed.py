@@ -3,8 +3,8 @@
 Both train the same model (3 x 512, one-hot characters in, 65 out) on the same shapes, with carried
 state, gradient clipping and AdamW, each in processes of its own that take turns, a few steps a timing;
 ours as charrepl-train does, in huge pages where the system waits to be asked; PyTorch as its users
-would: nn.LSTM, fused AdamW and, for bf16, autocast (`--huge` gives it huge pages too). Prints medians,
-the best and their ratio.
+would: nn.LSTM, fused AdamW and, for bf16, autocast (`--huge` gives it huge pages too). Each takes the
+GPU, if it finds one, and cuDNN there. Prints medians, the best and their ratio.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], Non
     import jax.numpy as jnp
 
     from charrepl_train import config as config_module
-    from charrepl_train import data, update
+    from charrepl_train import cudnn, data, update
     from charrepl_train import model as model_module
 
     config = config_module.replace(
@@ -52,7 +52,8 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], Non
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 1_000_000)
     batches = data.Batches(ids, config.training)
     dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
-    definition, params = model_module.build(config.model, VOCABULARY, dtype=dtype)
+    recur = cudnn.fastest(HIDDEN, batch, time_, dtype)
+    definition, params = model_module.build(config.model, VOCABULARY, dtype=dtype, recur=recur)
     state = update.start(config, params, batch)
     step = 0
 
@@ -73,8 +74,9 @@ def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], No
     import torch.nn.functional as F
     from torch import nn
 
-    lstm = nn.LSTM(VOCABULARY, HIDDEN, LAYERS, batch_first=True)
-    dense = nn.Linear(HIDDEN, VOCABULARY)
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    lstm = nn.LSTM(VOCABULARY, HIDDEN, LAYERS, batch_first=True).to(place)
+    dense = nn.Linear(HIDDEN, VOCABULARY).to(place)
     params = [*lstm.parameters(), *dense.parameters()]
     optimiser = torch.optim.AdamW(params, lr=RATE, fused=True)
     generator = torch.Generator().manual_seed(0)
@@ -82,8 +84,8 @@ def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], No
 
     def step() -> None:
         nonlocal state
-        window = torch.randint(0, VOCABULARY, (batch, time_ + 1), generator=generator)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        window = torch.randint(0, VOCABULARY, (batch, time_ + 1), generator=generator).to(place)
+        with torch.autocast(place, torch.bfloat16, enabled=precision == "bf16"):
             h, state = lstm(F.one_hot(window[:, :-1], VOCABULARY).float(), state)
             logits = dense(h)
         loss = F.cross_entropy(logits.float().flatten(0, 1), window[:, 1:].flatten())
@@ -96,6 +98,8 @@ def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], No
     def run(steps: int) -> None:
         for _ in range(steps):
             step()
+        if place == "cuda":
+            torch.cuda.synchronize()
 
     yield run
 

@@ -134,8 +134,9 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
     model = trainer.config.model
     epochs = trainer.run.total_steps / trainer.batches.steps_per_epoch
     console.print(
-        f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}, "
-        f"{trainer.parameters:,} parameters, {len(trainer.corpus.train):,} characters "
+        f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}"
+        + (" by cuDNN" if trainer.by_cudnn else "")
+        + f", {trainer.parameters:,} parameters, {len(trainer.corpus.train):,} characters "
         f"of {len(trainer.vocabulary) - 1:,} kinds" + (f", {epochs:.3g} epochs" if epochs else "") + ". "
         "Ctrl-C saves.",
         soft_wrap=True,

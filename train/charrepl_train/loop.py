@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from charrepl.errors import CharreplError, reason
-from charrepl_train import checkpoint, data, evaluate, finetune, parallel, sample
+from charrepl_train import checkpoint, cudnn, data, evaluate, finetune, parallel, sample
 from charrepl_train import config as config_module
 from charrepl_train import model as model_module
 from charrepl_train.checkpoint import LoadedModel
@@ -95,12 +95,17 @@ class Trainer:
         self.vocabulary = corpus.vocabulary
         self.batches = data.Batches(corpus.train, training)
         dtype = jnp.bfloat16 if training.precision == "bf16" else jnp.float32
+        recur = cudnn.fastest(
+            config.model.hidden_size, self.batches.batch_size, training.sequence_length, dtype
+        )
+        self.by_cudnn = recur is cudnn.recur
         definition, params = model_module.build(
             config.model,
             len(corpus.vocabulary),
             seed=training.seed,
             forget_bias=training.forget_bias,
             dtype=dtype,
+            recur=recur,
         )
         if base is not None:
             params = jax.tree.map(jnp.asarray, finetune.weights(base, corpus.vocabulary))

@@ -14,6 +14,7 @@ weights of inputs and state side by side does both (ARCHITECTURE.md, Measures).
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ _ONE_HOT_LIMIT = 512  # characters; above it, looking rows up is cheaper than th
 Carry = tuple[jax.Array, jax.Array]  # h, c: each f32 [batch, hidden], or [hidden, batch] in columns
 Weights = tuple[jax.Array, jax.Array, jax.Array]  # w_ih [inputs, 4H], w_hh [H, 4H], b [4H]
 Kept = tuple[jax.Array, ...]
+Recur = Callable[[jax.Array, Carry, Weights, DTypeLike], tuple[jax.Array, Carry]]  # as `recur`
 
 
 def product(a: jax.Array, b: jax.Array, dtype: DTypeLike) -> jax.Array:
@@ -68,12 +70,12 @@ def recur(inputs: jax.Array, carry: Carry, weights: Weights, dtype: DTypeLike) -
     return _forward(inputs, carry, weights, dtype, keep=False)[0]
 
 
-def _by_row(inputs: jax.Array, w_ih: jax.Array) -> bool:
+def by_row(inputs: jax.Array, w_ih: jax.Array) -> bool:
     """Whether the rows of `w_ih` are looked up."""
     return inputs.ndim == 2 and w_ih.shape[0] > _ONE_HOT_LIMIT
 
 
-def _columns(inputs: jax.Array, w_ih: jax.Array, dtype: DTypeLike) -> jax.Array:
+def columns(inputs: jax.Array, w_ih: jax.Array, dtype: DTypeLike) -> jax.Array:
     """`dtype` [..., inputs, batch] of ids, one-hot, or of what is in columns already."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         return jax.nn.one_hot(inputs, w_ih.shape[0], dtype=dtype, axis=-2)
@@ -84,17 +86,17 @@ def _forward(
     inputs: jax.Array, carry: Carry, weights: Weights, dtype: DTypeLike, *, keep: bool
 ) -> tuple[tuple[jax.Array, Carry], Kept]:
     w_ih, w_hh, b = weights
-    by_row = _by_row(inputs, w_ih)
-    both = w_hh if by_row else jnp.concatenate([w_ih, w_hh])
+    lookup = by_row(inputs, w_ih)
+    both = w_hh if lookup else jnp.concatenate([w_ih, w_hh])
     left = halved(both).T.astype(dtype)
-    table = halved(w_ih) if by_row else None
+    table = halved(w_ih) if lookup else None
     bias = halved(b)[:, None]
 
     def body(carry: Carry, x: jax.Array) -> tuple[Carry, tuple[jax.Array, ...]]:
         h, before = carry
         right = h.astype(dtype)
-        if not by_row:
-            right = jnp.concatenate([_columns(x, w_ih, dtype), right])
+        if not lookup:
+            right = jnp.concatenate([columns(x, w_ih, dtype), right])
         summed = product(left, right, dtype) + bias
         if table is not None:
             summed = summed + table[x].T
@@ -140,11 +142,11 @@ def _backward(
 
     carry, (d, dinputs) = jax.lax.scan(body, carry, (dh_out, factors, h_to_c, forgotten), reverse=True)
     h_before = jnp.concatenate([h_first[None], h[:-1]]).astype(dtype)
-    if _by_row(inputs, w_ih):
+    if by_row(inputs, w_ih):
         dw_hh = _outer(h_before, d, dtype)
         dw_ih = jnp.zeros_like(w_ih).at[inputs].add(d.swapaxes(1, 2))
     else:
-        below = jnp.concatenate([_columns(inputs, w_ih, dtype), h_before], axis=1)
+        below = jnp.concatenate([columns(inputs, w_ih, dtype), h_before], axis=1)
         dw_ih, dw_hh = jnp.split(_outer(below, d, dtype), [len(w_ih)])
     return None if of_tokens else dinputs, carry, (dw_ih, dw_hh, d.sum((0, 2)))
 

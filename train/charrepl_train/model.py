@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from charrepl_train import lstm
 from charrepl_train.config import ModelConfig
+from charrepl_train.lstm import Recur
 from charrepl_train.params import Params
 
 Definition = Any  # nnx.GraphDef[CharacterModel]
@@ -80,9 +81,11 @@ class CharacterModel(nnx.Module):
         rngs: nnx.Rngs,
         forget_bias: float = 0.0,
         dtype: DTypeLike = jnp.float32,
+        recur: Recur = lstm.recur,
     ) -> None:
         self.config = config
         self.dtype = dtype
+        self.recur = recur
         sizes = [vocabulary] + [config.hidden_size] * (config.layers - 1)
         self.layers = nnx.Dict(
             {
@@ -146,7 +149,7 @@ class CharacterModel(nnx.Module):
             if drop is not None and drop.recurrent:
                 w_hh = w_hh * drop.mask(drop.recurrent, w_hh.shape, n, 1)
             first = carry[:, n, 0].T, carry[:, n, 1].T
-            inputs, last = lstm.recur(inputs, first, (layer.w_ih[...], w_hh, layer.b[...]), self.dtype)
+            inputs, last = self.recur(inputs, first, (layer.w_ih[...], w_hh, layer.b[...]), self.dtype)
             after.append(jnp.stack([state.T for state in last], axis=1))
             part = 0.0 if drop is None else drop.output if n == len(self.layers) - 1 else drop.between
             if drop is not None and part:
@@ -172,21 +175,28 @@ def build(
     seed: int = 0,
     forget_bias: float = 0.0,
     dtype: DTypeLike = jnp.float32,
+    recur: Recur = lstm.recur,
 ) -> tuple[Definition, Params]:
     """A new model as its definition and its weights; `bind` puts them together again.
 
     Kept apart because jax.jit over a pure function of the weights costs a sixth of what nnx.jit
     costs a call.
     """
-    definition, _ = abstract(config, vocabulary, dtype=dtype)
+    definition, _ = abstract(config, vocabulary, dtype=dtype, recur=recur)
     return definition, _start(config, vocabulary, forget_bias, jax.random.key(seed))
 
 
 def abstract(
-    config: ModelConfig, vocabulary: int, *, dtype: DTypeLike = jnp.float32
+    config: ModelConfig,
+    vocabulary: int,
+    *,
+    dtype: DTypeLike = jnp.float32,
+    recur: Recur = lstm.recur,
 ) -> tuple[Definition, Params]:
     """As `build`, with the shapes and types of the weights in place of the weights."""
-    model = nnx.eval_shape(lambda: CharacterModel(config, vocabulary, rngs=nnx.Rngs(params=0), dtype=dtype))
+    model = nnx.eval_shape(
+        lambda: CharacterModel(config, vocabulary, rngs=nnx.Rngs(params=0), dtype=dtype, recur=recur)
+    )
     definition, state = nnx.split(model, nnx.Param)
     return definition, nnx.to_pure_dict(state)
 
