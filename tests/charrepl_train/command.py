@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -11,6 +16,62 @@ from charrepl_train.cli import main
 
 MAIN = "from charrepl_train.cli import main; main()"  # for a process of its own
 CLOCK = {"elapsed_s", "characters_per_s"}
+TINY = """\
+[model]
+layers = 1
+hidden_size = 16
+[training]
+batch_size = 4
+sequence_length = 16
+epochs = 24.0
+evaluations = 6
+sample_characters = 30
+"""
+
+Process = subprocess.Popen[str]
+Start = Callable[..., Process]
+
+
+@contextlib.contextmanager
+def commands() -> Iterator[Start]:
+    """Starts `charrepl-train` as processes of their own, none of which is left at the end."""
+    started: list[Process] = []
+
+    def start(*arguments: object, program: str = MAIN, **environment: str) -> Process:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def finish(process: Process) -> tuple[int, str, list[str]]:
+    """How it ended, what it wrote to standard output, and the lines it said."""
+    out, err = process.communicate(timeout=180)
+    return process.returncode, out, err.splitlines()
+
+
+def until_measured(process: Process) -> None:
+    """Returns once the first evaluation has been printed."""
+    assert process.stderr is not None
+    before = []
+    for line in process.stderr:
+        if line.startswith("epoch "):
+            return
+        before.append(line)
+    raise AssertionError(f"it ended before it measured anything: {before}")
 
 
 def train(*arguments: object) -> Result:

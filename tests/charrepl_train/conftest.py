@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.charrepl_train.command import TINY, Start, commands, train
 from tests.conftest import live_in
 
 
@@ -19,3 +21,32 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("COLUMNS", "80")
         (home / "data" / "models").mkdir(parents=True)
         yield home
+
+
+@pytest.fixture(scope="module")
+def settings(home: Path) -> Path:
+    """A file of settings with which a training takes seconds."""
+    path = home / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def start(home: Path) -> Iterator[Start]:
+    """Starts `charrepl-train` as a process of its own."""
+    with commands() as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path, settings: Path, corpus: Path) -> Path:
+    """The directory of a run that nothing disturbed."""
+    result = train(corpus, "--config", settings, "--name", "whole")
+    assert result.exit_code == 0, result.stderr
+    return home / "data" / "models" / "whole"
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return shutil.copytree(whole, tmp_path / "copy")

@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ import pytest
 from charrepl.errors import CharreplError
 from charrepl_train import config as config_module
 from charrepl_train import data, processes
-from tests.charrepl_train.command import MAIN
+from tests.charrepl_train.command import MAIN, Process, Start, commands, finish, until_measured
 
 # A batch that four devices cannot share evenly, and all that is drawn by chance.
 MODEL = {"layers": 1, "hidden_size": 12}
@@ -40,38 +38,22 @@ EXACT = {"step", "epoch"}
 ROUNDED = {"loss", "dev_loss", "held_out_loss", "learning_rate"}
 TOLERANCE = 5e-7  # relative: four times what an f32 is rounded by, for sums in another order
 
-Start = Callable[..., subprocess.Popen[str]]
-
 
 @pytest.fixture(scope="module")
 def start(home: Path) -> Iterator[Start]:
     """Starts `charrepl-train` as a process of its own that has so many devices."""
-    started: list[subprocess.Popen[str]] = []
+    with commands() as start_one:
 
-    def start(
-        *arguments: object, devices: int = 1, flags: str = "", program: str = MAIN
-    ) -> subprocess.Popen[str]:
-        # Hardly optimised: compiling takes most of the time here.
-        flags += f" --xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
-        process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", program, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "XLA_FLAGS": flags},
-        )
-        started.append(process)
-        return process
+        def start(*arguments: object, devices: int = 1, flags: str = "", program: str = MAIN) -> Process:
+            # Hardly optimised: compiling takes most of the time here.
+            flags += f" --xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+            return start_one(*arguments, program=program, XLA_FLAGS=flags)
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+        yield start
 
 
 @pytest.fixture(scope="module")
-def pair(start: Start) -> Callable[..., tuple[subprocess.Popen[str], subprocess.Popen[str]]]:
+def pair(start: Start) -> Callable[..., tuple[Process, Process]]:
     """Starts two processes that train together; what only one of them is given, by its number."""
 
     def pair(*arguments: object, only: dict[int, list[object]] | None = None, devices: int = 1):
@@ -86,21 +68,6 @@ def free_port() -> int:
     with socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::", 0))
         return int(probe.getsockname()[1])
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, list[str]]:
-    out, err = process.communicate(timeout=180)
-    return process.returncode, out, err.splitlines()
-
-
-def until_measured(process: subprocess.Popen[str]) -> None:
-    assert process.stderr is not None
-    before = []
-    for line in process.stderr:
-        if line.startswith("epoch "):
-            return
-        before.append(line)
-    raise AssertionError(f"it ended before it measured anything: {before}")
 
 
 def metrics(directory: Path) -> list[dict]:
