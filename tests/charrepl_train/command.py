@@ -23,6 +23,7 @@ hidden_size = 16
 [training]
 batch_size = 4
 sequence_length = 16
+optimiser = "muon"
 epochs = 24.0
 evaluations = 6
 sample_characters = 30

@@ -46,8 +46,10 @@ def steps() -> Callable[..., tuple[update.State, list[float], update.Measured]]:
     return run
 
 
-def test_steps_are_the_same_to_the_bit_however_many_a_call_takes(steps) -> None:
-    everything = {"dropout": 0.3, "output_dropout": 0.3, "weight_drop": 0.3, "average": 0.9}
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_steps_are_the_same_to_the_bit_however_many_a_call_takes(steps, optimiser) -> None:
+    dropped = dict.fromkeys(("dropout", "output_dropout", "weight_drop"), 0.3)
+    everything = {**dropped, "average": 0.9, "optimiser": optimiser}
     state, losses, measured = steps([30], **everything)
     for calls in ([1] * 30, [7, 16, 7]):
         again, same, last = steps(calls, **everything)
@@ -56,9 +58,10 @@ def test_steps_are_the_same_to_the_bit_however_many_a_call_takes(steps) -> None:
         assert (last.accuracy, last.learning_rate) == (measured.accuracy, measured.learning_rate)
 
 
-def test_losses_fall_on_a_text_that_can_be_learnt(steps, monkeypatch) -> None:
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_losses_fall_on_a_text_that_can_be_learnt(steps, monkeypatch, optimiser) -> None:
     monkeypatch.setitem(globals(), "IDS", np.arange(500) % VOCABULARY)
-    _, losses, measured = steps([60])
+    _, losses, measured = steps([60], optimiser=optimiser)
     assert losses[0] == pytest.approx(np.log(VOCABULARY), abs=0.2)
     assert losses[-1] < 0.5
     assert measured.accuracy > 0.9

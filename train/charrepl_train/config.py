@@ -43,7 +43,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     reset_every: Annotated[float, Meta(ge=0, le=1e9)] = 1024.0  # characters to a zeroed carry; 0: never
     # Length
     epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 20.0
-    # Optimiser: Adam with decoupled weight decay
+    # Optimiser, with decoupled weight decay
+    optimiser: Literal["adam", "muon"] = "adam"  # muon: for matrices between hidden units, else Adam
+    muon_iterations: Annotated[int, Meta(ge=1, le=10)] = 3  # towards an orthogonal step
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 2e-3
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
     beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.99

@@ -14,6 +14,7 @@ from charrepl_train import model as model_module
 from charrepl_train.config import Config, TrainingConfig
 from charrepl_train.data import MOST_STEPS, Steps
 from charrepl_train.model import Definition, Drop
+from charrepl_train.muon import scale_by_muon_or
 from charrepl_train.parallel import AXIS, WHOLE, Share
 from charrepl_train.params import Params
 
@@ -67,11 +68,14 @@ def learning_rate(
 
 
 def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
-    """Adam with decoupled weight decay, before the learning rate (the rate multiplies both)."""
+    """Adam or Muon with decoupled weight decay, before the learning rate (the rate multiplies both)."""
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
+    scale = optax.scale_by_adam(b2=config.beta2)
+    if config.optimiser == "muon":
+        scale = scale_by_muon_or(scale, iterations=config.muon_iterations)
     return optax.chain(
         *clip,
-        optax.scale_by_adam(b2=config.beta2),
+        scale,
         optax.add_decayed_weights(config.weight_decay),
     )
 
