@@ -134,9 +134,15 @@ def test_a_daemon_that_still_takes_connections_as_it_ends_is_not_waited_for(livi
             dying.bind(str(path))
             dying.listen()
             asked = pool.submit(lambda: client.complete(TEXT).text)
-            for _ in range(2):  # whether somebody listens, and the connection
-                dying.accept()[0].close()
-            assert asked.result(DEADLINE_S).startswith(NEXT)
+            # Whether somebody listens, the connection, and at times ZeroMQ's own attempt at the one before.
+            dying.settimeout(0.1)
+            taken, deadline = 0, time.monotonic() + DEADLINE_S
+            while not asked.done() and time.monotonic() < deadline:
+                with contextlib.suppress(TimeoutError):
+                    dying.accept()[0].close()
+                    taken += 1
+            assert asked.result(0).startswith(NEXT)
+            assert taken >= 2
 
 
 def test_who_asks_a_daemon_that_was_told_to_stop_is_answered_by_the_next(living):

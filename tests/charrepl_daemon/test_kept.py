@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
 from charrepl import paths
 from charrepl.errors import CharreplError
@@ -32,8 +33,10 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     paths.compilation_cache_dir().mkdir(mode=0o700)
     before = jax.config.values["jax_compilation_cache_dir"]  # of a test that trained in this process
     jax.config.update("jax_compilation_cache_dir", None)
+    reset_cache()  # JAX asks once whether there is one
     yield paths.compilation_cache_dir()
     jax.config.update("jax_compilation_cache_dir", before)
+    reset_cache()
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_without_a_terminal_it_prints_lines(home, daemon_command):
         assert top.stdout.readline() == "no daemon; waiting\n"
         with Client() as client:
             client.complete("a most private sentence")
-        line = next(line for line in top.stdout if "1 request," in line)
+        line = next(line for line in top.stdout if "0 waiting, 1 request," in line)
         assert "first piece ms: p50" in line
         assert "private" not in line
         top.send_signal(signal.SIGINT)
