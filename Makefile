@@ -10,7 +10,7 @@ run: .venv/run
 
 # A file's tests share what they start, and half of what they do is wait for another process.
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import math
 import re
 import shlex
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -90,6 +91,7 @@ def main(
     Ctrl-C saves; the same command with --resume goes on. With the extras installed (pip install
     '.[plot,tensorboard]'), the model's directory also gets curve.png, curve.svg and events for TensorBoard.
     """
+    begun = time.monotonic()
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
@@ -112,7 +114,7 @@ def main(
                 trainer, chosen = begin.new(directory, corpus, text, wishes)
                 where += chosen
             trainer = processes.follow(trainer, directory, text)
-        _train(trainer, corpus, where=where, as_json=as_json)
+        _train(trainer, corpus, begun=begun, where=where, as_json=as_json)
 
 
 def _name(name: str | None, corpus: Path) -> str:
@@ -120,7 +122,7 @@ def _name(name: str | None, corpus: Path) -> str:
     return models.check_name(name or re.sub(r"[^\w.-]+", "-", corpus.stem).strip("-.") or "model")
 
 
-def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: bool) -> None:
+def _train(trainer: Trainer, corpus: tuple[Path, ...], *, begun: float, where: str, as_json: bool) -> None:
     from rich.console import Console
 
     stopped = _StopSignal()
@@ -151,7 +153,7 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, where: str, as_json: b
 
     before = history.read(trainer.directory)
     with Reporter(console, before) as reporter, stopped, begin.in_one_line(trainer.config, trainer.directory):
-        for metrics in trainer.train(interrupted=interrupted, tick=reporter.tick):
+        for metrics in trainer.train(begun=begun, interrupted=interrupted, tick=reporter.tick):
             reporter.metrics(metrics)
             board.update()
     if trainer.devices.any(stopped()):

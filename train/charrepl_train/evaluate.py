@@ -114,7 +114,7 @@ class Evaluator:
         60 times faster, and within 1e-4 nats of the single pass (ARCHITECTURE.md, Measures).
         """
         ids = ids.astype(np.int32)
-        streams = max(1, min(64, len(ids) // (8 * _OVERLAP)))
+        streams = max(1, min(64, len(ids) // (2 * _OVERLAP)))
         inputs, targets, weights = in_streams(ids, streams)
         carry = self._zeros(streams)
         if streams > 1:

@@ -20,15 +20,14 @@ from charrepl_train import model as model_module
 from charrepl_train.checkpoint import LoadedModel
 from charrepl_train.config import Config
 from charrepl_train.corpus import Corpus
-from charrepl_train.data import MOST_STEPS
 from charrepl_train.pace import Pace, rarely
+from charrepl_train.plan import Plan
 from charrepl_train.update import Measured, State, evaluated, start, update
 
 UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
 _TIMED = 0.1  # of --minutes at most, to decide how many steps fit into them
-_RESERVED = 0.08  # of --minutes, for evaluations and checkpoints
-_READING = 1 / 3  # of the time to learn from a text
+_RESERVED = 0.03  # of --minutes, to compile what evaluates
 
 
 class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -94,6 +93,7 @@ class Trainer:
         self.corpus = corpus
         self.vocabulary = corpus.vocabulary
         self.batches = data.Batches(corpus.train, training)
+        self._plan = Plan(training, corpus, self.batches)
         dtype = jnp.bfloat16 if training.precision == "bf16" else jnp.float32
         recur = cudnn.fastest(
             config.model.hidden_size, self.batches.batch_size, training.sequence_length, dtype
@@ -179,41 +179,43 @@ class Trainer:
     def train(
         self,
         *,
+        begun: float | None = None,
         interrupted: Callable[[], bool] = lambda: False,
         tick: Callable[[Tick], None] = lambda tick: None,
     ) -> Iterator[Metrics]:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
 
-        Where the run has minutes, a few timed steps decide how many fit from here on. That number is kept,
-        and the run is that of so many steps, however it came by them. `tick` is called about twice a second.
+        Where the run has minutes, a few timed steps decide how many fit into those since it was `begun`, by
+        `time.monotonic`, or since now. That number is kept, and the run is that of so many steps, however it
+        came by them. `tick` is called about twice a second.
         Raises CharreplError if the loss is no longer a number or a checkpoint cannot be written.
         """
         self.state = self.devices.placed(self.state)
-        started = self.devices.clock()
-        self._began = started - self.run.elapsed_s
+        now = time.monotonic()
+        self._began = now - self.run.elapsed_s
         tick = rarely(tick)
         if not self.run.total_steps:
-            self._decide(started, interrupted, tick)
+            self._decide(self.devices.clock(now if begun is None else begun), interrupted, tick)
         step = int(self.state["step"])
         total = self.run.total_steps or step
         pace = Pace(step)
         mark, mark_step = self.devices.clock(), step
         while step < total and not self.devices.any(interrupted()):
-            steps = min(pace.steps(), self._until_due(step, total))
+            steps = min(pace.steps(), self._plan.until_due(step, total))
             measured = self._steps(step, steps, total)
             loss = self._count(measured, step, steps)
             step += steps
             pace.took(step, self.devices.clock())
             speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
-            tick(Tick(step, total, loss, speed, self._left_s(step, total, pace), steady))
-            if self._due(step, total):
+            tick(Tick(step, total, loss, speed, self._plan.left_s(step, total, pace.mean_s), steady))
+            if self._plan.due(step, total):
                 yield self._measure(step, total, measured, mark, mark_step)
                 mark, mark_step = self.devices.clock(), step
                 pace.resumes(mark)
         self.save()
 
-    def _decide(self, started: float, interrupted: Callable[[], bool], tick: Callable[[Tick], None]) -> None:
-        """Times some steps, unless `interrupted`, and decides how many fit into the run's minutes.
+    def _decide(self, begun: float, interrupted: Callable[[], bool], tick: Callable[[Tick], None]) -> None:
+        """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`.
 
         They are taken back: with a rate of next to nothing they teach nothing, and leave the optimiser
         with the gradients of the start for hundreds of steps.
@@ -230,8 +232,8 @@ class Trainer:
             pace.took(step, self.devices.clock())
             tick(Tick(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
         if pace.timed_s >= enough_s:
-            left = wanted_s * (1 - _RESERVED) - (self.devices.clock() - started)
-            self.run.total_steps = first + max(1, int(left / pace.mean_s))
+            left_s = wanted_s * (1 - _RESERVED) - (self.devices.clock() - begun)
+            self.run.total_steps = self._plan.total_within(left_s, first, pace.mean_s)
         self.state = before
 
     def _elapsed_s(self) -> float:
@@ -287,7 +289,7 @@ class Trainer:
             elapsed_s=self._elapsed_s(),
             characters_per_s=round(self._characters(step - mark_step) / (now - mark), 1),
         )
-        evaluates = self._evaluates(step, total)
+        evaluates = self._plan.evaluates(step, total)
         if evaluates:
             self._evaluate(metrics, step)
         # Before the checkpoint: a line too many is dropped when resuming, one too few would be missing.
@@ -295,41 +297,6 @@ class Trainer:
         if evaluates:
             self.save()
         return metrics
-
-    def _until_due(self, step: int, total: int) -> int:
-        """How many steps there are until something is reported, `MOST_STEPS` at most."""
-        most = min(MOST_STEPS, total - step)
-        return next((n for n in range(1, most) if self._due(step + n, total)), most)
-
-    def _due(self, step: int, total: int) -> bool:
-        """Whether something is reported after this step."""
-        if step == total or self._evaluates(step, total):
-            return True
-        if self.config.training.evaluations:
-            return False
-        return step % self.batches.steps_per_epoch == 0
-
-    def _evaluates(self, step: int, total: int) -> bool:
-        return step == total or step % self._interval(total) == 0
-
-    def _interval(self, total: int) -> int:
-        """Steps between two evaluations."""
-        training = self.config.training
-        if training.sample_epochs:
-            return max(1, round(training.sample_epochs * self.batches.steps_per_epoch))
-        # A short run is evaluated less often, so that evaluations take at most a tenth of its time.
-        most = int(0.1 / _READING * self._characters(total) / max(self._evaluation_reads(), 1))
-        return max(1, total // max(1, min(training.evaluations, most)))
-
-    def _evaluation_reads(self) -> int:
-        """How many characters."""
-        return len(self._dev_ids) + self.config.training.calibrate * evaluate.calibration_reads(self._dev_ids)
-
-    def _left_s(self, step: int, total: int, pace: Pace) -> float:
-        """How long the rest of a run takes, at the mean pace so far."""
-        evaluations = -(-(total - step) // self._interval(total))
-        read = evaluations * self._evaluation_reads() + len(self.corpus.held_out)
-        return pace.mean_s * (total - step + _READING * read / self._characters(1))
 
     def _evaluate(self, metrics: Metrics, step: int) -> None:
         params = evaluated(self.state)

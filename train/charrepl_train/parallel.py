@@ -159,10 +159,10 @@ class Devices:
         whole = self.local({**state, "carry": self._collect(state["carry"])})
         return {**whole, "carry": whole["carry"][:batch]}
 
-    def clock(self) -> float:
-        """Seconds, by the clock of process 0: what is decided by it is the same in every process."""
-        now = time.monotonic()
-        return now if self.alone else struct.unpack("d", gather(struct.pack("d", now))[0])[0]
+    def clock(self, at: float | None = None) -> float:
+        """Now, or `at`, in seconds by the clock of process 0: what is decided by it is the same in all."""
+        own = time.monotonic() if at is None else at
+        return own if self.alone else struct.unpack("d", gather(struct.pack("d", own))[0])[0]
 
     def any(self, here: bool) -> bool:
         """Whether it is so in any process."""
