@@ -26,7 +26,7 @@ from charrepl_train.update import Measured, State, evaluated, start, update
 
 UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
-_TIMED = 0.1  # of --minutes at most, to decide how many steps fit into them
+_TIMED = 0.01, 0.1  # of --minutes at least and at most, to decide how many steps fit into them
 _RESERVED = 0.03  # of --minutes, to compile what evaluates
 
 
@@ -224,7 +224,8 @@ class Trainer:
         step = first = int(self.state["step"])
         pace = Pace(step)
         wanted_s = 60 * (self.run.minutes or 0)
-        enough_s = min(_TIMED_S, _TIMED * wanted_s)
+        least_s, most_s = (part * wanted_s for part in _TIMED)
+        enough_s = min(max(_TIMED_S, least_s), most_s)
         while pace.timed_s < enough_s and not self.devices.any(interrupted()):
             steps = pace.steps()
             loss = float(self._steps(step, steps, UNDECIDED).losses[steps - 1])
