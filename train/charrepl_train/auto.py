@@ -21,7 +21,7 @@ class _Reading(NamedTuple):
 _READ = {
     "small": _Reading(0.7e6, 3e6),
     "laptop": _Reading(3e6, 20e6),
-    "gpu": _Reading(20e6, 2e9),
+    "gpu": _Reading(10e6, 2e9),
     "finetune": _Reading(0.3e6, 10e6),
 }
 
