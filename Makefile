@@ -8,9 +8,9 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint co
 run: .venv/run
 	$(BIN)/charrepl
 
-# A file's tests share what they start; a third of the time they wait for another process, so three run on two cores.
+# A file's tests share what they start, and half of what they do is wait for another process.
 test: .venv/test
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -22,11 +22,6 @@ settings.load_profile("charrepl")
 CORPUS = Path(__file__).parent / "corpus.txt"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The rooms whose files take longest begin: no worker is left with one of them at the end."""
-    items.sort(key=lambda item: item.path.parent.name, reverse=True)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test leaves where a user's models and programs would be, it is not this user's place."""
