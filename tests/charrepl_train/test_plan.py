@@ -72,8 +72,8 @@ def test_a_run_of_so_many_minutes_has_as_many_steps_as_fit_and_one_at_least(
 
 def test_where_nothing_is_evaluated_for_its_own_sake_every_epoch_is_told_of() -> None:
     plan = planned(evaluations=0)
-    steps_per_epoch = Batches(np.zeros(20_000, np.uint8), TrainingConfig(batch_size=8, sequence_length=32))
-    epoch = steps_per_epoch.steps_per_epoch
+    config = TrainingConfig(batch_size=8, sequence_length=32)
+    epoch = Batches(np.zeros(20_000, np.uint8), config).steps_per_epoch
     assert [n for n in range(1, 3 * epoch + 1) if plan.due(n, 3 * epoch)] == [epoch, 2 * epoch, 3 * epoch]
     assert math.isclose(plan.left_s(epoch, 3 * epoch, 0.5), plan.left_s(0, 2 * epoch, 0.5))
 

@@ -191,11 +191,10 @@ class Trainer:
         Raises CharreplError if the loss is no longer a number or a checkpoint cannot be written.
         """
         self.state = self.devices.placed(self.state)
-        now = time.monotonic()
-        self._began = now - self.run.elapsed_s
+        self._began = time.monotonic() - self.run.elapsed_s
         tick = rarely(tick)
         if not self.run.total_steps:
-            self._decide(self.devices.clock(now if begun is None else begun), interrupted, tick)
+            self._decide(self.devices.clock(begun), interrupted, tick)
         step = int(self.state["step"])
         total = self.run.total_steps or step
         pace = Pace(step)

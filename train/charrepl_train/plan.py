@@ -51,7 +51,7 @@ class Plan:
 
     def total_within(self, seconds: float, step: int, step_s: float) -> int:
         """How many steps a run has that goes on after `step` and takes so long: one more at least."""
-        totals = range(step + 1, step + 1 + int(seconds / step_s))
+        totals = range(step + 1, step + 2 + int(seconds / step_s))
         return step + max(1, bisect.bisect(totals, seconds, key=lambda t: self.left_s(step, t, step_s)))
 
     def _interval(self, total: int) -> int:
