@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +37,37 @@ def live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
     """Has every place of a user be below `home`."""
     for place in ("DATA", "CONFIG", "RUNTIME"):
         patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
+
+
+class Store:
+    """Compiled programs, which take most of a small model's training and loading: kept for the tests after.
+
+    All processes of a run of tests share it. A file in it is whole and is never changed.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(exist_ok=True)
+
+    @contextlib.contextmanager
+    def lent_to(self, place: Path) -> Iterator[None]:
+        """Has in the directory `place` what there is, and takes what it has more in the end."""
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in self._directory.iterdir():
+            shutil.copy2(file, place)  # a test may damage its own
+        yield
+        for file in place.iterdir():
+            new = self._directory.with_name(f"{file.name}-{os.getpid()}")
+            if not (self._directory / file.name).exists():
+                shutil.copy2(file, new)
+                new.replace(self._directory / file.name)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Where all tests' compiled programs are."""
+    base = tmp_path_factory.getbasetemp()
+    return Store((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled")
 
 
 @pytest.fixture(scope="session")

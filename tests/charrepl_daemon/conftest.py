@@ -17,6 +17,7 @@ import pytest
 
 from tests.charrepl_daemon.machine import Machine
 from tests.charrepl_daemon.site import Site, listen
+from tests.conftest import Store
 
 LINES = """\
 MASTER:
@@ -57,11 +58,10 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, make_trainer: Callable[.
 
 
 @contextlib.contextmanager
-def _places(directory: Path, model_dir: Path) -> Iterator[Path]:
+def _places(directory: Path, model_dir: Path, store: Store) -> Iterator[Path]:
     runtime = Path(tempfile.mkdtemp(prefix="cr-"))  # short: a socket's path has 107 bytes
     shutil.copytree(model_dir, directory / "models" / "kettle")
-    shutil.copytree(_compiled(), directory / "compiled", dirs_exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
+    with store.lent_to(directory / "compiled"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARREPL_DATA_DIR", str(directory))
         patch.setenv("CHARREPL_CONFIG_DIR", str(directory / "config"))
         patch.setenv("CHARREPL_RUNTIME_DIR", str(runtime))
@@ -71,37 +71,19 @@ def _places(directory: Path, model_dir: Path) -> Iterator[Path]:
         found = process.running()
         if found is not None and found.pid:
             os.kill(found.pid, signal.SIGKILL)
-    # The programs a test compiled serve the tests after it.
-    shutil.copytree(directory / "compiled", _compiled(), dirs_exist_ok=True)
     shutil.rmtree(runtime, ignore_errors=True)
 
 
-_kept: list[Path] = []
-
-
-def _compiled() -> Path:
-    if not _kept:
-        _kept.append(Path(tempfile.mkdtemp(prefix="cr-compiled-")))
-    return _kept[0]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _remove_compiled() -> Iterator[None]:
-    yield
-    for path in _kept:
-        shutil.rmtree(path, ignore_errors=True)
-
-
 @pytest.fixture(scope="session")
-def places() -> Callable[[Path, Path], contextlib.AbstractContextManager[Path]]:
+def places(model_dir: Path, store: Store) -> Callable[[Path], contextlib.AbstractContextManager[Path]]:
     """Makes places of its own with the model `kettle` in them; daemons there are killed in the end."""
-    return _places
+    return lambda directory: _places(directory, model_dir, store)
 
 
 @pytest.fixture
-def home(tmp_path: Path, model_dir: Path) -> Iterator[Path]:
+def home(tmp_path: Path, places: Callable[[Path], contextlib.AbstractContextManager[Path]]) -> Iterator[Path]:
     """Places of its own for one test."""
-    with _places(tmp_path, model_dir) as home:
+    with places(tmp_path) as home:
         yield home
 
 
@@ -145,11 +127,10 @@ def start_daemon() -> Callable[..., Command]:
 @pytest.fixture(scope="module")
 def shared_home(
     tmp_path_factory: pytest.TempPathFactory,
-    model_dir: Path,
-    places: Callable[[Path, Path], contextlib.AbstractContextManager[Path]],
+    places: Callable[[Path], contextlib.AbstractContextManager[Path]],
 ) -> Iterator[Path]:
     """Places of its own for all tests of a file."""
-    with places(tmp_path_factory.mktemp("home"), model_dir) as home:
+    with places(tmp_path_factory.mktemp("home")) as home:
         yield home
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from charrepl.client import Client, Completion
 from charrepl_daemon.library import Library
+from tests.charrepl_daemon.conftest import LINES
 from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 from tests.charrepl_daemon.test_process import truncate_weights
 from tests.charrepl_daemon.wire import Wire, complete, finals, until_final
@@ -78,6 +81,17 @@ def test_a_session_goes_on_with_the_reloaded_model(daemon, wire, shared_home, tr
     after = ghost("cup")
     assert after != before
     assert after == ghost(str(trained.directory))
+
+
+def test_what_was_trained_further_is_taken_up_wherever_it_is(daemon, model_dir, tmp_path):
+    model = shutil.copytree(model_dir, tmp_path / "model")
+    (tmp_path / "lines.txt").write_text(LINES * 8)
+    command = [sys.executable, "-m", "charrepl_train", tmp_path / "lines.txt", "--out", model, "--resume"]
+    with Client(model=str(model)) as client:
+        before = client.complete("every cup is wa")
+        subprocess.run([*command, "--epochs", "45"], check=True, capture_output=True, timeout=180)
+        after = client.complete("every cup is wa")
+    assert after.log_probs != before.log_probs
 
 
 def test_a_broken_reload_leaves_the_old_model_serving_and_says_why(daemon, wire, shared_home, model_dir):

@@ -145,7 +145,7 @@ def test_a_writer_moved_between_replicas_sees_the_ghosts_of_one(site, guest, pla
     with Client() as client:
         alone = [client.complete(text[:n]).text for n in range(len(text) + 1)]
     seen: list[str] = []
-    with places(tmp_path / "replica", model_dir):
+    with places(tmp_path / "replica"):
         replica = listen(site.server)  # which has the same keys, and so the same name to its guests
         ports = [replica.port, site.port]
         with Forwarder(site.port) as balancer, guest.here():

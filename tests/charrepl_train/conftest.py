@@ -6,21 +6,30 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import jax
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
+from charrepl import paths
+from charrepl_train import device
 from tests.charrepl_train.command import TINY, Start, commands, train
-from tests.conftest import live_in
+from tests.conftest import Store, live_in
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The places of a file's tests; shared, for the compiled programs in them."""
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[Path]:
+    """The places of a file's tests, with the compiled programs of those before in them."""
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         live_in(home, patch)
         patch.setenv("COLUMNS", "80")
         (home / "data" / "models").mkdir(parents=True)
-        yield home
+        with store.lent_to(paths.compilation_cache_dir()):
+            device.prepare()
+            reset_cache()  # JAX asks once where it is
+            yield home
+        jax.config.update("jax_compilation_cache_dir", None)
+        reset_cache()
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from charrepl_train import checkpoint
+from charrepl_train import checkpoint, evaluate
 from tests.charrepl_train.command import (
     Start,
     finish,
@@ -78,6 +78,55 @@ def test_a_finished_run_is_trained_further_when_given_more_epochs(copy: Path, co
     assert run_file(copy)["total_steps"] == 25 * 25
     assert metrics(copy)[: len(before)] == before
     assert metrics(copy)[-1]["step"] == 25 * 25
+
+
+def test_epochs_in_the_file_of_settings_count_too(copy: Path, corpus: Path, tmp_path: Path) -> None:
+    longer = tmp_path / "longer.toml"
+    longer.write_text("[training]\nepochs = 26.0\n")
+    assert train(corpus, "--out", copy, "--resume", "--config", longer).exit_code == 0
+    assert run_file(copy)["total_steps"] == 26 * 25
+    assert metrics(copy)[-1]["step"] == 26 * 25
+
+
+def test_fewer_epochs_than_were_trained_are_refused(copy: Path, corpus: Path) -> None:
+    before = metrics(copy), run_file(copy)
+    line = one_line(train(corpus, "--out", copy, "--resume", "--epochs", 10))
+    assert line == (
+        "copy has been trained for 24 epochs already: resume with more than 10, or choose another --name"
+    )
+    assert (metrics(copy), run_file(copy)) == before
+
+
+def test_two_at_once_are_one_too_many(
+    start: Start, home: Path, tmp_path: Path, settings: Path, corpus: Path
+) -> None:
+    directory = tmp_path / "run"
+    process = start(corpus, "--config", settings, "--out", directory, "--epochs", 2000)
+    until_measured(process)
+    line = one_line(train(corpus, "--out", directory, "--resume"))
+    assert line == f"another charrepl-train is at work in {directory}: wait for it, or choose another --name"
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 130
+    step = metrics(directory)[-1]["step"]
+    assert train(corpus, "--out", directory, "--resume", "--epochs", step // 25 + 2).exit_code == 0
+
+
+def test_ctrl_c_while_the_held_out_text_is_read_says_how_to_go_on(
+    settings: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [corpus, "--config", settings, "--epochs", 1, "--out", tmp_path / "run"]
+
+    def interrupt(*arguments: object) -> float:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate.Evaluator, "stateful", interrupt)
+        result = train(*command)
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1].endswith(f" --out {tmp_path / 'run'} --resume")
+    assert not run_file(tmp_path / "run")["finished"]
+    assert train(*command, "--resume").exit_code == 0
+    assert "held_out_loss" in metrics(tmp_path / "run")[-1]
 
 
 def test_half_a_line_of_metrics_does_not_stop_a_resumed_run(copy: Path, corpus: Path) -> None:
@@ -168,9 +217,11 @@ def test_another_model_is_refused(
     assert f"copy was trained with {complaint}: resume without --preset, --config, --from and --seed" in line
 
 
-def test_another_seed_is_refused(copy: Path, corpus: Path) -> None:
-    line = one_line(train(corpus, "--out", copy, "--resume", "--seed", 3))
-    assert "another seed (0, not 3)" in line
+def test_another_seed_is_refused(copy: Path, corpus: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("[training]\nseed = 3\n")
+    for wish in ("--seed", 3), ("--config", other):
+        assert "another seed (0, not 3)" in one_line(train(corpus, "--out", copy, "--resume", *wish))
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
         "metrics.jsonl",
         "run.json",
         "tensorboard",
+        "train.lock",
         "vocab.json",
     ]
     steps = run_file(directory)["total_steps"]
@@ -112,6 +113,16 @@ def test_a_place_is_free_where_a_run_ended_before_it_began(
         assert "has files in it, but no run.json" in one_line(train(*command, *arguments))
 
 
+def test_what_comes_to_nothing_leaves_nothing(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "slow.toml").write_text("[training]\nbatch_size = 1\nsequence_length = 1\n")
+    place = ["--config", tmp_path / "slow.toml", "--out", tmp_path / "run"]
+    line = one_line(train(corpus, *place, "--epochs", 1_000_000))
+    assert line.startswith("1,000,000 epochs are 1,6")
+    fewer = int(line.removesuffix(" epochs at most").rsplit(maxsplit=1)[-1].replace(",", ""))
+    assert 600_000 < fewer < 700_000
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_directory_with_somebodys_own_settings_is_not_free(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(TINY)
     assert "has files in it" in one_line(train(corpus, "--out", tmp_path))
@@ -131,7 +142,7 @@ def test_a_device_that_fails_is_one_line_and_what_was_saved_stays(
     assert result.exit_code == 1
     assert result.stderr.splitlines()[-1] == (
         "Error: the device is out of memory with hidden_size = 16 and batch_size = 4: train with a lower one "
-        f"under another --name; what was saved before is kept in {copy}"
+        f"in a --config file, under another --name; what was saved before is kept in {copy}"
     )
     assert sorted((copy / "checkpoints").iterdir()) == before
     checkpoint.load_model(copy)

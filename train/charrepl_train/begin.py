@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import filelock
 import msgspec
 
 from charrepl import models
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl_train.corpus import Text
     from charrepl_train.loop import Run, Trainer
 
+_LOCK = "train.lock"
 # What there is of a model before its training has begun.
 _BEFOREHAND = {"vocab.json", "vocab.json.new", "config.toml", "config.toml.new", "run.json.new"}
 
@@ -40,8 +42,35 @@ class Wishes(NamedTuple):
         return {name: value for name, value in given.items() if value is not None}
 
 
-def check_place(directory: Path, *, resume: bool) -> None:
-    """Raises CharreplError if a new run would overwrite something, or there is none to resume."""
+@contextlib.contextmanager
+def held(directory: Path, *, resume: bool) -> Iterator[None]:
+    """Keeps a model's directory from all others that would train in it, for as long as it is held.
+
+    Raises CharreplError if one of them has it, a new run would overwrite something, or there is none to
+    resume.
+    """
+    _check(directory, resume=resume)
+    lock = filelock.FileLock(directory / _LOCK, mode=0o600, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise CharreplError(
+            f"another charrepl-train is at work in {directory}: wait for it, or choose another --name"
+        ) from None
+    except (OSError, NotImplementedError):
+        pass  # a place that cannot be written to, which says so soon, or a file system without locks
+    try:
+        _check(directory, resume=resume)  # another may have begun and ended since
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):
+            if [path.name for path in directory.iterdir()] == [_LOCK]:  # nothing came of it
+                (directory / _LOCK).unlink()
+                directory.rmdir()
+
+
+def _check(directory: Path, *, resume: bool) -> None:
     if (directory / "run.json").is_file():
         if not resume:
             raise CharreplError(
@@ -60,7 +89,7 @@ def _occupied(directory: Path) -> bool:
     """Whether there is more than a run leaves that ended before it began, on a full disk perhaps."""
     if not directory.is_dir():
         return directory.exists()
-    names = {path.name for path in directory.iterdir()}
+    names = {path.name for path in directory.iterdir()} - {_LOCK}
     return not names <= _BEFOREHAND or names == {"config.toml"}  # that one alone is somebody's own
 
 
@@ -143,6 +172,11 @@ def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
             f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "
             "resume with the same files, unchanged and in the same order, or choose another --name"
         )
+    named = _over(kept, wishes).training
+    if wishes.seed is None:
+        wishes = wishes._replace(seed=named.seed)
+    if wishes.epochs is wishes.minutes is None and named.epochs != kept.training.epochs:
+        wishes = wishes._replace(epochs=named.epochs)
     changed = _changed(kept, run, wishes)
     if changed:
         raise CharreplError(
@@ -164,11 +198,16 @@ def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
     # do minutes for a run that is finished: they count from here.
     if wishes.epochs is not None:
         run.minutes, run.total_steps = None, _steps(trainer)
+        if run.total_steps < step:
+            raise CharreplError(
+                f"{directory.name} has been trained for {step / trainer.batches.steps_per_epoch:.3g} epochs "
+                f"already: resume with more than {wishes.epochs:g}, or choose another --name"
+            )
     elif wishes.minutes is not None and (wishes.minutes != run.minutes or run.finished):
         run.minutes, run.total_steps = wishes.minutes, 0
     else:
         return trainer
-    run.finished = run.finished and 0 < run.total_steps <= step
+    run.finished = run.finished and run.total_steps == step
     trainer.write_settings()
     return trainer
 
@@ -207,7 +246,15 @@ def _changed(kept: Config, run: Run, wishes: Wishes) -> str:
 
 
 def _steps(trainer: Trainer) -> int:
-    return max(1, round(trainer.config.training.epochs * trainer.batches.steps_per_epoch))
+    """How many steps the run's epochs are. Raises CharreplError if they are beyond counting."""
+    from charrepl_train.plan import UNDECIDED
+
+    epochs = trainer.config.training.epochs
+    steps = max(1, round(epochs * trainer.batches.steps_per_epoch))
+    if steps >= UNDECIDED:
+        most = (UNDECIDED - 1) // trainer.batches.steps_per_epoch
+        raise CharreplError(f"{epochs:,.7g} epochs are {steps:,} steps: choose {most:,} epochs at most")
+    return steps
 
 
 @contextlib.contextmanager
@@ -222,9 +269,9 @@ def in_one_line(config: Config, directory: Path) -> Iterator[None]:
         if isinstance(error, ValueError) and not out_of_memory:
             raise
         cause = "is out of memory" if out_of_memory else f"failed ({reason(error)})"
-        kept = f" under another --name; what was saved before is kept in {directory}"
+        kept = f", under another --name; what was saved before is kept in {directory}"
         raise CharreplError(
             f"the device {cause} with hidden_size = {config.model.hidden_size} and "
-            f"batch_size = {config.training.batch_size}: train with a lower one"
+            f"batch_size = {config.training.batch_size}: train with a lower one in a --config file"
             + (kept if directory.exists() else "")
         ) from error

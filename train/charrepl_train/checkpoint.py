@@ -4,6 +4,7 @@
     NAME/vocab.json      the characters, in order of id
     NAME/run.json        what it is trained on and for how long, for `--resume`
     NAME/metrics.jsonl   what was measured, a line an evaluation
+    NAME/train.lock      held by the process that trains it
     NAME/checkpoints/best-00001200    the weights that did best on the dev slice
     NAME/checkpoints/latest-00001400  everything that training needs to go on
 

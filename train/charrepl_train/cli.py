@@ -97,9 +97,9 @@ def main(
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     wishes = begin.Wishes(preset, config_file, base, epochs, minutes, seed)
     group = processes.group(coordinator, count, process_id, distributed=distributed)
-    with processes.joined(group, debug=debug) as leads:
+    with processes.joined(group, debug=debug) as leads, contextlib.ExitStack() as stack:
         if leads:
-            begin.check_place(directory, resume=resume)
+            stack.enter_context(begin.held(directory, resume=resume))
         from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
 
         with read(corpus, near=directory) as text:
@@ -156,15 +156,21 @@ def _train(trainer: Trainer, corpus: tuple[Path, ...], *, begun: float, where: s
         for metrics in trainer.train(begun=begun, interrupted=interrupted, tick=reporter.tick):
             reporter.metrics(metrics)
             board.update()
-    if trainer.devices.any(stopped()):
+    results = None
+    if not trainer.devices.any(stopped()):
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            begin.in_one_line(trainer.config, trainer.directory),
+            console.status("Reading the held-out text..."),
+        ):
+            results = trainer.finish()
+    if results is None:
         own = trainer.directory.parent == paths.models_dir()
         place = ["--name", trainer.directory.name] if own else ["--out", str(trainer.directory)]
         again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
         console.print(f"Saved. Go on with: {again}", soft_wrap=True)
         plot.save(trainer.directory, warn=warn)
         raise click.exceptions.Exit(130)
-    with begin.in_one_line(trainer.config, trainer.directory):
-        results = trainer.finish()
     _tell_daemon(trainer.directory)
     board.update()
     plot.save(trainer.directory, warn=warn)
@@ -191,8 +197,8 @@ def _tell_daemon(directory: Path) -> None:
         if not launch.is_listening(paths.endpoint()):
             return
         with Client(autostart=False) as client:
-            if any(model.loaded and model.path == str(directory) for model in client.models().models):
-                client.ask(protocol.Reload(seq=0, model=directory.name), timeout_s=60)
+            if any(model["path"] == str(directory) for model in client.status()["models"]):
+                client.ask(protocol.Reload(seq=0, model=str(directory)), timeout_s=60)
 
 
 def _summary(

@@ -69,9 +69,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     precision: Literal["auto", "f32", "bf16"] = "f32"
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     # Watching
-    evaluations: Annotated[int, Meta(ge=0, le=10_000)] = 20  # of the dev slice over the whole run
+    evaluations: Annotated[int, Meta(ge=0, le=10_000)] = 20  # or about a tenth of the time, if that is less
     sample_characters: Annotated[int, Meta(ge=0, le=10_000)] = 200
-    sample_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0  # between samples; 0: one an evaluation
+    sample_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0  # to an evaluation, if not 0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -32,8 +32,6 @@ class Corpus(NamedTuple):
     train: Ids
     dev: Ids
     held_out: Ids
-    characters: int  # of the whole text
-    digest: str  # names exactly this text
 
 
 @contextlib.contextmanager
@@ -79,7 +77,7 @@ class Text:
                 encoded.append(table[_code_points(block)].tobytes())
             ids = encoded.array(table.dtype)
         train, dev, held_out = (ids[part] for part in parts)
-        return Corpus(vocabulary, train, dev, held_out, self.characters, self.digest)
+        return Corpus(vocabulary, train, dev, held_out)
 
     def _counts(self, first: int) -> NDArray[np.int64]:
         """How often each code point occurs among the `first` characters."""

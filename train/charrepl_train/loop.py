@@ -21,10 +21,9 @@ from charrepl_train.checkpoint import LoadedModel
 from charrepl_train.config import Config
 from charrepl_train.corpus import Corpus
 from charrepl_train.pace import Pace, rarely
-from charrepl_train.plan import Plan
+from charrepl_train.plan import UNDECIDED, Plan
 from charrepl_train.update import Measured, State, evaluated, start, update
 
-UNDECIDED = 2**30  # steps, until --minutes has become a number of them; the rate is next to nothing
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
 _TIMED = 0.01, 0.1  # of --minutes at least and at most, to decide how many steps fit into them
 _RESERVED = 0.03  # of --minutes, to compile what evaluates
@@ -216,8 +215,7 @@ class Trainer:
     def _decide(self, begun: float, interrupted: Callable[[], bool], tick: Callable[[Tick], None]) -> None:
         """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`.
 
-        They are taken back: with a rate of next to nothing they teach nothing, and leave the optimiser
-        with the gradients of the start for hundreds of steps.
+        They are taken back: the run is to be that of so many steps, however it came by their number.
         """
         before = _copied(self.state)
         step = first = int(self.state["step"])
@@ -245,8 +243,8 @@ class Trainer:
         for n, loss in enumerate(losses, 1):
             if not math.isfinite(loss):
                 raise CharreplError(
-                    f"the loss became {loss} at step {step + n}: train again with a lower learning_rate; "
-                    f"what was saved before is kept in {self.directory}"
+                    f"the loss became {loss} at step {step + n}: train with a lower learning_rate in a "
+                    f"--config file, under another --name; what was saved before is kept in {self.directory}"
                 )
             self.run.loss_sum += loss
         self.run.loss_steps += steps

@@ -9,6 +9,7 @@ from charrepl_train.config import TrainingConfig
 from charrepl_train.corpus import Corpus
 from charrepl_train.data import MOST_STEPS, Batches
 
+UNDECIDED = 2**30  # steps, until --minutes has become a number of them; no run has as many
 _READING = 1 / 2  # of the time to learn from a text
 _READINGS = 2  # of the held-out text: in one pass, and in windows
 _EVALUATING = 0.1  # of a run's time at most
@@ -51,7 +52,7 @@ class Plan:
 
     def total_within(self, seconds: float, step: int, step_s: float) -> int:
         """How many steps a run has that goes on after `step` and takes so long: one more at least."""
-        totals = range(step + 1, step + 2 + int(seconds / step_s))
+        totals = range(step + 1, min(step + 2 + int(seconds / step_s), UNDECIDED))
         return step + max(1, bisect.bisect(totals, seconds, key=lambda t: self.left_s(step, t, step_s)))
 
     def _interval(self, total: int) -> int:

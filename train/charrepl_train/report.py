@@ -16,7 +16,8 @@ from rich.text import Text
 from charrepl.safe import printable
 from charrepl_train import curve
 from charrepl_train.history import Record
-from charrepl_train.loop import UNDECIDED, Metrics, Tick
+from charrepl_train.loop import Metrics, Tick
+from charrepl_train.plan import UNDECIDED
 
 _REVEALED = 12  # characters of the sample that appear at each tick
 _BAR, _SHORTEST_BAR = 24, 6  # characters
@@ -72,7 +73,8 @@ class Reporter:
 
     def tick(self, tick: Tick) -> None:
         """Redraws the bar and the curve, and reveals some more of the sample."""
-        self._trace.add(tick.step, tick.loss)
+        if tick.total < UNDECIDED:  # steps that are only timed are taken back
+            self._trace.add(tick.step, tick.loss)
         self._shown += _REVEALED
         if tick.steady and not self._promised:
             # Once, from a pace that was measured: what a log keeps, and what one can plan by.
