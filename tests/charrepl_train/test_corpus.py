@@ -87,12 +87,12 @@ contents = st.lists(
 def test_reading_in_pieces_comes_to_the_same(
     folder: Path, contents: list[bytes], limited: tuple[int, int]
 ) -> None:
-    text = plainly(contents)
-    with limits(*limited):
-        corpus = loaded(written(folder, contents))
-    assert text_of(corpus) == text
-    assert corpus.characters == len(text)
-    assert corpus.digest == hashlib.sha256(text.encode()).hexdigest()
+    plain = plainly(contents)
+    with limits(*limited), read(written(folder, contents), near=folder) as text:
+        corpus = text.corpus(ALL)
+    assert text_of(corpus) == plain
+    assert text.characters == len(plain)
+    assert text.digest == hashlib.sha256(plain.encode()).hexdigest()
     assert corpus.train.dtype == np.min_scalar_type(len(corpus.vocabulary) - 1)
 
 
@@ -310,7 +310,7 @@ MEASURED = """if True:
     with read([path], near=path.parent) as text:
         corpus = text.corpus(TrainingConfig())
     assert "jax" not in sys.modules
-    print(corpus.characters, corpus.train.nbytes, peak_bytes() - before)"""
+    print(text.characters, corpus.train.nbytes, peak_bytes() - before)"""
 
 
 def test_a_long_text_takes_little_memory(tmp_path: Path) -> None:
