@@ -57,6 +57,9 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, make_trainer: Callable[.
     return directory
 
 
+Places = Callable[[Path], contextlib.AbstractContextManager[Path]]
+
+
 @contextlib.contextmanager
 def _places(directory: Path, model_dir: Path, store: Store) -> Iterator[Path]:
     runtime = Path(tempfile.mkdtemp(prefix="cr-"))  # short: a socket's path has 107 bytes
@@ -75,13 +78,13 @@ def _places(directory: Path, model_dir: Path, store: Store) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def places(model_dir: Path, store: Store) -> Callable[[Path], contextlib.AbstractContextManager[Path]]:
+def places(model_dir: Path, store: Store) -> Places:
     """Makes places of its own with the model `kettle` in them; daemons there are killed in the end."""
     return lambda directory: _places(directory, model_dir, store)
 
 
 @pytest.fixture
-def home(tmp_path: Path, places: Callable[[Path], contextlib.AbstractContextManager[Path]]) -> Iterator[Path]:
+def home(tmp_path: Path, places: Places) -> Iterator[Path]:
     """Places of its own for one test."""
     with places(tmp_path) as home:
         yield home
@@ -127,7 +130,7 @@ def start_daemon() -> Callable[..., Command]:
 @pytest.fixture(scope="module")
 def shared_home(
     tmp_path_factory: pytest.TempPathFactory,
-    places: Callable[[Path], contextlib.AbstractContextManager[Path]],
+    places: Places,
 ) -> Iterator[Path]:
     """Places of its own for all tests of a file."""
     with places(tmp_path_factory.mktemp("home")) as home:

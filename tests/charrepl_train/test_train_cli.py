@@ -115,12 +115,15 @@ def test_a_place_is_free_where_a_run_ended_before_it_began(
 
 def test_what_comes_to_nothing_leaves_nothing(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "slow.toml").write_text("[training]\nbatch_size = 1\nsequence_length = 1\n")
-    place = ["--config", tmp_path / "slow.toml", "--out", tmp_path / "run"]
-    line = one_line(train(corpus, *place, "--epochs", 1_000_000))
+    command = [corpus, "--config", tmp_path / "slow.toml", "--epochs", 1_000_000]
+    line = one_line(train(*command, "--out", tmp_path / "run"))
     assert line.startswith("1,000,000 epochs are 1,6")
     fewer = int(line.removesuffix(" epochs at most").rsplit(maxsplit=1)[-1].replace(",", ""))
     assert 600_000 < fewer < 700_000
     assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    assert one_line(train(*command, "--out", tmp_path / "mine")) == line
+    assert not list((tmp_path / "mine").iterdir())
 
 
 def test_a_directory_with_somebodys_own_settings_is_not_free(corpus: Path, tmp_path: Path) -> None:

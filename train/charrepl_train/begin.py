@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import filelock
 import msgspec
 
 from charrepl import models
@@ -49,7 +48,10 @@ def held(directory: Path, *, resume: bool) -> Iterator[None]:
     Raises CharreplError if one of them has it, a new run would overwrite something, or there is none to
     resume.
     """
+    import filelock  # --help does without
+
     _check(directory, resume=resume)
+    ours = not directory.exists()
     lock = filelock.FileLock(directory / _LOCK, mode=0o600, timeout=0)
     try:
         lock.acquire()
@@ -67,7 +69,8 @@ def held(directory: Path, *, resume: bool) -> Iterator[None]:
         with contextlib.suppress(OSError):
             if [path.name for path in directory.iterdir()] == [_LOCK]:  # nothing came of it
                 (directory / _LOCK).unlink()
-                directory.rmdir()
+                if ours:
+                    directory.rmdir()
 
 
 def _check(directory: Path, *, resume: bool) -> None:
