@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from charrepl import interpreter
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 
 _IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
@@ -41,7 +42,7 @@ def is_listening(endpoint: str) -> bool:
 
 def _command(*, replace_older: bool) -> list[str]:
     verb = ["restart", "--if-older"] if replace_older else ["start"]
-    return [sys.executable, "-m", "charrepl_daemon", *verb, "--idle-minutes", str(_IDLE_MINUTES)]
+    return interpreter.command("charrepl_daemon", *verb, "--idle-minutes", str(_IDLE_MINUTES))
 
 
 def _failure(error_output: bytes, *, replace_older: bool) -> DaemonUnavailableError:
@@ -68,6 +69,7 @@ def start(*, replace_older: bool = False) -> None:
     try:
         done = subprocess.run(
             _command(replace_older=replace_older),
+            env=interpreter.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_START_TIMEOUT_S,
@@ -86,6 +88,7 @@ async def start_async(*, replace_older: bool = False) -> None:
     try:
         process = await asyncio.create_subprocess_exec(
             *_command(replace_older=replace_older),
+            env=interpreter.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

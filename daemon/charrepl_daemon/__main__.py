@@ -1,5 +1,15 @@
-"""`python -m charrepl_daemon`, for starting the daemon of this very interpreter."""
+"""`charrepl-daemon`, and `python -m charrepl_daemon`, which starts the daemon of this very interpreter."""
 
-from charrepl_daemon.cli import main
+from charrepl import interpreter
 
-main(prog_name="charrepl-daemon")
+
+def run() -> None:
+    """The command, in a process that imports nothing from the directory it is run in."""
+    interpreter.leave_out_relative_places()
+    from charrepl_daemon.cli import main
+
+    main(prog_name="charrepl-daemon")
+
+
+if __name__ == "__main__":
+    run()

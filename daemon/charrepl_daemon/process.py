@@ -6,13 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from typing import Any, Literal
 
 import filelock
 
-from charrepl import launch, paths, protocol
+from charrepl import interpreter, launch, paths, protocol
 from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import record, report
 from charrepl_daemon.readiness import READY, TAKEN, read_line
@@ -87,7 +86,7 @@ def _spawn(arguments: list[str], deadline: float) -> Running | None:
     Raises CharreplError, with the daemon's own reason, if it does not get ready.
     """
     read_end, write_end = os.pipe()
-    command = [sys.executable, "-m", "charrepl_daemon", "start", "--foreground", *arguments]
+    command = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
     output = _open_log()
     try:
         # A fresh process, not a fork: JAX's threads do not survive one.
@@ -100,7 +99,7 @@ def _spawn(arguments: list[str], deadline: float) -> Running | None:
             start_new_session=True,
             cwd="/",
             # If a service runs us, it is not our child that it waits for.
-            env={name: value for name, value in os.environ.items() if name != "NOTIFY_SOCKET"},
+            env={name: value for name, value in interpreter.environment().items() if name != "NOTIFY_SOCKET"},
         )
     finally:
         os.close(write_end)

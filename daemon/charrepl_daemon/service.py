@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from charrepl import interpreter
 from charrepl.errors import CharreplError, reason
 
 NAME = "charrepl-daemon.service"
@@ -53,15 +54,15 @@ def unit(arguments: list[str]) -> str:
 
     It runs this interpreter, and keeps to the places that this environment overrides.
     """
-    command = [sys.executable, "-m", "charrepl_daemon"]
-    start = [*command, "start", "--foreground", *arguments]
+    stop = interpreter.command("charrepl_daemon", "stop")
+    start = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
     kept = [
         f"Environment={_quoted(f'{name}={os.environ[name]}')}\n" for name in _KEPT if os.environ.get(name)
     ]
     return _UNIT.format(
         mark=_MARK,
         name=NAME,
-        stop=" ".join(map(_argument, [*command, "stop"])),
+        stop=" ".join(map(_argument, stop)),
         start=" ".join(map(_argument, start)),
         environment="".join(kept),
     )

@@ -92,7 +92,7 @@ def test_the_unit_starts_this_interpreter_in_these_places(home, daemon_command):
     command = shlex.split(found["ExecStart"])
     assert command[0] == sys.executable
     assert Path(command[0]).is_absolute()
-    assert command[1:5] == ["-m", "charrepl_daemon", "start", "--foreground"]
+    assert command[1:6] == ["-P", "-m", "charrepl_daemon", "start", "--foreground"]
     assert command[command.index("--model") + 1] == str(Path("a model").absolute())
     assert command[command.index("--cache-mb") + 1] == "8"
     assert found["Type"] == "notify"

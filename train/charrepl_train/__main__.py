@@ -2,15 +2,21 @@
 
 import os
 
-from charrepl_train import device
-from charrepl_train.cli import main
+from charrepl import interpreter
 
 
 def run() -> None:
-    """The command, in a process that has huge pages to compute in where the system offers them."""
+    """The command, in a process that has huge pages to compute in where the system offers them.
+
+    It imports nothing from the directory it is run in.
+    """
+    interpreter.leave_out_relative_places()
+    from charrepl_train import device
+    from charrepl_train.cli import main
+
     if "_CHARREPL_TRAIN_COMPLETE" not in os.environ:  # a shell asks what Tab makes of a command line
         device.use_huge_pages()
-    main()
+    main(prog_name="charrepl-train")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,15 @@
+"""`charrepl`, and `python -m charrepl`."""
+
+from charrepl import interpreter
+
+
+def run() -> None:
+    """The command, in a process that imports nothing from the directory it is run in."""
+    interpreter.leave_out_relative_places()
+    from charrepl.cli import main
+
+    main(prog_name="charrepl")
+
+
+if __name__ == "__main__":
+    run()

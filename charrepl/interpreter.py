@@ -1,0 +1,53 @@
+"""Python, started again for another of our programs: what it imports is what an installed command does.
+
+Nothing comes from the directory a user happens to be in, which may have a `click.py` or a `random.py` of
+theirs, or be another copy of this project.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+# They are meant for one program, and would change how ours end or what they say. The others say where Python
+# and its packages are: those are the user's.
+_NOT_HANDED_ON = {
+    "PYTHONINSPECT",
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHONSTARTUP",
+    "PYTHONVERBOSE",
+    "PYTHONWARNINGS",
+}
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """The words that run a module as a program, to be given `environment`."""
+    isolation = {"-E": sys.flags.ignore_environment, "-s": sys.flags.no_user_site, "-P": True}
+    return [sys.executable, *(option for option, on in isolation.items() if on), "-m", module, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The environment of this process, for `command`.
+
+    What is relative in PYTHONPATH, or empty, is left out: it is another directory wherever a program runs.
+    File names are UTF-8 to it, whatever the locale is: so they mean the same to all of our programs.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
+    places = kept.pop("PYTHONPATH", "").split(os.pathsep)
+    absolute = os.pathsep.join(place for place in places if not _is_relative(place))
+    return {**kept, **({"PYTHONPATH": absolute} if absolute else {}), "PYTHONUTF8": "1"}
+
+
+def leave_out_relative_places() -> None:
+    """Takes out of `sys.path` what is relative in PYTHONPATH, before anything is imported from there."""
+    own = Path(__file__).parents[1]
+    for place in os.environ.get("PYTHONPATH", "").split(os.pathsep):
+        found = str(Path(place).absolute())
+        # Run from the project's own folder, that is where the project itself is found.
+        if _is_relative(place) and Path(found) not in (own, own / "daemon", own / "train"):
+            sys.path[:] = [other for other in sys.path if other not in (found, place)]
+
+
+def _is_relative(place: str) -> bool:
+    return not Path(place).is_absolute()
