@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from charrepl import repetition
 from charrepl.errors import CharreplError, reason
 from charrepl.protocol import Decoding, Sample
 from charrepl_daemon import adapt, kept, programs
@@ -204,6 +205,7 @@ class Engine(Planner):
             w.joint = float(out.joint[i])
             w.seen = bool(out.seen[i])
             w.done = not w.unread and (bool(out.done[i]) or w.left <= 0)
+            w.go_straight()
             w.store = self._store_number
 
     def _start(self, rows: Rows, i: int, w: Writing, held: set[int], most: int) -> Node | None:
@@ -281,7 +283,11 @@ class Engine(Planner):
     def found(self, search: Search) -> tuple[str, list[float]]:
         """The ghost that a search came to, and its log-probabilities in nats."""
         tokens, log_probs = search.best()
-        return self.vocabulary.decode(np.array(tokens, int)), log_probs
+        text = self.vocabulary.decode(np.array(tokens, int))
+        if search.before is not None:
+            length = repetition.straight(search.before, text).length
+            return text[:length], log_probs[:length]
+        return text, log_probs
 
     def score(
         self, text: str, carry: bytes, digest: str, *, before: str | None = None

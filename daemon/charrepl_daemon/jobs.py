@@ -9,6 +9,7 @@ from pathlib import Path
 
 from charrepl import protocol
 from charrepl.errors import CharreplError
+from charrepl_daemon.alternatives import distinct
 from charrepl_daemon.beams import Search
 from charrepl_daemon.engine import Engine, Extra
 from charrepl_daemon.writing import Writing
@@ -74,7 +75,7 @@ class Job:
     @property
     def begun(self) -> bool:
         """Whether there is anything to send yet."""
-        return self.done if self.search else any(w.begun or w.done for w in self.writings)
+        return self.done if self.search else any(w.ready or w.done for w in self.writings)
 
     @property
     def _unwritten(self) -> bool:
@@ -121,17 +122,30 @@ class Job:
                     seq=request.seq, session=request.session, text=text, log_probs=log_probs, final=True
                 )
             return
-        news = [i for i, w in enumerate(self.writings) if len(w.text) > self.sent[i]]
+        offered = self._offered(request)
+        final = self.done  # what is not offered is done with
+        news = [rank for rank, w in enumerate(offered) if w.ready > self.sent[rank]]
         if final and not news:
-            news = [len(self.writings) - 1]  # the final reply must come, if it brings nothing new
-        for i in news:
-            w = self.writings[i]
-            self.sent[i] = len(w.text)
+            news = [len(offered) - 1]  # the final reply must come, if it brings nothing new
+        for rank in news:
+            w = offered[rank]
+            self.sent[rank] = w.ready
             yield protocol.Ghost(
                 seq=request.seq,
                 session=request.session,
-                text=w.text,
-                log_probs=list(w.log_probs),
-                final=final and i == news[-1],
-                alternative=i,
+                text=w.text[: w.ready],
+                log_probs=w.log_probs[: w.ready],
+                final=final and rank == news[-1],
+                alternative=rank,
             )
+
+    def _offered(self, request: protocol.Complete) -> list[Writing]:
+        """The ghosts to show, as far as it is known which; what is not among them is not gone on with."""
+        if len(self.writings) == 1 or self.writings[0].before is None:
+            return self.writings
+        ways = [(w.text[: w.ready], w.done) for w in self.writings]
+        chosen = [self.writings[i] for i in distinct(ways, request.alternatives)]
+        if len(chosen) == request.alternatives:
+            for w in self.writings:
+                w.done |= w not in chosen
+        return chosen or self.writings[:1]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError
 from charrepl.protocol import Complete, Decoding, Sample, Stop
+from charrepl.repetition import REACH
 from charrepl.window import STRIDE, window_start
 from charrepl_daemon.beams import Search
 from charrepl_daemon.known import Known
-from charrepl_daemon.programs import MAX_FED
+from charrepl_daemon.programs import MAX_ALTERNATIVES, MAX_FED
 from charrepl_daemon.sessions import ZERO_SLOT, CarryCache
 from charrepl_daemon.writing import NEVER, Writing
 from charrepl_train.vocab import Vocabulary
@@ -40,7 +41,10 @@ class Planner:
         self._answered_ahead = 0
 
     def ghosts(self, session: Hashable, request: Complete) -> list[Writing]:
-        """The ghosts asked for. Raises CharreplError if the text sent begins inside the window."""
+        """The ghosts asked for, or more: of alternatives, those that turn out alike are left out later.
+
+        Raises CharreplError if the text sent begins inside the window.
+        """
         tokens, position, start = self._window(request)
         decoding, least = request.decoding, _least(request)
         key = (session, start)
@@ -59,6 +63,7 @@ class Planner:
                 rank=rank,
                 own_slot=own_slot,
                 unread=unread,
+                before=_before(request),
             )
 
         if request.alternatives == 1:
@@ -66,7 +71,8 @@ class Planner:
             self._recall(ghost)
             self._answered_ahead += ghost.done
             return [ghost]
-        count = min(request.alternatives, len(self.vocabulary) - 1)
+        wanted = request.alternatives if _before(request) is None else MAX_ALTERNATIVES
+        count = min(wanted, len(self.vocabulary) - 1)
         own = self._cache.take_free(count - 1)
         return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
 
@@ -83,6 +89,7 @@ class Planner:
             max_chars=request.max_chars,
             ends=self._ends[request.stop],
             least=_least(request),
+            before=_before(request),
         )
         return self._reading(search.session, tokens, position), search
 
@@ -146,6 +153,7 @@ class Planner:
             ends=ghost.ends,
             least=ghost.least,
             ahead=True,
+            before=None if ghost.before is None else (ghost.before + ghost.text)[-REACH:],
         )
         self._recall(writing)
         # Without the carry at its end there is more to work out than it is worth.
@@ -184,3 +192,8 @@ class Planner:
 def _least(request: Complete) -> float:
     """The joint log-probability below which a ghost is cut, in nats."""
     return math.log(request.min_confidence) if request.min_confidence > 0 else NEVER
+
+
+def _before(request: Complete) -> str | None:
+    """What a ghost must not repeat at once; None for what has no end of its own, as passages and odds."""
+    return None if request.stop == "none" else request.text[-REACH:]

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from charrepl import repetition
 from charrepl.protocol import Decoding
 from charrepl_daemon.sessions import ZERO_SLOT
 
@@ -32,6 +33,7 @@ class Writing:
         kept: bool = True,
         typed: int | None = None,
         ahead: bool = False,
+        before: str | None = None,
     ) -> None:
         self.session = session  # the writer, and where the window starts
         self.tokens = list(tokens)  # of the window: the implicit newline, the text, what was written
@@ -46,7 +48,9 @@ class Writing:
         self.unread = unread  # characters of the text still to be read, as far as is known
         self.kept = kept  # whether its carries are of use when it is done
         self.ahead = ahead  # whether nobody has asked for it yet
+        self.before = before  # the end of the text, for a ghost, which ends before it goes in circles
         self.text = ""
+        self._told = 0  # characters of `text` that are sure not to begin a repetition
         self.log_probs: list[float] = []
         self.joint = 0.0
         self.seen = False
@@ -61,6 +65,23 @@ class Writing:
         self.position += len(tokens)
         self.left -= len(tokens)
 
+    def go_straight(self) -> None:
+        """Ends a ghost where it begins to repeat itself; call it after each piece that was added."""
+        if self.before is None:
+            return
+        length, self._told, ended = repetition.straight(self.before, self.text)
+        self.done |= ended
+        beyond = len(self.text) - length
+        if self.done and beyond:
+            del self.tokens[len(self.tokens) - beyond :], self.log_probs[length:]
+            self.text = self.text[:length]
+            self.position -= beyond
+
+    @property
+    def ready(self) -> int:
+        """How many characters of `text` can be shown by now."""
+        return len(self.text) if self.done or self.before is None else self._told
+
     def recall(
         self, tokens: Sequence[int], text: str, log_probs: Sequence[float], visible: NDArray[np.bool_]
     ) -> None:
@@ -69,16 +90,17 @@ class Writing:
         It ends where the program ends it, and its numbers are the program's to the bit.
         """
         for token, char, log_prob in zip(tokens, text, log_probs, strict=True):
-            if self.done:
-                return
             joint = np.float32(self.joint) + np.float32(log_prob)
             if joint < np.float32(self.least):
                 self.done = True
-                return
+                break
             self.add([token], char, [log_prob])
             self.joint = float(joint)
             self.seen |= bool(visible[token])
             self.done = self.left <= 0 or (self.seen and bool(self.ends[token]))
+            if self.done:
+                break
+        self.go_straight()
 
     @property
     def begun(self) -> bool:

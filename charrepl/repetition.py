@@ -1,0 +1,82 @@
+r"""Where a ghost would go in circles: a greedy one comes back to its own words, and then never leaves them.
+
+A ghost repeats itself where words of it come again within `FARTHEST` characters, `ENOUGH` characters of
+them, or where all that stands between two places comes again, be it the writer's own words before the
+cursor. It ends before the second copy. Where the writer has begun that copy, the ghost may end it, and
+begins no other. Within a word, syllables that follow one another many times count too.
+
+All of it is a rule on the text alone, and what it says of a ghost's beginning never changes as the ghost
+grows: so it may be asked piece by piece, and after a part of the ghost was taken.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+# Characters from a copy to the next one. A ghost has 48, so that it would hardly show a larger circle.
+FARTHEST = 48
+# So many characters tell a copy of the ghost's own words, be it longer.
+ENOUGH = 8
+# Characters before the cursor that count: two copies, of which the first tells how many there are.
+REACH = 2 * FARTHEST
+
+# A word begins at a letter or digit that follows none; in scripts without spaces, at each character.
+_WORD = re.compile(r"(?<![^\W_])[^\W_]|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_SYLLABLES = re.compile(r"(?=(([^\W_]{1,6}?)\2{2,}))")
+_STUTTER = 12  # characters of syllables that say the same as those before them
+
+
+class Straight(NamedTuple):
+    """How much of a ghost goes straight on, in characters."""
+
+    length: int  # before it repeats itself, as far as it is written; all of it if it does not
+    told: int  # of them, those that stay whatever follows: the others may yet begin a repetition
+    ended: bool  # whether `length` stays whatever follows
+
+
+def straight(before: str, ghost: str) -> Straight:
+    """How much of a ghost after the text `before` may be shown."""
+    before = before[-REACH:]
+    text, cursor = before + ghost, len(before)
+    ends, waits = _stutter(text, cursor), len(text)
+    words: dict[str, list[int]] = {}  # where words with this first character begin
+    for found in _WORD.finditer(text):
+        at = found.start()
+        earlier = words.setdefault(text[at], [])
+        if at >= cursor - FARTHEST:
+            for first in earlier:
+                period = at - first
+                if period > FARTHEST:
+                    continue
+                alike = _alike(text, first, at)
+                if alike < min(period, ENOUGH + max(0, cursor - first)):
+                    if at >= cursor and at + alike == len(text):
+                        waits = min(waits, at)
+                elif at >= cursor:
+                    ends = min(ends, at)
+                else:
+                    copy_end = cursor + period - (cursor - first) % period
+                    if at + alike > copy_end:
+                        ends = min(ends, copy_end)
+        earlier.append(at)
+    return Straight(ends - cursor, min(ends, waits) - cursor, ends < len(text) and ends <= waits)
+
+
+def _alike(text: str, first: int, second: int) -> int:
+    """How many characters from `second` on are those from `first` on."""
+    count = 0
+    while second + count < len(text) and text[first + count] == text[second + count]:
+        count += 1
+    return count
+
+
+def _stutter(text: str, cursor: int) -> int:
+    """Where a ghost that stutters within a word ends, as a place in the text; its end if none does."""
+    ends = len(text)
+    for found in _SYLLABLES.finditer(text):
+        period = len(found[2])
+        enough = found.start() + period + _STUTTER
+        if found.start() + len(found[1]) >= enough:
+            ends = min(ends, max(enough, cursor + period))
+    return ends
