@@ -13,6 +13,7 @@ from charrepl import __version__, cli_settings
 from charrepl.errors import CharreplError, reason
 from charrepl.exits import exit_codes
 from charrepl.options import (
+    FilePath,
     FloatRange,
     assertiveness_option,
     debug_option,
@@ -61,9 +62,11 @@ def main(
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         context.invoke(complete, text=None, model=model, endpoint=endpoint, debug=debug)
         return
+    from charrepl import paths
     from charrepl.prompt import drawn_early, is_plain
     from charrepl.settings import effective
 
+    paths.check()
     chosen = effective(given(model, vi, assertiveness, plain)).settings
     lines_only = is_plain(chosen.plain, os.environ)
     with drawn_early(plain=lines_only) as give_back:
@@ -186,7 +189,7 @@ def _write(text: str) -> None:
 
 
 @main.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=FilePath())
 @model_option
 @endpoint_option
 @json_option
@@ -211,13 +214,13 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
 
 
 @main.command("eval")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FilePath())
 @click.option(
     "--limit", type=click.IntRange(1), default=20_000, show_default=True, help="Characters to type."
 )
 @click.option(
     "--baseline-corpus",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="What the model learnt from: for an n-gram, and for a history's suggestions.",
 )
 @model_option

@@ -31,10 +31,10 @@ def temperature(argument: str, desk: Desk) -> None:
 async def choose(argument: str, desk: Desk) -> None:
     """Lists the models, or changes to one."""
     session = desk.session
-    if "/" in argument:
-        from charrepl import documents, models
+    from charrepl import models
 
-        _change_model(models.absolute(str(documents.place(argument))), desk)
+    if models.is_path(argument):
+        _change_model(models.absolute(argument), desk)
         return
     known = await session.link.models()
     names = [model.name for model in known.models]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from charrepl import user_dirs
 from charrepl.settings import CHOICES, kinds
 
 
@@ -41,14 +42,13 @@ def files(begun: str) -> list[str]:
     folder, _, start = begun.rpartition("/")
     directory = Path(f"{folder}/" if "/" in begun else ".")
     try:
-        place = directory.expanduser()
-        with os.scandir(place) as entries:
+        with os.scandir(user_dirs.expanded(directory)) as entries:
             found = [
                 entry.name + ("/" if entry.is_dir() else "")
                 for entry in entries
                 if start.startswith(".") or not entry.name.startswith(".")
             ]
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, ValueError):
         return []
     prefix = f"{folder}/" if "/" in begun else ""
     return [prefix + name for name in sorted(found)]

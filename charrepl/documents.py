@@ -7,6 +7,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from charrepl import user_dirs
 from charrepl.errors import CharreplError, reason
 
 # All of Shakespeare is 5.5 MB; the journal keeps a copy.
@@ -17,10 +18,7 @@ def place(argument: str) -> Path:
     """The file that a person means. Raises CharreplError if it can be none."""
     if "\0" in argument:
         raise CharreplError("a file's name has no NUL character: give another")
-    try:
-        return Path(argument).expanduser().absolute()
-    except RuntimeError:  # there is no such user
-        return Path(argument).absolute()
+    return user_dirs.expanded(argument).absolute()
 
 
 def read(path: Path) -> str:

@@ -41,9 +41,14 @@ def environment() -> dict[str, str]:
 
 def leave_out_relative_places() -> None:
     """Takes out of `sys.path` what is relative in PYTHONPATH, before anything is imported from there."""
+    if not os.environ.get("PYTHONPATH"):
+        return
     own = Path(__file__).parents[1]
-    for place in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-        found = str(Path(place).absolute())
+    for place in os.environ["PYTHONPATH"].split(os.pathsep):
+        try:
+            found = str(Path(place).absolute())
+        except OSError:  # the current directory has been removed
+            continue
         # Run from the project's own folder, that is where the project itself is found.
         if _is_relative(place) and Path(found) not in (own, own / "daemon", own / "train"):
             sys.path[:] = [other for other in sys.path if other not in (found, place)]

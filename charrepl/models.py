@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charrepl import paths
+from charrepl import paths, user_dirs
 from charrepl.errors import CharreplError, reason
 
 if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messages come after
@@ -35,12 +35,27 @@ def bundled_dir() -> Path:
 
 def is_path(model: str) -> bool:
     """Whether a model is named by its directory rather than by name."""
-    return "/" in model
+    return "/" in model or model in (".", "..") or model.startswith("~")
 
 
 def absolute(model: str) -> str:
-    """`model` as the daemon, whose working directory is another, understands it."""
-    return str(Path(model).absolute()) if is_path(model) else model
+    """`model` as the daemon, whose working directory is another, understands it.
+
+    Raises CharreplError if it is a directory that no model can be in.
+    """
+    return str(_directory(model)) if is_path(model) else model
+
+
+def _directory(model: str) -> Path:
+    place = user_dirs.expanded(model)
+    try:
+        # `..` is no name, which a model is listed by.
+        place = place.resolve() if ".." in place.parts else place.absolute()
+    except OSError as error:
+        raise CharreplError(
+            f"there is no model directory {model}: {reason(error)}", code="no_model"
+        ) from None
+    return paths.utf8(place, fix="rename it, for models are read by libraries that need one")
 
 
 def chosen(model: str = "") -> str:
@@ -69,7 +84,7 @@ def find(model: str = "") -> Path:
     if not model:
         return default()
     if is_path(model):
-        directory = Path(model).absolute()
+        directory = _directory(model)
         if not directory.is_dir():
             raise CharreplError(f"there is no model directory {directory}", code="no_model")
         return directory

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from charrepl import user_dirs
 from charrepl.policy import ASSERTIVENESS
 
 if TYPE_CHECKING:
@@ -23,6 +26,18 @@ class FloatRange(click.FloatRange):
         return number
 
 
+class FilePath(click.Path):
+    """The path of a file or directory, with `~` for the home directory wherever a shell leaves it."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        assert isinstance(path, Path)
+        return user_dirs.expanded(path)
+
+
 # Of minutes or of epochs: above nothing, and below what overflows where it is multiplied.
 AMOUNT = FloatRange(0, 1_000_000, min_open=True)
 
@@ -32,10 +47,13 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
     from click.shell_completion import CompletionItem
 
     from charrepl import models
+    from charrepl.errors import CharreplError
 
     if models.is_path(incomplete):
         return [CompletionItem(incomplete, type="dir")]
-    names = [directory.name for directory in models.installed()]
+    names: list[str] = []
+    with contextlib.suppress(CharreplError):  # which the command itself will tell
+        names = [directory.name for directory in models.installed()]
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 

@@ -3,6 +3,8 @@
 CHARREPL_DATA_DIR     models, history, sessions, logs, programs  (~/.local/share/charrepl)
 CHARREPL_CONFIG_DIR   config.toml, keys                          (~/.config/charrepl)
 CHARREPL_RUNTIME_DIR  the daemon's socket, lock and status file  ($XDG_RUNTIME_DIR/charrepl)
+
+Where there is no home or runtime directory, /tmp/charrepl-UID takes its place.
 """
 
 from __future__ import annotations
@@ -11,19 +13,53 @@ import os
 import stat
 from pathlib import Path
 
+from charrepl import user_dirs
 from charrepl.errors import CharreplError, reason
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 _MAX_SOCKET_BYTES = 103
+_SOCKET = "daemon.sock"
+_OURS = "charrepl"
+
+
+def _given(variable: str) -> Path | None:
+    """The directory that an environment variable names, if it does.
+
+    Raises CharreplError if that would be another one for each of our processes.
+    """
+    said = os.environ.get(variable)
+    if not said:
+        return None
+    place = user_dirs.expanded(said)
+    if not place.is_absolute():
+        raise CharreplError(f"{variable}={said} is not an absolute path: give one that begins with / or ~/")
+    return _named(place, variable)
+
+
+def _named(place: Path, variable: str) -> Path:
+    return utf8(place, fix=f"set {variable} to a directory whose name is")
+
+
+def utf8(place: Path, *, fix: str) -> Path:
+    """`place`, if its name is UTF-8, as everything is that our programs tell each other.
+
+    Raises CharreplError, with the `fix`, if it is not.
+    """
+    try:
+        os.fsencode(place).decode()
+    except UnicodeDecodeError:
+        raise CharreplError(f"{place} is not a UTF-8 name: {fix}") from None
+    return place
 
 
 def _place(variable: str, kind: str) -> Path:
-    override = os.environ.get(variable)
-    if override:
-        return Path(override).absolute()
-    import platformdirs  # only where no override is set: it is read at every start
+    return _given(variable) or _named(user_dirs.base(kind) / _OURS, variable)
 
-    return Path(getattr(platformdirs, f"user_{kind}_dir")("charrepl", appauthor=False))
+
+def check() -> None:
+    """Returns if the environment names places that can be used. Raises CharreplError if not."""
+    for place in (data_dir, _config_dir, runtime_dir):
+        place()
 
 
 def data_dir() -> Path:
@@ -47,13 +83,11 @@ def _config_dir() -> Path:
 
 def runtime_dir() -> Path:
     """The daemon's socket, lock and status file; need not exist."""
-    override = os.environ.get("CHARREPL_RUNTIME_DIR")
-    if not override and not os.environ.get("XDG_RUNTIME_DIR"):
-        # platformdirs falls back on /run/user/UID, which only a login session creates.
-        import tempfile
-
-        return Path(tempfile.gettempdir()) / f"charrepl-{os.getuid()}"
-    return _place("CHARREPL_RUNTIME_DIR", "runtime")
+    given = _given("CHARREPL_RUNTIME_DIR")
+    if given is not None:
+        return given
+    session = user_dirs.runtime(_MAX_SOCKET_BYTES - len(f"/{_OURS}/{_SOCKET}"))
+    return user_dirs.private() if session is None else _named(session / _OURS, "CHARREPL_RUNTIME_DIR")
 
 
 def sessions_dir() -> Path:
@@ -91,7 +125,7 @@ def endpoint() -> str:
 
     Raises CharreplError if the path is longer than a Unix socket address can be.
     """
-    path = runtime_dir() / "daemon.sock"
+    path = runtime_dir() / _SOCKET
     if len(os.fsencode(path)) > _MAX_SOCKET_BYTES:
         raise CharreplError(
             f"{path} is too long for a Unix socket ({_MAX_SOCKET_BYTES} bytes at most): "
@@ -139,7 +173,20 @@ def check_private(path: Path) -> None:
             f"set {_variable(path)} to a directory of your own"
         )
     if stat.S_IMODE(found.st_mode) & 0o077:
-        raise CharreplError(f"{path} is open to other users: run chmod 700 {path}")
+        raise CharreplError(f"{path} is open to other users: {_closing(path)}")
+
+
+def _closing(path: Path) -> str:
+    """How to keep others out of `path`, which may be one that they need, such as /tmp or a home."""
+    variable = _variable(path)
+    if str(path) == os.environ.get(variable) and (path.is_mount() or not _is_our_own(path)):
+        return f"set {variable} to a directory of its own, such as {path / _OURS}"
+    return f"run chmod 700 {path}"
+
+
+def _is_our_own(place: Path) -> bool:
+    """Whether nothing is in a runtime directory but what daemons leave there."""
+    return all(entry.name.startswith("daemon.") for entry in place.iterdir())
 
 
 def _variable(path: Path) -> str:

@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING
 
+from charrepl import models
 from charrepl.draft import Draft, Piece, whole_line
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 from charrepl.ghost import Ghost
@@ -116,7 +117,7 @@ class Session:
     def apply(self, settings: Settings) -> None:
         """Changes the settings; what was known no longer counts."""
         if settings.model != self.settings.model:
-            self.link.model = settings.model
+            self.link.model = models.absolute(settings.model)
             self.surprise.forget()
         self.settings = settings
         self._become(self.ghost.forget())

@@ -19,7 +19,7 @@ import msgspec
 from charrepl import __version__, launch, models, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
-from charrepl.options import AMOUNT, complete_model
+from charrepl.options import AMOUNT, FilePath, complete_model
 from charrepl_train import begin, processes
 from charrepl_train import config as config_module
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("corpus", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("corpus", nargs=-1, required=True, type=FilePath())
 @click.option(
     "--name",
     shell_complete=complete_model,
@@ -41,9 +41,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     type=click.Choice(["auto", *config_module.PRESETS]),
     help="Named settings.  [default: auto, by the device and the length of the text]",
 )
-@click.option(
-    "--config", "config_file", type=click.Path(path_type=Path), help="Settings of your own, in TOML."
-)
+@click.option("--config", "config_file", type=FilePath(), help="Settings of your own, in TOML.")
 @click.option(
     "--from",
     "base",
@@ -54,7 +52,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")
 @click.option("--minutes", type=AMOUNT, help="How long to train instead.")
 @click.option("--resume", is_flag=True, help="Go on with a model that was interrupted, or train it further.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the model to this directory instead.")
+@click.option("--out", type=FilePath(), help="Write the model to this directory instead.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Makes a run repeatable.")
 @click.option(
     "--distributed", is_flag=True, help="Train in all processes that Slurm or Open MPI has started."
