@@ -199,14 +199,14 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     """Print how well the model predicts FILE, or standard input, in bits per character."""
     from math import fsum
 
-    from charrepl import models
+    from charrepl import graphemes, models
     from charrepl.client import Client
 
     text = _read_input(file)
     if not text:
         raise CharreplError("there is nothing to score: give a text of one character or more")
     with Client(model=models.chosen(model), endpoint=endpoint) as client:
-        nats = -fsum(client.score(text)) / len(text)
+        nats = -fsum(client.score(text)) / graphemes.letters(text)
     if as_json:
         print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
         return

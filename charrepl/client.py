@@ -20,7 +20,7 @@ import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from charrepl import connection, launch, models, protocol, window
+from charrepl import connection, graphemes, launch, models, protocol, window
 from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
 from charrepl.protocol import Decoding, Reply, Request
 
@@ -119,14 +119,17 @@ class Client:
     def score(self, text: str, *, adapt: bool = False) -> Iterator[float]:
         """The log-probability in nats of each character of `text`, read whole, in order.
 
-        With `adapt`, of the model that adapts to the text before.
+        Of a letter that the model reads as one, all is its first character's, and the others have 0. With
+        `adapt`, of the model that adapts to the text before.
         """
         carry, digest = b"", ""
-        for start in range(0, len(text), _SCORE_PIECE):
+        start = 0
+        while start < len(text):
+            end = graphemes.cut(text, start, _SCORE_PIECE)
             before, offset = window.windowed(text[:start]) if adapt else ("", 0)
             request = protocol.Score(
                 seq=0,
-                text=text[start : start + _SCORE_PIECE],
+                text=text[start:end],
                 model=self._model,
                 carry=carry,
                 digest=digest,
@@ -137,6 +140,7 @@ class Client:
             scores = connection.expect(self.ask(request), protocol.Scores)
             carry, digest = scores.carry, scores.digest
             yield from scores.log_probs
+            start = end
 
     def models(self) -> protocol.ModelList:
         """Every model the daemon can find."""

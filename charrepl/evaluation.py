@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from charrepl import asking, baselines, models, policy
+from charrepl import asking, baselines, graphemes, models, policy
 from charrepl.asking import Advance
 from charrepl.client import Client, Completion
 from charrepl.evaluate import WORDS, Replay, Shown, at_coverage, replay
@@ -34,8 +34,9 @@ def evaluate(
     began = time.monotonic()
     with Client(model=model, endpoint=endpoint) as client:  # starts a daemon where there is none
         name = model or client.models().default
-        nats = _loss(client.score(text), stage("reading"))
-        adapting_nats = _loss(client.score(text, adapt=True), stage("reading and adapting"))
+        letters = graphemes.letters(text)
+        nats = _loss(client.score(text), stage("reading")) / letters
+        adapting_nats = _loss(client.score(text, adapt=True), stage("reading and adapting")) / letters
     asked = asking.ask(text, model=models.absolute(model), endpoint=endpoint, advance=stage("typing"))
     ghosts, latencies = asyncio.run(asked)
     with_model = {name: replay(text, _by_policy(ghosts.adapting, name)) for name in ASSERTIVENESS}
@@ -60,12 +61,12 @@ def evaluate(
 
 
 def _loss(log_probs: Iterable[float], advance: Advance) -> float:
-    """Nats a character."""
+    """Nats in all."""
     losses = []
     for log_prob in log_probs:
         losses.append(-log_prob)
         advance(1)
-    return math.fsum(losses) / len(losses)
+    return math.fsum(losses)
 
 
 def _figures(done: Replay, *, calibrated: bool = True) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from charrepl import graphemes
 from charrepl.draft import Draft
 from charrepl.errors import CharreplError
 from charrepl.link import Link
@@ -52,8 +53,9 @@ class Surprise:
         """Bits per character of what was added since the draft was opened, as far as it was read."""
         if draft is not self._draft:
             return None
-        added = self._bits[max(0, len(draft.opened) - self._start) :]
-        return math.fsum(added) / len(added) if added else None
+        start = max(0, len(draft.opened) - self._start)
+        added = graphemes.letters(self._text[start:])
+        return math.fsum(self._bits[start:]) / added if added else None
 
     async def read(self, draft: Draft) -> None:
         """Reads on to the end of the draft. Raises CharreplError as the daemon says."""
@@ -72,7 +74,7 @@ class Surprise:
             self._cut(self._places[-1].length)
         while len(self._text) < len(text):
             place = self._places[-1]
-            piece = text[place.length : place.length + PIECE_CHARS]
+            piece = text[place.length : graphemes.cut(text, place.length, PIECE_CHARS)]
             try:
                 scores = await self._link.score(piece, place.carry, place.digest)
             except CharreplError as error:

@@ -176,7 +176,10 @@ class Planner:
         return reading if reading.unread >= MAX_FED else None
 
     def _window(self, request: Complete | Sample) -> tuple[list[int], int, int]:
-        """The tokens that the model reads, how much text there is in all, and where of it they start."""
+        """The tokens that the model reads, the position after them, and where in the text they start.
+
+        The position counts letters as the model reads them, so that it tells nothing but what they are.
+        """
         text, offset = request.text, request.offset
         length = offset + len(text)
         start = window_start(length)
@@ -186,7 +189,7 @@ class Planner:
                 code="bad_offset",
             )
         ids = self.vocabulary.encode(text[start - offset :])
-        return [self.vocabulary.newline, *ids.tolist()], length, start
+        return [self.vocabulary.newline, *ids.tolist()], start + len(ids), start
 
 
 def _least(request: Complete) -> float:

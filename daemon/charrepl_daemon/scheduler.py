@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
-from charrepl import protocol
+from charrepl import graphemes, protocol
 from charrepl.errors import CharreplError, reason
 from charrepl.window import STRIDE, window_start
 from charrepl_daemon.compiles import Compiles
@@ -364,7 +364,8 @@ def _next_piece(request: protocol.Score, scored: int) -> tuple[str, str | None]:
             code="bad_offset",
         )
     most = min(SCORED, STRIDE - length % STRIDE)  # the next window begins elsewhere
+    piece = request.text[scored : graphemes.cut(request.text, scored, most)]
     if not request.adapt:
-        return request.text[scored : scored + most], None
+        return piece, None
     whole = request.before + request.text[:scored]
-    return request.text[scored : scored + most], whole[start - request.offset :]
+    return piece, whole[start - request.offset :]

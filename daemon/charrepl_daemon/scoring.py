@@ -53,12 +53,13 @@ class Scorer:
     ) -> tuple[bytes, list[float]]:
         """The carry after `text` and the log-probability of each of its characters, in nats.
 
-        At most `SCORED` characters; an empty `carry` is the zero carry after an implicit newline. `before`
+        Of a letter that the model reads as one and the text has as several characters, all is the first
+        one's, and the others have 0. An empty `carry` is the zero carry after an implicit newline. `before`
         is what the window of all of them has before them, if they are to be expected as the text so far
         has it.
         Raises CharreplError if `carry` is not one of this model's.
         """
-        ids = self._vocabulary.encode(text)
+        ids, owners = self._vocabulary.encode_aligned(text)
         numbers = np.frombuffer(carry, np.float32) if len(carry) % 4 == 0 else np.full(1, np.nan)
         if not np.isfinite(numbers).all():
             raise CharreplError("the carry is not one that this daemon gave: start again", code="bad_carry")
@@ -67,13 +68,20 @@ class Scorer:
                 "the model changed while the text was read: start again", code="model_changed"
             )
         state = numbers.reshape(1, -1) if carry else self._opened()
-        padded = np.zeros(SCORED, np.int32)
-        padded[: len(ids)] = ids
         said = adapt.unsaid(1)
+        seen = [self._vocabulary.newline]
         if before is not None:
-            adapt.fill(said, 0, [self._vocabulary.newline, *self._vocabulary.encode(before).tolist()])
-        state, log_probs = self._read(state, padded, len(ids), said)
-        return np.asarray(state).tobytes(), np.asarray(log_probs)[: len(ids)].tolist()
+            seen += self._vocabulary.encode(before).tolist()
+        found = np.zeros(len(text))
+        for begin in range(0, len(ids), SCORED):  # one piece, but for the few letters that unfold
+            piece = ids[begin : begin + SCORED]
+            padded = np.zeros(SCORED, np.int32)
+            padded[: len(piece)] = piece
+            if before is not None:
+                adapt.fill(said, 0, seen + ids[:begin].tolist())
+            state, log_probs = self._read(state, padded, len(piece), said)
+            np.add.at(found, owners[begin : begin + SCORED], np.asarray(log_probs)[: len(piece)])
+        return np.asarray(state).tobytes(), found.tolist()
 
     def _opened(self) -> Any:
         """The carry after the implicit newline that every text starts with."""

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from charrepl.errors import CharreplError
 from charrepl_train import corpus as corpus_module
 from charrepl_train.config import TrainingConfig
 from charrepl_train.corpus import Corpus, read
+from charrepl_train.folding import NFC, NormalForm
 from charrepl_train.vocab import UNKNOWN, Vocabulary
 
 ALL = TrainingConfig(held_out=0, dev=0, sequence_length=1)
@@ -34,7 +36,8 @@ def plainly(contents: list[bytes]) -> str:
 
 
 def plain_vocabulary(text: str, most: int) -> Vocabulary:
-    return Vocabulary("".join(sorted(set(text), key=lambda char: (-text.count(char), char))[:most]))
+    known = sorted(set(text), key=lambda char: (-text.count(char), char))[:most]
+    return Vocabulary("".join(known), normal_form=NFC)
 
 
 def written(folder: Path, contents: list[bytes]) -> list[Path]:
@@ -44,9 +47,9 @@ def written(folder: Path, contents: list[bytes]) -> list[Path]:
     return paths
 
 
-def loaded(paths: list[Path], config: TrainingConfig = ALL) -> Corpus:
+def loaded(paths: list[Path], config: TrainingConfig = ALL, *, normal_form: NormalForm = NFC) -> Corpus:
     with read(paths, near=paths[0].parent) as text:
-        return text.corpus(config)
+        return text.corpus(config, normal_form=normal_form)
 
 
 def text_of(corpus: Corpus) -> str:
@@ -90,7 +93,7 @@ def test_reading_in_pieces_comes_to_the_same(
     plain = plainly(contents)
     with limits(*limited), read(written(folder, contents), near=folder) as text:
         corpus = text.corpus(ALL)
-    assert text_of(corpus) == plain
+    assert text_of(corpus) == unicodedata.normalize("NFC", plain)
     assert text.characters == len(plain)
     assert text.digest == hashlib.sha256(plain.encode()).hexdigest()
     assert corpus.train.dtype == np.min_scalar_type(len(corpus.vocabulary) - 1)
@@ -246,7 +249,7 @@ def test_ids_of_any_alphabet_fit(tmp_path: Path, most: int) -> None:
     kinds = [chr(n) for n in range(0x20, 0x11000) if not 0xD800 <= n < 0xE000]  # and no newline
     text = "".join(kinds[: most + 1] + kinds[:most])
     config = msgspec.structs.replace(ALL, max_characters=most)
-    corpus = loaded(written(tmp_path, [text.encode()]), config)
+    corpus = loaded(written(tmp_path, [text.encode()]), config, normal_form="")
     assert len(corpus.vocabulary) == most + 2  # the unknown and the newline
     np.testing.assert_array_equal(corpus.train, corpus.vocabulary.encode(text))
 

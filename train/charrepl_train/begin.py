@@ -187,7 +187,7 @@ def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
             "--from and --seed, or choose another --name"
         )
     vocabulary = Vocabulary.load(directory / "vocab.json")
-    corpus = text.corpus(kept.training)
+    corpus = text.corpus(kept.training, normal_form=vocabulary.normal_form)
     if vocabulary != corpus.vocabulary:
         raise CharreplError(
             f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"

@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from charrepl.errors import CharreplError, reason
+from charrepl_train import folding
 from charrepl_train.config import TrainingConfig
 from charrepl_train.data import Ids, split
+from charrepl_train.folding import NFC, NormalForm
 from charrepl_train.vocab import Vocabulary
 
 _CHUNK = 1 << 20  # bytes read at a time: what is made of them stays in the processor's cache
+_TAIL = 32  # characters: more than a letter has
 _IN_MEMORY = 32 << 20  # bytes: a text or its ids, if longer, are kept on the disk
 
 
@@ -47,34 +50,53 @@ def read(paths: Sequence[Path], *, near: Path) -> Iterator[Text]:
     folder = next(place for place in (near, *near.parents) if place.is_dir())
     with contextlib.closing(_Blocks(folder)) as blocks:
         characters, digest = 0, hashlib.sha256()
+        normal, tail = True, ""
         for piece in _joined(paths):
             block = piece.encode()
             blocks.append(block)
             digest.update(block)
             characters += len(piece)
-        yield Text(blocks, characters, digest.hexdigest())
+            normal = normal and folding.is_normal(tail + piece, NFC)
+            tail = piece[-_TAIL:]
+        yield Text(blocks, characters, digest.hexdigest(), normal=normal)
 
 
 class Text:
-    """A text that has been read; `digest` is the SHA-256 of its UTF-8."""
+    """A text that has been read; `digest` is the SHA-256 of its UTF-8, `normal` if it is in NFC."""
 
-    def __init__(self, blocks: _Blocks, characters: int, digest: str) -> None:
+    def __init__(self, blocks: _Blocks, characters: int, digest: str, *, normal: bool) -> None:
         self._blocks = blocks
         self.characters = characters
         self.digest = digest
+        self._normal = normal
 
-    def corpus(self, config: TrainingConfig) -> Corpus:
-        """The text, split and encoded with the vocabulary of its training part.
+    def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC) -> Corpus:
+        """The text in a normal form, split and encoded with the vocabulary of its training part.
 
         Raises CharreplError if it is too short to train on, or if the disk is full.
         """
+        if self._normal or not normal_form:
+            return self._encoded(config, normal_form)
+        with contextlib.closing(_Blocks(self._blocks.folder)) as blocks:
+            characters = 0
+            for piece in folding.normal_pieces((block.decode() for block in self._blocks), normal_form):
+                blocks.append(piece.encode())
+                characters += len(piece)
+            return Text(blocks, characters, self.digest, normal=True)._encoded(config, normal_form)
+
+    def _encoded(self, config: TrainingConfig, normal_form: NormalForm) -> Corpus:
         parts = split(self.characters, config)
         counts = self._counts(parts.train.stop)
-        vocabulary = Vocabulary.of(counts, max_characters=config.max_characters)
+        vocabulary = Vocabulary.of(counts, max_characters=config.max_characters, normal_form=normal_form)
         table = vocabulary.table()
         with contextlib.closing(_Blocks(self._blocks.folder)) as encoded:
+            before = ord("\n")
             for block in self._blocks:
-                encoded.append(table[_code_points(block)].tobytes())
+                code_points = _code_points(block)
+                ids = table[code_points]
+                vocabulary.open_quotes(ids, code_points, before=before)
+                encoded.append(ids.tobytes())
+                before = int(code_points[-1])
             ids = encoded.array(table.dtype)
         train, dev, held_out = (ids[part] for part in parts)
         return Corpus(vocabulary, train, dev, held_out)

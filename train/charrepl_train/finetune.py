@@ -15,9 +15,10 @@ from charrepl_train.vocab import UNKNOWN, Vocabulary
 def weights(base: LoadedModel, vocabulary: Vocabulary) -> Params:
     """f32: the weights of `base`, by the characters of another vocabulary.
 
-    A character that it has never seen starts as its unknown one: as unlikely as that, until it is learnt.
+    A character that it has never seen starts as the one that it reads it as, a curly quote perhaps as a
+    straight one, else as its unknown one: as unlikely as that, until it is learnt.
     """
-    ids = np.concatenate([[UNKNOWN], base.vocabulary.encode(vocabulary.characters)])
+    ids = np.concatenate([[UNKNOWN], base.vocabulary.ids(vocabulary.characters)])
     layers, output = dict(base.params["layers"]), base.params["output"]
     layers["0"] = {**layers["0"], "w_ih": layers["0"]["w_ih"][ids]}
     return {"layers": layers, "output": {"w": output["w"][:, ids], "b": output["b"][ids]}}
