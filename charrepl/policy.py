@@ -40,6 +40,9 @@ ASSERTIVENESS = {
     "normal": Policy(precision=0.5, weight=3.2),
     "bold": Policy(precision=0.5, weight=0.25),
 }
+# Of a writer who has stopped to think: a glance costs nothing, and whatever may save a key is shown.
+PAUSED = Policy(precision=0.5, weight=0.0)
+PAUSED_CONFIDENCE = 0.002
 
 
 @dataclass(frozen=True, slots=True)

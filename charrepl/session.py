@@ -16,7 +16,7 @@ from charrepl.draft import Draft, Piece, whole_line
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 from charrepl.ghost import Ghost
 from charrepl.link import Link
-from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, cuts
+from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, PAUSED, PAUSED_CONFIDENCE, Policy, cuts
 from charrepl.settings import Settings
 from charrepl.surprise import Surprise
 from charrepl.tally import Tally
@@ -33,6 +33,8 @@ BUSY_S = 0.5
 # After a line was added, how long its surprise waits for ghosts to be asked for first.
 READING_S = 0.3
 ALTERNATIVES = 4
+# Without a key for so long, a writer who is shown no ghost is shown an unsure one, save with `quiet`.
+PAUSE_S = 1.0
 
 
 class Session:
@@ -56,6 +58,8 @@ class Session:
         self._background: set[asyncio.Task[None]] = set()
         self._scheduled = False
         self._force = False
+        self._line = ""  # up to the cursor
+        self._pausing: asyncio.TimerHandle | None = None
         self._unanswered_since: float | None = None
         self._asked_again: str | None = None  # the text that found the daemon busy
         self._counted: tuple[tuple[int, int], bool] | None = None  # the last ghost tallied, if it was taken
@@ -64,7 +68,12 @@ class Session:
 
     def line_changed(self, before_cursor: str | None) -> None:
         """Takes note of the line up to the cursor; None where no ghost belongs."""
+        self._line = before_cursor or ""
         self._become(self.ghost.moved(None if before_cursor is None else self.draft.tail + before_cursor))
+        if self._pausing is not None:
+            self._pausing.cancel()
+        if self._line.strip() and self.settings.assertiveness != "quiet" and not self.shown_when_asked:
+            self._pausing = asyncio.get_running_loop().call_later(PAUSE_S, self._paused)
 
     def commit(self, line: str) -> Piece:
         """The piece that a line becomes, added to the draft."""
@@ -152,7 +161,7 @@ class Session:
 
     def close(self) -> None:
         """Ends the requests under way."""
-        for task in (self._request, *self._background):
+        for task in (self._request, self._pausing, *self._background):
             if task is not None:
                 task.cancel()
 
@@ -235,14 +244,23 @@ class Session:
             return
         self._force = False
         self.ghost = self.ghost.ask()
-        self._ask(self._follow(self.ghost.text or "", self.ghost.seq))
+        policy = ASSERTIVENESS[self.settings.assertiveness]
+        self._ask(self._follow(self.ghost.text or "", self.ghost.seq, policy, MIN_CONFIDENCE))
+
+    def _paused(self) -> None:
+        """Asks for a ghost whose odds are poor: while no key is pressed, nobody is kept from typing by it."""
+        ghost = self.ghost
+        if ghost.text is None or ghost.shown or ghost.dismissed or ghost.waiting or not self.link.ready:
+            return
+        self.ghost = ghost.ask()
+        self._ask(self._follow(ghost.text, self.ghost.seq, PAUSED, PAUSED_CONFIDENCE))
 
     def _ask(self, follow: Coroutine[None, None, None]) -> None:
         if self._request is not None:
             self._request.cancel()
         self._request = asyncio.get_running_loop().create_task(follow)
 
-    async def _follow(self, text: str, seq: int) -> None:
+    async def _follow(self, text: str, seq: int, policy: Policy, min_confidence: float) -> None:
         from charrepl import protocol
 
         def take(reply: Reply) -> None:
@@ -252,11 +270,10 @@ class Session:
                 self._become(self.ghost.answered(seq, ghost, log_probs, cuts=parts, final=reply.final))
 
         settings = self.settings
-        policy = ASSERTIVENESS[settings.assertiveness]
         replies = self.link.complete(
             text,
             self.draft.base,
-            min_confidence=MIN_CONFIDENCE,
+            min_confidence=min_confidence,
             temperature=settings.temperature,
             seed=self._seed,
             adapt=settings.adapt,

@@ -234,3 +234,21 @@ def test_a_long_wide_ghost_wraps_within_the_screen_and_is_cut_with_a_mark(live: 
     with live.repl(columns=columns, rows=5, ready="…") as screen:
         # pyte keeps an empty cell behind each wide character
         screen.wait_for(lambda s: re.fullmatch(r"[日本語\n]+…", s.ghost) and s.cursor == (2, 0))
+
+
+def unsure(request: protocol.Complete) -> Iterator[protocol.Message]:
+    """What is likelier wrong than right, to whoever asks for that; nothing to others."""
+    yield answer(request, "be, that is" if request.min_confidence < 0.01 else "", nats=-0.1)
+
+
+def test_a_writer_who_pauses_is_shown_what_is_too_unsure_for_one_who_types(live: Bench) -> None:
+    live.daemon.script = unsure
+    with live.repl() as screen:
+        screen.type("To be, or not to ")
+        screen.wait_for(shows("be, that is"))
+        asked = [(request.text, request.min_confidence < 0.01) for request in live.daemon.requests]
+        assert asked.count(("To be, or not to ", True)) == 1
+        assert [text for text, pausing in asked if pausing] == ["To be, or not to "]
+        screen.type("b")
+        screen.wait_for(shows("e, that is")).type(ESC)  # it is a ghost as any other
+        screen.wait_for(shows(""))
