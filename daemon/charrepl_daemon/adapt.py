@@ -12,12 +12,12 @@ taken, what follows it stays what it was.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from charrepl.window import STRIDE
 
@@ -61,7 +61,7 @@ def unsaid(batch: int) -> Said:
     )
 
 
-def fill(said: Said, row: int, tokens: Sequence[int]) -> None:
+def fill(said: Said, row: int, tokens: NDArray[np.int32]) -> None:
     """Has a row adapt to a window's tokens."""
     text, tail = tokens[:WINDOW], tokens[-LONGEST:]
     said.text[row, : len(text)] = text

@@ -9,7 +9,7 @@ the best beam has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -52,7 +52,7 @@ class Search:
         self,
         *,
         session: tuple[Hashable, int],
-        tokens: Sequence[int],
+        tokens: NDArray[np.int32],
         beams: int,
         max_chars: int,
         ends: NDArray[np.bool_],
@@ -60,7 +60,7 @@ class Search:
         before: str | None,
     ) -> None:
         self.session = session
-        self.tokens = list(tokens)
+        self.tokens = tokens
         self.beams = beams
         self.left = max_chars
         self.ends = ends

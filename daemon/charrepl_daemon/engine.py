@@ -23,6 +23,7 @@ from charrepl.errors import CharreplError, reason
 from charrepl.protocol import Decoding, Sample
 from charrepl_daemon import adapt, kept, programs
 from charrepl_daemon.beams import Search, Searcher
+from charrepl_daemon.branches import ZERO_SLOT
 from charrepl_daemon.plans import Planner
 from charrepl_daemon.precision import Wish, served
 from charrepl_daemon.programs import MAX_FED, PIECE, Decoded, Rows
@@ -31,10 +32,9 @@ from charrepl_daemon.sessions import (
     RECENT,
     RESERVED_SLOTS,
     SCRATCH_SLOT,
-    ZERO_SLOT,
+    SLOT_BYTES,
     CacheFullError,
     CarryCache,
-    Node,
 )
 from charrepl_daemon.writing import NEVER, Writing
 from charrepl_train import checkpoint, device
@@ -68,7 +68,7 @@ class Engine(Planner):
         )
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
-        slots = max(cache_bytes // carry_bytes, RESERVED_SLOTS + 4 * RECENT)
+        slots = max(cache_bytes // (carry_bytes + SLOT_BYTES), RESERVED_SLOTS + 4 * RECENT)
         super().__init__(loaded.vocabulary, CarryCache(slots))
         self._slots = slots
         self._calls = self._calls_ahead = 0
@@ -165,7 +165,7 @@ class Engine(Planner):
         rows = self._rows(batch)
         most = _CROWD_PIECE if len(writings) > _CROWD else PIECE
         going: list[Writing] = []
-        nodes: list[Node | None] = []
+        cached: list[bool] = []  # whether the carries of each are cached by text
         held: set[int] = set()
         feeding: set[Hashable] = set()
         try:
@@ -174,9 +174,9 @@ class Engine(Planner):
                     continue
                 i = len(going)
                 try:
-                    nodes.append(self._start(rows, i, w, held, most))
+                    cached.append(self._start(rows, i, w, held, most))
                 except CacheFullError:
-                    if not nodes:
+                    if not going:
                         raise
                     break
                 going.append(w)
@@ -187,20 +187,20 @@ class Engine(Planner):
             out = self._call(rows)
         except BaseException:
             # Slots may be taken for carries that were never computed.
-            for i, node in enumerate(nodes):
-                if node is not None:
+            for i, by_text in enumerate(cached):
+                if by_text:
                     self._cache.give_back(rows.keep[i].tolist())
             self._lose_carries()
             raise
-        for i, (w, node) in enumerate(zip(going, nodes, strict=True)):
+        for i, (w, by_text) in enumerate(zip(going, cached, strict=True)):
             count = int(out.count[i])
-            tokens = out.tokens[i, :count].tolist()
+            tokens = out.tokens[i, :count]
             log_probs = out.log_probs[i, :count].tolist()
-            if node is not None:
-                self._cache.extend(w.session, node, tokens, rows.keep[i].tolist(), ahead=w.ahead)
+            if by_text:
+                self._cache.extend(w.session, w.tokens, tokens, rows.keep[i].tolist(), ahead=w.ahead)
                 if w.rank < 0 and count:
                     self._known.add(w.session, w.tokens, w.decoding, tokens, log_probs)
-            w.add(tokens, self.vocabulary.decode(out.tokens[i, :count]), log_probs)
+            w.add(tokens, self.vocabulary.decode(tokens), log_probs)
             self._characters_ahead += count if w.ahead else 0
             w.joint = float(out.joint[i])
             w.seen = bool(out.seen[i])
@@ -208,12 +208,12 @@ class Engine(Planner):
             w.go_straight()
             w.store = self._store_number
 
-    def _start(self, rows: Rows, i: int, w: Writing, held: set[int], most: int) -> Node | None:
-        """Fills in where row `i` starts from; its node, if its carries are cached by text."""
+    def _start(self, rows: Rows, i: int, w: Writing, held: set[int], most: int) -> bool:
+        """Fills in where row `i` starts from; whether what it decodes is cached by text."""
         if w.own_slot and w.begun and w.store == self._store_number:
             rows.read[i] = w.own_slot
             rows.keep[i] = w.own_slot
-            return None
+            return False
         plan = self._cache.plan(w.session, w.tokens, held, most=MAX_FED, typed=w.typed)
         fed = w.tokens[plan.known : plan.known + len(plan.writes)]
         w.unread = len(w.tokens) - plan.known - len(fed)
@@ -222,13 +222,13 @@ class Engine(Planner):
         rows.tokens[i, : len(fed)] = fed
         rows.write[i, : len(fed)] = plan.writes
         if w.unread or not w.left:
-            return None
+            return False
         if w.own_slot:
             rows.keep[i] = w.own_slot
-            return None
+            return False
         budget = _budget(w, most)
         rows.keep[i, :budget] = self._cache.take_free(budget, held, ahead=w.ahead)
-        return plan.node
+        return True
 
     @staticmethod
     def _fill(rows: Rows, i: int, w: Writing, most: int) -> None:

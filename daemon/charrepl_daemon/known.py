@@ -10,8 +10,10 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 
 import msgspec
+import numpy as np
 
 from charrepl.protocol import Decoding
+from charrepl_daemon.branches import Tokens, common
 
 _MOST = 512  # sessions
 
@@ -19,19 +21,19 @@ _MOST = 512  # sessions
 class _Path:
     """A text and what follows it: from `begin` on, each of `tokens` was chosen by `decoding`."""
 
-    def __init__(self, tokens: list[int], decoding: Decoding) -> None:
+    def __init__(self, tokens: Tokens, decoding: Decoding) -> None:
         self.tokens = tokens
         self.begin = len(tokens)
         self.log_probs: list[float] = []
         self.decoding = decoding
 
-    def runs_through(self, tokens: Sequence[int], decoding: Decoding) -> bool:
+    def runs_through(self, tokens: Tokens, decoding: Decoding) -> bool:
         """Whether it is known what `decoding` chooses after `tokens`, or they are all of the path."""
         count = len(tokens)
         return (
             self.begin <= count <= len(self.tokens)
             and self.decoding == decoding
-            and self.tokens[:count] == tokens
+            and common(self.tokens, tokens) == count
         )
 
 
@@ -41,32 +43,32 @@ class Known:
     def __init__(self) -> None:
         self._paths: OrderedDict[Hashable, _Path] = OrderedDict()
 
-    def after(self, key: Hashable, tokens: list[int], decoding: Decoding) -> tuple[list[int], list[float]]:
+    def after(self, key: Hashable, tokens: Tokens, decoding: Decoding) -> tuple[Tokens, list[float]]:
         """What `decoding` chooses after `tokens`, and the log-probabilities, as far as is known."""
         path = self._paths.get(key)
         if path is None or not path.runs_through(tokens, _alike(decoding)):
-            return [], []
+            return tokens[:0], []
         return path.tokens[len(tokens) :], path.log_probs[len(tokens) - path.begin :]
 
     def add(
         self,
         key: Hashable,
-        tokens: list[int],
+        tokens: Tokens,
         decoding: Decoding,
-        chosen: Sequence[int],
+        chosen: Tokens,
         log_probs: Sequence[float],
     ) -> None:
         """Takes note that after `tokens` these were chosen, each with its log-probability in nats."""
         path = self._paths.get(key)
         if path is None or not path.runs_through(tokens, _alike(decoding)):
-            path = self._paths[key] = _Path(list(tokens), _alike(decoding))
+            path = self._paths[key] = _Path(tokens, _alike(decoding))
         self._paths.move_to_end(key)
         if len(self._paths) > _MOST:
             self._paths.popitem(last=False)
-        if path.tokens[len(tokens) : len(tokens) + len(chosen)] == list(chosen):
+        if common(path.tokens[len(tokens) :], chosen) == len(chosen):
             return  # it may be known further already
-        del path.tokens[len(tokens) :], path.log_probs[len(tokens) - path.begin :]
-        path.tokens += chosen
+        path.tokens = np.concatenate((tokens, chosen))
+        del path.log_probs[len(tokens) - path.begin :]
         path.log_probs += log_probs
 
 

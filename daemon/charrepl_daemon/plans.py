@@ -14,9 +14,10 @@ from charrepl.protocol import Complete, Decoding, Sample, Stop
 from charrepl.repetition import REACH
 from charrepl.window import STRIDE, window_start
 from charrepl_daemon.beams import Search
+from charrepl_daemon.branches import ZERO_SLOT, Tokens
 from charrepl_daemon.known import Known
 from charrepl_daemon.programs import MAX_ALTERNATIVES, MAX_FED
-from charrepl_daemon.sessions import ZERO_SLOT, CarryCache
+from charrepl_daemon.sessions import CarryCache
 from charrepl_daemon.writing import NEVER, Writing
 from charrepl_train.vocab import Vocabulary
 
@@ -93,7 +94,7 @@ class Planner:
         )
         return self._reading(search.session, tokens, position), search
 
-    def _reading(self, session: tuple[Hashable, int], tokens: list[int], position: int) -> Writing:
+    def _reading(self, session: tuple[Hashable, int], tokens: Tokens, position: int) -> Writing:
         """What reads a text, so that its carry is there, and writes nothing."""
         unread = self._cache.unread(session, tokens)
         reading = Writing(
@@ -130,8 +131,8 @@ class Planner:
     def _recall(self, writing: Writing) -> None:
         """Writes what is known without asking the device."""
         tokens, log_probs = self._known.after(writing.session, writing.tokens, writing.decoding)
-        if tokens:
-            text = self.vocabulary.decode(np.array(tokens))
+        if len(tokens):
+            text = self.vocabulary.decode(tokens)
             writing.recall(tokens, text, log_probs, self._visible)
             writing.unread = self._cache.unread(writing.session, writing.tokens)
 
@@ -169,13 +170,12 @@ class Planner:
         start = length // STRIDE * STRIDE
         if start <= offset or length - start < STRIDE // 2:
             return None
-        ids = self.vocabulary.encode(text[start - offset :])
-        tokens = [self.vocabulary.newline, *ids.tolist()]
+        tokens = self._read(text[start - offset :])
         reading = self._reading((session, start), tokens, length)
         reading.ahead = True
         return reading if reading.unread >= MAX_FED else None
 
-    def _window(self, request: Complete | Sample) -> tuple[list[int], int, int]:
+    def _window(self, request: Complete | Sample) -> tuple[Tokens, int, int]:
         """The tokens that the model reads, the position after them, and where in the text they start.
 
         The position counts letters as the model reads them, so that it tells nothing but what they are.
@@ -188,8 +188,12 @@ class Planner:
                 f"offset {offset} leaves out characters from {start} on that the model reads: send them",
                 code="bad_offset",
             )
-        ids = self.vocabulary.encode(text[start - offset :])
-        return [self.vocabulary.newline, *ids.tolist()], start + len(ids), start
+        tokens = self._read(text[start - offset :])
+        return tokens, start + len(tokens) - 1, start
+
+    def _read(self, window: str) -> Tokens:
+        """What the model reads of a window's text."""
+        return self.vocabulary.encode("\n" + window)  # which every window starts after
 
 
 def _least(request: Complete) -> float:

@@ -69,16 +69,14 @@ class Scorer:
             )
         state = numbers.reshape(1, -1) if carry else self._opened()
         said = adapt.unsaid(1)
-        seen = [self._vocabulary.newline]
-        if before is not None:
-            seen += self._vocabulary.encode(before).tolist()
+        seen = None if before is None else self._vocabulary.encode("\n" + before)
         found = np.zeros(len(text))
         for begin in range(0, len(ids), SCORED):  # one piece, but for the few letters that unfold
             piece = ids[begin : begin + SCORED]
             padded = np.zeros(SCORED, np.int32)
             padded[: len(piece)] = piece
-            if before is not None:
-                adapt.fill(said, 0, seen + ids[:begin].tolist())
+            if seen is not None:
+                adapt.fill(said, 0, np.concatenate((seen, ids[:begin])))
             state, log_probs = self._read(state, padded, len(piece), said)
             np.add.at(found, owners[begin : begin + SCORED], np.asarray(log_probs)[: len(piece)])
         return np.asarray(state).tobytes(), found.tolist()

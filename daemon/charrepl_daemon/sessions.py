@@ -1,7 +1,7 @@
-"""Carries by text: for each writer a tree of prefixes, some with the slot that holds their carry.
+"""Carries by text: which slot holds the carry of which prefix of what a writer has written.
 
 Text is the truth and this is a cache: any slot may be evicted at any time, and a lookup then finds
-a shorter prefix, which costs time and nothing else. Plain Python, no device: slots are numbers.
+a shorter prefix, which costs time and nothing else. No device: slots are numbers.
 """
 
 from __future__ import annotations
@@ -11,34 +11,18 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
-from charrepl.errors import CharreplError
+import numpy as np
 
-ZERO_SLOT = 0  # the carry before any text; never written
+from charrepl.errors import CharreplError
+from charrepl_daemon.branches import ZERO_SLOT, Branch, Session, Tokens, common
+
 SCRATCH_SLOT = 1  # takes the writes that nobody keeps
 RESERVED_SLOTS = 2
 RECENT = 64  # characters before the cursor that keep a carry each, so that going back is a lookup
 SPARSE = 32  # further back, one carry in so many: what a jump recomputes at most
+SLOT_BYTES = 256  # of memory that each slot takes here, at most, besides its carry
 _SPARE_SHARE = 8  # one slot in so many may hold what was decoded before anybody asked for it
-
-
-class Node:
-    """A prefix: the tokens on the way from the root. `slot` is 0 where its carry is not kept."""
-
-    __slots__ = ("children", "depth", "parent", "session", "slot", "token")
-
-    def __init__(self, session: Session, parent: Node | None = None, token: int = -1) -> None:
-        self.session = session
-        self.parent = parent
-        self.token = token
-        self.depth: int = parent.depth + 1 if parent else 0
-        self.children: dict[int, Node] = {}
-        self.slot = ZERO_SLOT
-
-    @property
-    def on_path(self) -> bool:
-        """Whether the text last asked for runs through here."""
-        path = self.session.path
-        return self.depth <= len(path) and path[self.depth - 1] is self
+_MOST_BRANCHES = 16  # of a session: texts that it may come back to
 
 
 class Plan(NamedTuple):
@@ -47,7 +31,6 @@ class Plan(NamedTuple):
     read: int
     known: int  # tokens that need not be fed
     writes: list[int]  # a slot for each fed token, SCRATCH_SLOT where the carry is not kept
-    node: Node  # where that leads, the whole text or part of it; its slot is the last written, or `read`
 
 
 class CacheFullError(CharreplError):
@@ -57,22 +40,6 @@ class CacheFullError(CharreplError):
         super().__init__(
             "the daemon's cache is full: try again, or start it with more --cache-mb", code="busy"
         )
-
-
-class Session:
-    """One writer's texts as a tree, and the path of the one last asked for."""
-
-    __slots__ = ("ghost", "key", "path", "root", "slots", "tokens")
-
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
-        self.slots = 0  # that its nodes hold; a session without any is dropped
-        self.root = Node(self)
-        self.tokens: list[int] = []
-        self.path: list[Node] = []  # path[i] is the node after tokens[: i + 1]
-        # What was decoded after the writer's own text, each the child of the one before it; some of it may
-        # lie on the path.
-        self.ghost: list[Node] = []
 
 
 class CarryCache:
@@ -87,11 +54,12 @@ class CarryCache:
         if slots < least:
             raise ValueError(f"{slots} slots: at least {least} are needed")
         self._free = list(range(slots - 1, RESERVED_SLOTS - 1, -1))
-        self._used: OrderedDict[int, Node] = OrderedDict()  # by last use, oldest first
-        self._spare: OrderedDict[int, Node] = OrderedDict()  # decoded ahead and not asked for: first to go
+        self._used: OrderedDict[int, Branch] = OrderedDict()  # by last use, oldest first
+        self._spare: OrderedDict[int, Branch] = OrderedDict()  # decoded ahead and not asked for: first to go
+        self._depths = np.zeros(slots, np.int32)  # how many tokens the carry in each slot has read
         self._most_spare = slots // _SPARE_SHARE
         self._pinned: set[int] = set()
-        self._sessions: OrderedDict[Hashable, Session] = OrderedDict()
+        self._sessions: dict[Hashable, Session] = {}
         self.hits = 0  # tokens whose carry was found
         self.misses = 0  # tokens that had to be fed
         self.evictions = 0
@@ -112,21 +80,15 @@ class CarryCache:
         keys = list(self._sessions)  # copied at once: the device's thread adds to it meanwhile
         return len({key[0] for key in keys if isinstance(key, tuple)})
 
-    def unread(self, key: Hashable, tokens: Sequence[int]) -> int:
+    def unread(self, key: Hashable, tokens: Tokens) -> int:
         """How many of `tokens` would have to be fed now. Changes nothing."""
         session = self._sessions.get(key)
-        node, known = session.root if session else None, 0
-        for depth, token in enumerate(tokens, 1):
-            node = node.children.get(token) if node else None
-            if node is None:
-                break
-            known = depth if node.slot else known
-        return len(tokens) - known
+        return session.unread(tokens) if session else len(tokens)
 
     def plan(
         self,
         key: Hashable,
-        tokens: Sequence[int],
+        tokens: Tokens,
         held: set[int] | None = None,
         *,
         most: int | None = None,
@@ -142,127 +104,119 @@ class CarryCache:
         """
         held = set() if held is None else held
         session = self._sessions.get(key) or Session(key)
-        path = self._walk(session, tokens)
-        known = len(path)
-        while known and not path[known - 1].slot:
-            known -= 1
-        read = path[known - 1].slot if known else ZERO_SLOT
-        if known:
-            self._touch(path[known - 1])
+        path = session.path
+        self._lead(session, 0, tokens)
         typed = len(tokens) if typed is None else typed
-        self._settle_ghost(session, typed)
+        known = path.deepest(len(tokens))
+        read = int(path.slots[known - 1]) if known else ZERO_SLOT
+        if known:
+            self._touch(read)
+        self._settle(session, len(tokens), typed)
         # Further back than RECENT only one in SPARSE is kept, from the start.
-        keep_all = typed - RECENT
-        self._thin(path[: max(0, keep_all)])
-        end = len(path) if most is None else min(len(path), known + most)
-        while end < len(path) and end <= keep_all and end % SPARSE:
+        keep_all = max(0, typed - RECENT)
+        self._thin(session, keep_all)
+        end = len(tokens) if most is None else min(len(tokens), known + most)
+        while end < len(tokens) and end <= keep_all and end % SPARSE:
             end -= 1
-        writes = []
+        writes: list[int] = []
         held.add(read)  # must survive the evictions that make room for what follows it
         try:
-            for node in path[known:end]:
-                wanted = node.depth > keep_all or node.depth % SPARSE == 0
-                slot = self._take(node, held) if wanted else SCRATCH_SLOT
+            for depth in range(known + 1, end + 1):
+                slot = SCRATCH_SLOT
+                if depth > keep_all or depth % SPARSE == 0:
+                    slot = self._vacate(held)
+                    self._own(path, depth, slot)
                 held.add(slot)
                 writes.append(slot)
         except CacheFullError:
-            for node in path[known : known + len(writes)]:
-                if node.slot:
-                    self._release(node)
+            for slot in writes:
+                if slot != SCRATCH_SLOT:
+                    self._release(slot)
             raise
         self._sessions[key] = session  # again, if making room dropped it
-        self._sessions.move_to_end(key)
         self.hits += known
         self.misses += end - known
-        return Plan(read, known, writes, path[end - 1] if end else session.root)
-
-    def _walk(self, session: Session, tokens: Sequence[int]) -> list[Node]:
-        """The nodes along `tokens`, made where missing."""
-        # Most requests differ from the last one at the end only: walk from where they part.
-        same = 0
-        for a, b in zip(session.tokens, tokens, strict=False):
-            if a != b:
-                break
-            same += 1
-        path = session.path[:same]
-        node = path[-1] if path else session.root
-        for token in tokens[same:]:
-            after = node.children.get(token)
-            if after is None:
-                after = node.children[token] = Node(session, node, token)
-            path.append(after)
-            node = after
-        left = session.path[-1] if len(session.path) > same else None
-        session.tokens, session.path = list(tokens), path
-        if left is not None:
-            self._prune(left)
-        return path
-
-    def _settle_ghost(self, session: Session, typed: int) -> None:
-        """Frees what was decoded after another text; what has been typed of it is a text's like any other."""
-        path, ghost = session.path, session.ghost
-        end = path[-1] if path else session.root
-        after = [node for node in ghost if node.depth > end.depth]
-        if after and after[0].parent is not end:
-            after = []
-        session.ghost = path[typed:] + after
-        kept = set(after)
-        for node in reversed(ghost):
-            if not node.slot or node in kept:
-                continue
-            if not node.on_path:
-                self._release(node)
-            elif node.depth <= typed:
-                self._touch(node)
-
-    def _thin(self, path: list[Node]) -> None:
-        for node in path:
-            if node.slot and node.depth % SPARSE:
-                self._release(node)
+        return Plan(read, known, writes)
 
     def extend(
-        self,
-        key: Hashable,
-        node: Node,
-        tokens: Sequence[int],
-        slots: Sequence[int],
-        *,
-        ahead: bool = False,
-    ) -> Node:
-        """Records that `slots` hold the carries of `node`'s text and each of `tokens` after it.
+        self, key: Hashable, before: Tokens, chosen: Tokens, slots: Sequence[int], *, ahead: bool = False
+    ) -> None:
+        """Records that `slots` hold the carries of `before` and each of the tokens `chosen` after it.
 
         The slots come from `take_free`; those that are not needed go back. What was decoded `ahead` of
-        any request is the first to make way. Returns the last node.
+        any request is the first to make way.
         """
-        session = node.session
-        if self._sessions.get(key) is not session:  # forgotten while it was decoding
-            self.give_back(slots)
-            return node
-        for token, slot in zip(tokens, slots, strict=False):
-            after = node.children.get(token)
-            if after is None:
-                after = node.children[token] = Node(session, node, token)
-            if not after.slot:
-                self._pinned.remove(slot)
-                self._own(after, slot, ahead=ahead)
-            self._add_to_ghost(after)
-            node = after
+        session = self._sessions.get(key)
+        # It may have been forgotten while it was decoding.
+        if session is not None and common(session.path.tokens, before) == len(before):
+            self._lead(session, len(before), chosen)
+            for depth, slot in zip(itertools.count(len(before) + 1), slots[: len(chosen)], strict=False):
+                if not session.path.slots[depth - 1]:
+                    self._pinned.remove(slot)
+                    self._own(session.path, depth, slot, ahead=ahead)
         self.give_back(slots)
-        return node
 
-    def _add_to_ghost(self, node: Node) -> None:
-        """Makes a node part of its session's ghost, in place of what was decoded there before."""
-        ghost = node.session.ghost
-        place = node.depth - ghost[0].depth if ghost else 0
-        if 0 <= place < len(ghost) and ghost[place] is node:
+    def _lead(self, session: Session, at: int, tokens: Tokens) -> None:
+        """Has the path go on from its first `at` tokens by these, and keeps what it had if they lead there.
+
+        Where they lead elsewhere, what the writer had there becomes a branch, and a ghost is freed.
+        """
+        path = session.path
+        same = at + common(path.tokens[at:], tokens)
+        if same == at + len(tokens):
             return
-        before = ghost[place - 1] if 0 < place <= len(ghost) else None
-        left = ghost[place:] if before is node.parent else list(ghost)
-        del ghost[len(ghost) - len(left) :]
-        ghost.append(node)
-        for other in reversed(left):
-            if other.slot and not other.on_path:
-                self._release(other)
+        tokens = tokens[same - at :]
+        if same < len(path.tokens):
+            self._part(session, same)
+        path.grow(tokens)
+        for branch in [branch for branch in session.branches if branch.at == same]:
+            self._rejoin(branch, common(branch.tokens, tokens))
+
+    def _part(self, session: Session, at: int) -> None:
+        """Cuts the path off after `at` tokens; what the writer had there becomes a branch."""
+        path = session.path
+        self._free_ghost(session, max(at, session.typed))
+        end = path.deepest(len(path.tokens))
+        left = Branch(session, at, path.tokens[at:end].copy(), path.slots[at:end].copy())
+        session.cut(at)
+        if end > at:
+            self._move(left.kept(at, end), left)
+            session.branches.append(left)
+            if len(session.branches) > _MOST_BRANCHES:
+                self._free_all(session.branches[0])
+
+    def _rejoin(self, branch: Branch, count: int) -> None:
+        """Has the path, which leads along the first `count` tokens of a branch now, take their slots."""
+        path, end = branch.session.path, branch.at + count
+        self._move(branch.kept(branch.at, end), path)
+        path.slots[branch.at : end] = branch.slots[:count]
+        branch.at, branch.tokens, branch.slots = end, branch.tokens[count:], branch.slots[count:]
+        if not branch.slots.any():
+            branch.session.branches.remove(branch)
+
+    def _move(self, slots: list[int], branch: Branch) -> None:
+        for slot in slots:
+            (self._spare if slot in self._spare else self._used)[slot] = branch
+
+    def _settle(self, session: Session, length: int, typed: int) -> None:
+        """Frees a ghost that does not follow a text of that length; what is typed of it is like any text."""
+        path = session.path
+        if length < session.typed:
+            self._free_ghost(session, session.typed)
+        for slot in path.kept(session.typed, typed):
+            self._touch(slot)
+        session.typed = max(session.typed, typed)
+
+    def _free_ghost(self, session: Session, begin: int) -> None:
+        for slot in session.path.kept(begin, len(session.path.tokens)):
+            self._release(slot)
+        session.cut(begin)
+
+    def _thin(self, session: Session, end: int) -> None:
+        for slot in session.path.kept(session.thinned, end):
+            if self._depths[slot] % SPARSE:
+                self._release(slot)
+        session.thinned = end
 
     def take_free(self, count: int, held: set[int] | None = None, *, ahead: bool = False) -> list[int]:
         """Slots for carries that belong to no text yet; evicts others, save `held`, for them.
@@ -291,36 +245,26 @@ class CarryCache:
     def forget(self, key: Hashable) -> None:
         """Drops all of a session's carries."""
         session = self._sessions.pop(key, None)
-        stack = list(session.root.children.values()) if session else []
-        while stack:
-            node = stack.pop()
-            stack.extend(node.children.values())
-            if node.slot:
-                self._free_slot(node)
+        if session is not None:
+            for branch in (session.path, *session.branches):
+                self._free_all(branch)
 
     def clear(self) -> None:
         """Drops every carry, as when the store itself was lost."""
         for key in list(self._sessions):
             self.forget(key)
 
-    def _take(self, node: Node, held: set[int]) -> int:
-        if node.slot:
-            self._touch(node)
-            return node.slot
-        slot = self._vacate(held)
-        self._own(node, slot)
-        return slot
-
-    def _touch(self, node: Node) -> None:
+    def _touch(self, slot: int) -> None:
         """Makes a carry the most recently used."""
-        self._spare.pop(node.slot, None)
-        self._used[node.slot] = node
-        self._used.move_to_end(node.slot)
+        if slot in self._spare:
+            self._used[slot] = self._spare.pop(slot)
+        self._used.move_to_end(slot)
 
-    def _own(self, node: Node, slot: int, *, ahead: bool = False) -> None:
-        node.slot = slot
-        node.session.slots += 1
-        (self._spare if ahead else self._used)[slot] = node
+    def _own(self, branch: Branch, depth: int, slot: int, *, ahead: bool = False) -> None:
+        branch.slots[depth - branch.at - 1] = slot
+        branch.session.slots += 1
+        self._depths[slot] = depth
+        (self._spare if ahead else self._used)[slot] = branch
 
     def _vacate(self, held: set[int], *, ahead: bool = False) -> int:
         if not self._free:
@@ -331,24 +275,21 @@ class CarryCache:
             if oldest is None:
                 raise CacheFullError
             self.evictions += 1
-            node = self._spare[oldest] if oldest in self._spare else self._used[oldest]
-            self._release(node)
-            if not node.session.slots and self._sessions.get(node.session.key) is node.session:
-                del self._sessions[node.session.key]
+            session = self._release(oldest).session
+            if not session.slots and self._sessions.get(session.key) is session:
+                del self._sessions[session.key]
         return self._free.pop()
 
-    def _free_slot(self, node: Node) -> None:
-        del (self._spare if node.slot in self._spare else self._used)[node.slot]
-        node.session.slots -= 1
-        self._free.append(node.slot)
-        node.slot = ZERO_SLOT
+    def _free_all(self, branch: Branch) -> None:
+        for slot in branch.kept(branch.at, branch.at + len(branch.tokens)):
+            self._release(slot)
 
-    def _release(self, node: Node) -> None:
-        self._free_slot(node)
-        self._prune(node)
-
-    def _prune(self, node: Node) -> None:
-        """Removes a branch end that holds nothing, up to where it would still be used."""
-        while node.parent is not None and not (node.slot or node.children or node.on_path):
-            node.parent.children.pop(node.token, None)
-            node = node.parent
+    def _release(self, slot: int) -> Branch:
+        """Frees a slot; returns where it was, which is forgotten if it was the last of a branch."""
+        branch = (self._spare if slot in self._spare else self._used).pop(slot)
+        branch.slots[self._depths[slot] - branch.at - 1] = ZERO_SLOT
+        branch.session.slots -= 1
+        self._free.append(slot)
+        if branch is not branch.session.path and not branch.slots.any():
+            branch.session.branches.remove(branch)
+        return branch

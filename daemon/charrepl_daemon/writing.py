@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from charrepl import repetition
 from charrepl.protocol import Decoding
-from charrepl_daemon.sessions import ZERO_SLOT
+from charrepl_daemon.branches import ZERO_SLOT, Tokens
 
 NEVER = -np.inf  # the threshold of a ghost that is not cut
 
@@ -21,7 +21,7 @@ class Writing:
         self,
         *,
         session: tuple[Hashable, int],
-        tokens: Sequence[int],
+        tokens: Tokens,
         position: int,
         max_chars: int,
         decoding: Decoding,
@@ -36,8 +36,9 @@ class Writing:
         before: str | None = None,
     ) -> None:
         self.session = session  # the writer, and where the window starts
-        self.tokens = list(tokens)  # of the window: the implicit newline, the text, what was written
-        self.typed = len(self.tokens) if typed is None else typed  # of them, by the writer
+        self.tokens = tokens  # of the window: the implicit newline, the text, what was written
+        self._room = tokens  # what they lie in, and what is added to them
+        self.typed = len(tokens) if typed is None else typed  # of them, by the writer
         self.position = position  # in the whole text, of the next character
         self.left = max_chars
         self.decoding = decoding
@@ -57,9 +58,13 @@ class Writing:
         self.done = False
         self.store = 0  # in which of the engine's stores `own_slot` was written
 
-    def add(self, tokens: Sequence[int], text: str, log_probs: Sequence[float]) -> None:
+    def add(self, tokens: Tokens, text: str, log_probs: Sequence[float]) -> None:
         """Adds characters that were chosen, and how likely each was, in nats."""
-        self.tokens += tokens
+        begin, end = len(self.tokens), len(self.tokens) + len(tokens)
+        if end > len(self._room):  # at the first: the tokens may be others' too
+            self._room = np.concatenate((self.tokens, np.zeros(end, np.int32)))
+        self._room[begin:end] = tokens
+        self.tokens = self._room[:end]
         self.text += text
         self.log_probs += log_probs
         self.position += len(tokens)
@@ -73,7 +78,8 @@ class Writing:
         self.done |= ended
         beyond = len(self.text) - length
         if self.done and beyond:
-            del self.tokens[len(self.tokens) - beyond :], self.log_probs[length:]
+            self.tokens = self.tokens[: len(self.tokens) - beyond]
+            del self.log_probs[length:]
             self.text = self.text[:length]
             self.position -= beyond
 
@@ -83,26 +89,28 @@ class Writing:
         return len(self.text) if self.done or self.before is None else self._told
 
     def recall(
-        self, tokens: Sequence[int], text: str, log_probs: Sequence[float], visible: NDArray[np.bool_]
+        self, tokens: Tokens, text: str, log_probs: Sequence[float], visible: NDArray[np.bool_]
     ) -> None:
         """Adds characters of which it is known that they would be chosen, as far as the ghost goes.
 
         It ends where the program ends it, and its numbers are the program's to the bit.
         """
-        for token, char, log_prob in zip(tokens, text, log_probs, strict=True):
-            joint = np.float32(self.joint) + np.float32(log_prob)
-            if joint < np.float32(self.least):
-                self.done = True
-                break
-            self.add([token], char, [log_prob])
-            self.joint = float(joint)
-            self.seen |= bool(visible[token])
-            self.done = self.left <= 0 or (self.seen and bool(self.ends[token]))
-            if self.done:
-                break
+        joint = np.add.accumulate(np.array([self.joint, *log_probs], np.float32))[1:]
+        seen = self.seen | np.logical_or.accumulate(visible[tokens])
+        end = _first(seen & self.ends[tokens]) + 1
+        count = min(len(tokens), self.left, end, _first(joint < np.float32(self.least)))
+        self.done = count < len(tokens) or count in (self.left, end)
+        self.add(tokens[:count], text[:count], log_probs[:count])
+        if count:
+            self.joint, self.seen = float(joint[count - 1]), bool(seen[count - 1])
         self.go_straight()
 
     @property
     def begun(self) -> bool:
         """Whether anything was written yet."""
         return bool(self.text)
+
+
+def _first(flags: NDArray[np.bool_]) -> int:
+    """Where the first is that is set; behind the last one if none is."""
+    return int(flags.argmax()) if flags.any() else len(flags)

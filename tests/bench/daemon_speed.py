@@ -1,6 +1,7 @@
 """How fast the daemon answers: `make bench-daemon`, or some of its parts by name.
 
     step     a decode step of the program that serves, beside what reading its weights takes
+    host     what a row of a step takes besides the device's call, by the length of its text
     ghost    a key to the first piece and to the whole of its ghost: through the socket, and in process
     accept   an accepted ghost to the next one: decoded ahead, and decoded when it is asked for
     writers  64 writers at 8 keys a second each
@@ -16,6 +17,7 @@ import asyncio
 import codecs
 import contextlib
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -35,6 +37,7 @@ KEYS = codecs.encode(TEXT, "rot13")
 GHOST_CHARS = 24
 ROUNDS, TURNS = 12, 4
 WRITERS, KEYS_A_SECOND, WRITING_S = 64, 8, 6.0
+LENGTHS = 60, 1000, 2000
 ROWS = 32  # of the widest program that every device has
 COMMAND = [sys.executable, "-m", "charrepl_daemon"]
 
@@ -72,7 +75,19 @@ def engine(precision: str) -> Engine:
     from charrepl import models
     from charrepl_daemon.engine import Engine
 
-    return Engine(models.bundled_dir(), cache_bytes=256 << 20, precision=precision)
+    class Timed(Engine):
+        """Adds up the milliseconds of its calls on the device."""
+
+        called_ms = 0.0
+
+        def _call(self, rows: programs.Rows) -> programs.Decoded:
+            began = time.perf_counter()
+            try:
+                return super()._call(rows)
+            finally:
+                self.called_ms += 1000 * (time.perf_counter() - began)
+
+    return Timed(models.bundled_dir(), cache_bytes=256 << 20, precision=precision)
 
 
 # A step
@@ -142,6 +157,51 @@ def step(precisions: Sequence[str]) -> None:
 def beside(values: Sequence[float]) -> str:
     """The median, and the fastest: on a shared machine, what the program can do."""
     return f"{statistics.median(values):.3f} (fastest {min(values):.3f})"
+
+
+# A row
+
+
+def host(precisions: Sequence[str]) -> None:
+    """Prints microseconds a row, by length and rows, of a request, its first call and a later one."""
+    for precision in precisions:
+        served = engine(precision)
+        served.compile(ROWS)
+        for length in LENGTHS:
+            for rows in (1, ROWS):
+                times = [rows_of(served, length, rows, key) for key in range(ROUNDS)][1:]
+                request, first, later, call = map(statistics.median, zip(*times, strict=True))
+                print(
+                    f"{precision}: {length:5} characters, {rows:2} rows: planning {request:4.0f}, a piece "
+                    f"{first:4.0f}, the next {later:4.0f}; the device's call {1000 * call:6.0f}",
+                    flush=True,
+                )
+
+
+def rows_of(served: Engine, length: int, rows: int, key: int) -> tuple[float, float, float, float]:
+    """What so many writers' next key takes: microseconds a row of each part, and the call's milliseconds."""
+    from charrepl.protocol import Complete, Decoding
+
+    text = "".join(random.Random(0).choices(KEYS, k=rows + length + ROUNDS))  # no ghost foresees it
+    decoding = Decoding(adapt=True)
+    writings, spent = [], []
+    began = time.perf_counter()
+    for n in range(rows):
+        sent = text[n : n + length + key]
+        request = Complete(seq=0, session="", text=sent, max_chars=3 * 8, stop="none", decoding=decoding)
+        writings += served.ghosts(f"{length} {rows} {n}", request)
+    planning = time.perf_counter() - began
+    while any(w.unread > 1 for w in writings):  # the first key of all
+        served.step(writings)
+    while left := [w for w in writings if not w.done]:
+        called, began = served.called_ms, time.perf_counter()
+        served.step(left)
+        wall, call = 1000 * (time.perf_counter() - began), served.called_ms - called
+        spent.append((1000 * (wall - call) / len(left), call))
+    for writing in writings:
+        served.release(writing)
+    first, later = spent[0], spent[1:] or spent[:1]
+    return 1e6 * planning / rows, first[0], statistics.median(other for other, _ in later), first[1]
 
 
 # A ghost
@@ -346,7 +406,7 @@ def start(precisions: Sequence[str]) -> None:
 
 def main() -> None:
     """Prints the parts asked for, or all."""
-    parts = {part.__name__: part for part in (step, ghost, accept, writers, start)}
+    parts = {part.__name__: part for part in (step, host, ghost, accept, writers, start)}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all by default")
     parser.add_argument("--precision", action="append", choices=["auto", "f32", "bf16", "int8"])
@@ -355,7 +415,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no part {min(unknown)}: there are {', '.join(parts)}")
     for name in arguments.parts or parts:
-        with places() if name == "step" else contextlib.nullcontext():
+        with places() if name in ("step", "host") else contextlib.nullcontext():
             parts[name](arguments.precision or ["f32", "int8"])
 
 

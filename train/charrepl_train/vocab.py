@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,7 @@ class Vocabulary:
     def ids(self, text: str) -> NDArray[np.int32]:
         """int32 [characters]: the id of each character of a text that is in the normal form."""
         code_points = _code_points(text)
-        place = np.searchsorted(self._code_points, code_points)
-        place[place == len(self._code_points)] = 0
-        known = self._code_points[place] == code_points
-        ids = np.where(known, self._ids[place], UNKNOWN).astype(np.int32)
+        ids = self._table[code_points].astype(np.int32)
         self.open_quotes(ids, code_points)
         return ids
 
@@ -98,6 +96,10 @@ class Vocabulary:
             at = np.flatnonzero(code_points == straight)
             previous = np.where(at > 0, code_points[at - 1], before)
             ids[at[np.isin(previous, _BEFORE_OPENING)]] = opening
+
+    @functools.cached_property
+    def _table(self) -> NDArray[np.unsignedinteger]:
+        return self.table()
 
     def table(self) -> NDArray[np.unsignedinteger]:
         """Unsigned [0x110000], of the narrowest type: the id of every code point; for long texts."""
