@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from charrepl import __version__, cli_settings
-from charrepl.errors import CharreplError, reason
+from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
 from charrepl.options import (
     FilePath,
@@ -26,6 +27,8 @@ from charrepl.options import (
     vi_option,
 )
 
+# What a shell leaves as it is in quotes.
+_ESCAPE = re.compile(r"\\[nrt]")
 _BITS = 1 / 0.6931471805599453  # per nat
 
 
@@ -94,17 +97,6 @@ def _hand_on(context: click.Context, name: str) -> None:
     context.default_map = {name: own}
 
 
-def _read_input(file: Path | None) -> str:
-    """The text of a file or of standard input; what is not UTF-8 becomes U+FFFD."""
-    if file is None and sys.stdin is None:
-        raise CharreplError("standard input is closed: give the text, or a file, to read instead")
-    try:
-        data = file.read_bytes() if file else sys.stdin.buffer.read()
-    except OSError as error:
-        raise CharreplError(f"cannot read {file or 'standard input'}: {reason(error)}") from None
-    return data.decode("utf-8", "replace").replace("\r\n", "\n")
-
-
 @main.command()
 @click.argument("text", required=False)
 @click.option("--chars", type=click.IntRange(1, 1_000_000), default=200, show_default=True, help="How many.")
@@ -135,16 +127,22 @@ def complete(
     as_json: bool = False,
     debug: bool = False,
 ) -> None:
-    """Print what comes after TEXT, or after standard input; only that, not the text itself."""
+    """Print what comes after TEXT, or after standard input if it is `-` or left out; only that, not TEXT."""
     import secrets
 
-    from charrepl import models
+    from charrepl import models, text_files
     from charrepl.client import Client
     from charrepl.protocol import Decoding
 
     if beam:
         _refuse_beside_beam(context, chars)
-    prompt = _read_input(None) if text is None else text
+    prompt = text_files.read(text_files.STANDARD_INPUT) if text in (None, "-") else text or ""
+    if _ESCAPE.search(prompt) and "\n" not in prompt.strip():
+        click.echo(
+            r"Hint: \n in quotes is a backslash and an n. For a new line, write $'ROMEO:\n', "
+            r"or use printf 'ROMEO:\n' | charrepl complete",
+            err=True,
+        )
     if beam:
         with Client(model=models.chosen(model), endpoint=endpoint) as client:
             found = client.complete(prompt, max_chars=chars, stop="none", decoding=Decoding(beam=beam))
@@ -196,13 +194,13 @@ def _write(text: str) -> None:
 @debug_option
 @exit_codes
 def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, debug: bool) -> None:
-    """Print how well the model predicts FILE, or standard input, in bits per character."""
+    """Print how well the model predicts FILE, in bits per character; `-` or nothing is standard input."""
     from math import fsum
 
-    from charrepl import graphemes, models
+    from charrepl import graphemes, models, text_files
     from charrepl.client import Client
 
-    text = _read_input(file)
+    text = text_files.read(file or text_files.STANDARD_INPUT)
     if not text:
         raise CharreplError("there is nothing to score: give a text of one character or more")
     with Client(model=models.chosen(model), endpoint=endpoint) as client:
@@ -237,14 +235,16 @@ def measure(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Print how many keys the ghosts would save a writer of FILE."""
-    from charrepl import baselines, evaluation, models
+    """Print how many keys the ghosts would save a writer of FILE, or of standard input for `-`."""
+    from charrepl import baselines, evaluation, models, text_files
 
-    whole = _read_input(file)
+    if file == baseline_corpus == text_files.STANDARD_INPUT:
+        raise click.UsageError("standard input can be read only once: give - once")
+    whole = text_files.read(file)
     text = whole[:limit]
     if not text:
-        raise CharreplError(f"{file} is empty: give a text of one character or more")
-    corpus = baselines.without(_read_input(baseline_corpus), whole) if baseline_corpus else None
+        raise CharreplError(f"{text_files.Source(file)} is empty: give a text of one character or more")
+    corpus = baselines.without(text_files.read(baseline_corpus), whole) if baseline_corpus else None
     with evaluation.progress(len(text)) as stage:
         result = evaluation.evaluate(
             text, corpus=corpus, model=models.chosen(model), endpoint=endpoint, stage=stage

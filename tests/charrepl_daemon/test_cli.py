@@ -40,13 +40,59 @@ def test_a_seed_makes_it_repeatable_and_no_seed_does_not(shared_daemon):
     assert free[0] != free[1]
 
 
-@pytest.mark.parametrize("text", ["", "\n", "x" * 1_000_000, "漢字🙂", "a\x00b"])
+@pytest.mark.parametrize("text", ["", "\n", "x" * 1_000_000, "漢字🙂"])
 def test_any_text_can_be_completed(shared_daemon, text):
     assert charrepl("complete", "--chars", "3", stdin=text).returncode == 0
 
 
-def test_input_that_is_not_utf8_is_read_as_unknown_characters(shared_daemon):
-    assert charrepl("complete", "--chars", "3", stdin=b"caf\xe9 \xff").returncode == 0
+GREEDY = ("--chars", "9", "--greedy")
+
+
+def test_text_is_read_alike_however_it_comes(shared_daemon, tmp_path):
+    file = tmp_path / "text.txt"
+    file.write_bytes("\ufeffevery cup\r\nis wa".encode() + "é".encode()[:1])
+    plain = charrepl("score", "--json", stdin="every cup\nis wa").stdout
+    for arguments in (("score", "--json", "-"), ("score", "--json"), ("score", "--json", str(file))):
+        assert charrepl(*arguments, stdin=file.read_bytes()).stdout == plain
+    by_argument = charrepl("complete", "every cup\nis wa", *GREEDY).stdout
+    assert charrepl("complete", "-", *GREEDY, stdin=file.read_bytes()).stdout == by_argument
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"caf\xe9 au lait\n", "not UTF-8 at byte 3, it looks like WINDOWS-1252"),
+        ("wide\n".encode("utf-16"), "UTF-16, not UTF-8"),
+        (b"%PDF-1.4\n", "a PDF document"),
+        (b"a\0b", "has a NUL byte at offset 1"),
+    ],
+)
+def test_what_is_no_text_is_refused_alike_by_name(shared_daemon, tmp_path, data, what):
+    file = tmp_path / "text.txt"
+    file.write_bytes(data)
+    commands = [("complete",), ("complete", "-"), ("score",), ("score", str(file)), ("eval", "-")]
+    for arguments in [*commands, ("eval", __file__, "--baseline-corpus", str(file))]:
+        done = charrepl(*arguments, stdin=data)
+        assert (done.returncode, done.stdout) == (1, b"")
+        said = done.stderr.decode()
+        name = str(file) if str(file) in arguments else "standard input"
+        assert said.startswith(f"Error: {name} ")
+        assert what in said
+        assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", [r"MASTER:\n", r"one\r\ntwo", r"a\tb"])
+def test_an_escape_that_the_shell_left_as_it_is_gets_a_hint(shared_daemon, text):
+    for done in (charrepl("complete", text, "--chars", "1"), charrepl("complete", stdin=text + "\n")):
+        assert done.returncode == 0
+        assert done.stderr.decode() == (
+            r"Hint: \n in quotes is a backslash and an n. For a new line, write $'ROMEO:\n', "
+            "or use printf 'ROMEO:\\n' | charrepl complete\n"
+        )
+
+
+def test_text_with_backslashes_among_its_lines_gets_none(shared_daemon):
+    assert charrepl("complete", "x\n" + r"printf('\n');" + "\n", "--chars", "1").stderr == b""
 
 
 def test_score_prints_bits_per_character(shared_daemon, tmp_path):
@@ -78,6 +124,7 @@ def test_models_lists_them_and_marks_the_default(shared_daemon):
         (("complete", "x", "--endpoint", "nonsense"), 1, "nonsense"),
         (("score", "/nonexistent"), 1, "/nonexistent"),
         (("score",), 1, "nothing to score"),
+        (("eval", "-", "--baseline-corpus", "-"), 2, "can be read only once"),
         (("dance",), 2, "dance"),
     ],
 )

@@ -304,3 +304,20 @@ def test_a_full_disk_loses_nothing_and_training_goes_on_after(
     result = train(*further)
     assert result.exit_code == 0, result.stderr
     assert metrics(directory)[-1]["step"] == 50
+
+
+def test_a_run_remembers_how_its_text_was_encoded(tmp_path: Path, settings: Path, corpus: Path) -> None:
+    """Its figures are those of the same text in UTF-8, and resuming reads it so again."""
+    text = corpus.read_text().replace("e", "é")
+    plain, wide, run = tmp_path / "plain.txt", tmp_path / "wide.txt", tmp_path / "run"
+    plain.write_text(text)
+    wide.write_bytes(text.encode("utf-16"))
+    assert one_line(train(wide, "--out", run)).startswith(f"{wide} is UTF-16, not UTF-8: run iconv ")
+    short = ["--config", settings, "--epochs", 2]
+    assert train(wide, *short, "--out", run, "--encoding", "UTF-16").exit_code == 0
+    assert run_file(run)["encoding"] == "UTF-16"
+    result = train(wide, "--out", run, "--resume", "--epochs", 4)
+    assert result.exit_code == 0, result.stderr
+    assert train(plain, "--config", settings, "--epochs", 2, "--out", tmp_path / "utf-8").exit_code == 0
+    assert train(plain, "--out", tmp_path / "utf-8", "--resume", "--epochs", 4).exit_code == 0
+    assert metrics(run) == metrics(tmp_path / "utf-8")

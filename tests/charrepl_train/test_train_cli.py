@@ -155,6 +155,7 @@ def test_a_device_that_fails_is_one_line_and_what_was_saved_stays(
     ("arguments", "complaint"),
     [
         (["--name", "nothing", "--resume"], "there is nothing to resume in"),
+        (["--encoding", "nonsense"], "'nonsense' is no text encoding"),
         (["--name", "no/good"], "'no/good' cannot be a model's name"),
         (
             ["--name", "new", "--config", "missing.toml"],
@@ -169,7 +170,7 @@ def test_a_wrong_argument_is_one_line(home: Path, corpus: Path, arguments: list[
 def test_a_corpus_that_cannot_be_used_leaves_nothing_behind(home: Path, tmp_path: Path) -> None:
     missing, short = tmp_path / "missing.txt", tmp_path / "short.txt"
     short.write_text("x")
-    assert one_line(train(missing)) == f"{missing} does not exist: name a UTF-8 text file"
+    assert one_line(train(missing)) == f"{missing} does not exist: name a text file"
     line = one_line(train(short, "--preset", "seed"))
     assert line.startswith(
         "the corpus has 1 characters, of which 1 are left to train on: sequence_length = 49"
@@ -196,6 +197,7 @@ def test_a_misspelt_setting_is_one_line(start: Start, tmp_path: Path, corpus: Pa
         ["x.txt", "--epochs", "1", "--minutes", "1"],
         ["x.txt", "--preset", "none"],
         ["x.txt", "--nonsense"],
+        ["-", "-"],
     ],
 )
 def test_wrong_usage_ends_with_2(home: Path, arguments: list[str]) -> None:

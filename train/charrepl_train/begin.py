@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl_train.checkpoint import LoadedModel
     from charrepl_train.corpus import Text
     from charrepl_train.loop import Run, Trainer
+
+T = TypeVar("T")
 
 _LOCK = "train.lock"
 # What there is of a model before its training has begun.
@@ -120,7 +122,13 @@ def new(directory: Path, files: tuple[Path, ...], text: Text, wishes: Wishes) ->
     base = None if wishes.base is None else _base(wishes.base)
     config, chosen = _settings(wishes, text, base)
     names = [path.name for path in files]
-    run = Run(corpus=names, corpus_digest=text.digest, total_steps=0, minutes=wishes.minutes)
+    run = Run(
+        corpus=names,
+        encoding=text.encoding,
+        corpus_digest=text.digest,
+        total_steps=0,
+        minutes=wishes.minutes,
+    )
     if base is not None:
         run.started_from, run.started_digest = str(base.directory), base.loaded.digest
     corpus = text.corpus(config.training)
@@ -164,12 +172,7 @@ def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
     from charrepl_train.vocab import Vocabulary
 
     kept = config_module.load(directory / "config.toml")
-    try:
-        run = msgspec.json.decode((directory / "run.json").read_bytes(), type=Run)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CharreplError(
-            f"{directory}/run.json is damaged ({error}): train anew under another name"
-        ) from None
+    run = _kept_run(directory, Run)
     if run.corpus_digest != text.digest:
         raise CharreplError(
             f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "
@@ -213,6 +216,29 @@ def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
     run.finished = run.finished and run.total_steps == step
     trainer.write_settings()
     return trainer
+
+
+def _kept_run(directory: Path, kind: type[T]) -> T:
+    """What `run.json` says. Raises CharreplError if it is damaged."""
+    try:
+        return msgspec.json.decode((directory / "run.json").read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CharreplError(
+            f"{directory}/run.json is damaged ({error}): train anew under another name"
+        ) from None
+
+
+class _Encoded(msgspec.Struct):
+    """As much of `run.json` as the text is read with."""
+
+    encoding: str = ""
+
+
+def encoding(directory: Path) -> str:
+    """How the files of the run in a directory were encoded; empty for UTF-8, and where there is no run."""
+    with contextlib.suppress(CharreplError):
+        return _kept_run(directory, _Encoded).encoding
+    return ""
 
 
 def _base_again(run: Run, directory: Path) -> _Base | None:

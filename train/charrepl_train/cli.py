@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from charrepl import __version__, launch, models, paths
+from charrepl import __version__, launch, models, paths, text_encodings, text_files
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
 from charrepl.options import AMOUNT, FilePath, complete_model
@@ -49,6 +49,9 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     shell_complete=complete_model,
     help="Start from what that model has learnt, instead of from nothing.",
 )
+@click.option(
+    "--encoding", metavar="NAME", help="What CORPUS is encoded in, such as GB18030.  [default: UTF-8]"
+)
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")
 @click.option("--minutes", type=AMOUNT, help="How long to train instead.")
 @click.option("--resume", is_flag=True, help="Go on with a model that was interrupted, or train it further.")
@@ -72,6 +75,7 @@ def main(
     preset: str | None,
     config_file: Path | None,
     base: str | None,
+    encoding: str | None,
     epochs: float | None,
     minutes: float | None,
     resume: bool,
@@ -84,7 +88,7 @@ def main(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Train a model on CORPUS, one or more UTF-8 text files, and keep it under a name.
+    """Train a model on CORPUS, one or more text files or `-` for standard input, and keep it under a name.
 
     Ctrl-C saves; the same command with --resume goes on. With the extras installed (pip install
     '.[plot,tensorboard]'), the model's directory also gets curve.png, curve.svg and events for TensorBoard.
@@ -92,6 +96,10 @@ def main(
     begun = time.monotonic()
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
+    if corpus.count(text_files.STANDARD_INPUT) > 1:
+        raise click.UsageError("standard input can be read only once: give - once")
+    if encoding is not None:
+        text_encodings.codec(encoding)  # before anything is made for a run that cannot be
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     wishes = begin.Wishes(preset, config_file, base, epochs, minutes, seed)
     group = processes.group(coordinator, count, process_id, distributed=distributed)
@@ -100,7 +108,9 @@ def main(
             stack.enter_context(begin.held(directory, resume=resume))
         from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
 
-        with read(corpus, near=directory) as text:
+        if encoding is None:
+            encoding = begin.encoding(directory) if resume else ""
+        with read(corpus, near=directory, encoding=encoding) as text:
             from charrepl_train import device
 
             device.prepare()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import hashlib
-import io
 import mmap
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from charrepl import text_files
 from charrepl.errors import CharreplError, reason
 from charrepl_train import folding
 from charrepl_train.config import TrainingConfig
@@ -23,7 +22,6 @@ from charrepl_train.data import Ids, split
 from charrepl_train.folding import NFC, NormalForm
 from charrepl_train.vocab import Vocabulary
 
-_CHUNK = 1 << 20  # bytes read at a time: what is made of them stays in the processor's cache
 _TAIL = 32  # characters: more than a letter has
 _IN_MEMORY = 32 << 20  # bytes: a text or its ids, if longer, are kept on the disk
 
@@ -38,36 +36,43 @@ class Corpus(NamedTuple):
 
 
 @contextlib.contextmanager
-def read(paths: Sequence[Path], *, near: Path) -> Iterator[Text]:
+def read(files: Sequence[Path], *, near: Path, encoding: str = "") -> Iterator[Text]:
     """The text of all files, one after the other, with Unix line ends; kept until the `with` block ends.
+
+    They are decoded as `encoding`, or UTF-8.
 
     If it is long, it is kept in a temporary file in `near`, or the nearest directory above that there
     is: of all places, that one has room for a model, and /tmp may be memory.
 
-    Raises CharreplError if a file is missing, not a readable file, empty, binary or not UTF-8, or if
-    the disk is full.
+    Raises CharreplError if a file is empty or cannot be read as text, or if the disk is full.
     """
     folder = next(place for place in (near, *near.parents) if place.is_dir())
     with contextlib.closing(_Blocks(folder)) as blocks:
         characters, digest = 0, hashlib.sha256()
         normal, tail = True, ""
-        for piece in _joined(paths):
+        for piece in _joined(files, encoding):
             block = piece.encode()
             blocks.append(block)
             digest.update(block)
             characters += len(piece)
             normal = normal and folding.is_normal(tail + piece, NFC)
             tail = piece[-_TAIL:]
-        yield Text(blocks, characters, digest.hexdigest(), normal=normal)
+        yield Text(blocks, characters, digest.hexdigest(), normal=normal, encoding=encoding)
 
 
 class Text:
-    """A text that has been read; `digest` is the SHA-256 of its UTF-8, `normal` if it is in NFC."""
+    """A text that has been read, from files in `encoding`.
 
-    def __init__(self, blocks: _Blocks, characters: int, digest: str, *, normal: bool) -> None:
+    `digest` is the SHA-256 of its UTF-8, `normal` if it is in NFC.
+    """
+
+    def __init__(
+        self, blocks: _Blocks, characters: int, digest: str, *, normal: bool, encoding: str = ""
+    ) -> None:
         self._blocks = blocks
         self.characters = characters
         self.digest = digest
+        self.encoding = encoding
         self._normal = normal
 
     def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC) -> Corpus:
@@ -152,64 +157,18 @@ class _Blocks:
             self._file.close()
 
 
-def _joined(paths: Sequence[Path]) -> Iterator[str]:
+def _joined(files: Sequence[Path], encoding: str) -> Iterator[str]:
     """The text of all files in pieces, with a newline put after a file that does not end with one."""
     last = "\n"
-    for path in paths:
+    for file in files:
         if last != "\n":
             yield "\n"
         last = ""
-        for piece in _pieces(path):
+        for piece in text_files.pieces(file, encoding=encoding, option="--encoding"):
             yield piece
             last = piece[-1]
-
-
-def _pieces(path: Path) -> Iterator[str]:
-    """The text of a file in pieces, with Unix line ends and without its byte order mark."""
-    utf8 = codecs.getincrementaldecoder("utf-8")()  # utf-8-sig would count an error's offset from the mark
-    decoder = io.IncrementalNewlineDecoder(utf8, translate=True)
-    begun = False
-    chunks = _chunks(path)
-    for offset, chunk in chunks:
-        pending, _ = utf8.getstate()  # bytes of a character that the chunk before began
-        try:
-            piece = decoder.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            for _ in chunks:
-                pass  # a NUL byte further on says more: this was never meant to be UTF-8
-            raise CharreplError(
-                f"{path} is not UTF-8 at byte {offset - len(pending) + error.start}: convert it, as in "
-                f"iconv -f latin1 -t utf-8 {path} > corpus.txt"
-            ) from None
-        if piece and not begun:
-            begun, piece = True, piece.removeprefix("\ufeff")
-        if piece:
-            yield piece
-
-
-def _chunks(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The bytes of a file, each chunk with its offset; the last one is empty."""
-    offset = 0
-    chunk = b"to be read"
-    try:
-        with path.open("rb") as file:
-            while chunk:
-                chunk = file.read(_CHUNK)
-                nul = chunk.find(b"\0")
-                if nul >= 0:
-                    raise CharreplError(
-                        f"{path} has a NUL byte at offset {offset + nul}: it is not text, or not UTF-8"
-                    )
-                if not chunk and not offset:
-                    raise CharreplError(f"{path} is empty: name a text file with something in it")
-                yield offset, chunk
-                offset += len(chunk)
-    except FileNotFoundError:
-        raise CharreplError(f"{path} does not exist: name a UTF-8 text file") from None
-    except IsADirectoryError:
-        raise CharreplError(f"{path} is a directory: name the text files in it, as in {path}/*.txt") from None
-    except OSError as error:
-        raise CharreplError(f"cannot read {path}: {reason(error)}") from None
+        if not last:
+            raise CharreplError(f"{text_files.Source(file)} is empty: name a text file with something in it")
 
 
 def _code_points(block: bytes) -> NDArray[np.unsignedinteger]:

@@ -33,6 +33,7 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a run is about, kept in `run.json` so that it can be resumed exactly."""
 
     corpus: list[str]  # file names, for the reader
+    encoding: str = ""  # of the files, if another than UTF-8
     corpus_digest: str
     total_steps: int  # 0 until `minutes` has been turned into steps
     minutes: float | None = None
