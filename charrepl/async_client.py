@@ -9,7 +9,6 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
-import msgspec
 import zmq
 import zmq.asyncio
 from zmq.utils.monitor import parse_monitor_message
@@ -65,6 +64,7 @@ class AsyncClient:
         on_state: Callable[[ConnectionState], None] = lambda state: None,
     ) -> None:
         self._endpoint = launch.checked(endpoint) if endpoint else None
+        self._data_dir = connection.data_dir(endpoint)
         self._autostart = autostart and endpoint is None
         self._on_state = on_state
         self._state = ConnectionState("connecting")
@@ -217,7 +217,10 @@ class AsyncClient:
         self._waiting[seq] = queue
         try:
             try:
-                await socket.send(protocol.encode(msgspec.structs.replace(request, seq=seq)), zmq.NOBLOCK)
+                await socket.send(
+                    protocol.encode(connection.addressed(request, seq=seq, data_dir=self._data_dir)),
+                    zmq.NOBLOCK,
+                )
             except zmq.ZMQError:  # not connected, or its queue is full
                 raise DaemonUnavailableError("the daemon is not reading: try again") from None
             while True:

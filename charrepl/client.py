@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
@@ -48,6 +47,7 @@ class Client:
     ) -> None:
         self._model = models.absolute(model)
         self._endpoint = launch.checked(endpoint) if endpoint else connection.own_endpoint()
+        self._data_dir = connection.data_dir(endpoint)
         self._autostart = autostart and endpoint is None
         self._greet = greet
         self._context = zmq.Context()
@@ -181,7 +181,7 @@ class Client:
     def _stream(self, request: Request, timeout_s: float | None) -> Iterator[Reply]:
         socket = self._connected()
         self._seq += 1
-        request = msgspec.structs.replace(request, seq=self._seq)
+        request = connection.addressed(request, seq=self._seq, data_dir=self._data_dir)
         self._send(socket, request, timeout_s=timeout_s)
         while True:
             reply = self._receive(socket, timeout_s)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket as sockets
+from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import zmq
 
-from charrepl import __version__, credentials, paths, protocol
+from charrepl import __version__, credentials, models, paths, protocol
 from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError, reason
-from charrepl.protocol import Reply
+from charrepl.protocol import Reply, Request
 
 ANSWER_S = 10.0  # for a connection, and for the answer to `hello`
 _REACH_S = 5.0
@@ -140,6 +142,24 @@ def refusal(endpoint: str, event: int | None) -> CharreplError:
             code="untrusted",
         )
     return silent(endpoint)
+
+
+def data_dir(endpoint: str | None) -> str:
+    """The data directory that requests through an endpoint mean: empty where it is the daemon's own matter.
+
+    Raises CharreplError if it can be none.
+    """
+    return "" if endpoint else paths.told_data_dir()
+
+
+def addressed(request: Request, *, seq: int, data_dir: str) -> Request:
+    """A request as it is sent."""
+    if isinstance(request, protocol.OfModels):
+        request = msgspec.structs.replace(request, data_dir=data_dir)
+    model = getattr(request, "model", "")
+    if models.is_path(model):
+        request = msgspec.structs.replace(request, model=paths.told(Path(model)))
+    return msgspec.structs.replace(request, seq=seq)
 
 
 def hello(seq: int) -> protocol.Hello:

@@ -85,7 +85,7 @@ def find(model: str = "") -> Path:
         return default()
     if is_path(model):
         directory = _directory(model)
-        if not directory.is_dir():
+        if not os.path.isdir(directory):  # noqa: PTH112  (false also for a name that is too long)
             raise CharreplError(f"there is no model directory {directory}", code="no_model")
         return directory
     own = paths.models_dir() / check_name(model)

@@ -52,6 +52,16 @@ def utf8(place: Path, *, fix: str) -> Path:
     return place
 
 
+def told(path: Path) -> str:
+    """A path as our programs tell it each other: they may read names in different locales."""
+    return os.fsencode(path).decode()
+
+
+def told_data_dir() -> str:
+    """`data_dir` as our programs tell it each other, by its one name that has no links in it."""
+    return told(Path(os.path.realpath(data_dir())))
+
+
 def _place(variable: str, kind: str) -> Path:
     return _given(variable) or _named(user_dirs.base(kind) / _OURS, variable)
 

@@ -16,11 +16,12 @@ from msgspec import Meta
 from charrepl.errors import CharreplError
 from charrepl.window import MAX_WIRE_CHARS, STRIDE
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_FRAME_BYTES = 1 << 20
 
 Seq = Annotated[int, Meta(ge=0, le=2**53)]
 Name = Annotated[str, Meta(max_length=1024)]
+Place = Annotated[str, Meta(max_length=4096)]
 Session = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=MAX_WIRE_CHARS)]
 Offset = Annotated[int, Meta(ge=0, le=2**40, multiple_of=STRIDE)]
@@ -51,6 +52,12 @@ class Decoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 # Requests
 
 
+class OfModels(Message, frozen=True, kw_only=True):
+    """What every request has that depends on the models there are."""
+
+    data_dir: Place = ""  # the data directory that is meant; empty, as for guests, for the daemon's own
+
+
 class Hello(Message, tag="hello", frozen=True, kw_only=True):
     """Opens a conversation; answered by `welcome`, or `error` with code `protocol`."""
 
@@ -58,13 +65,13 @@ class Hello(Message, tag="hello", frozen=True, kw_only=True):
     version: Name = ""
 
 
-class Complete(Message, tag="complete", frozen=True, kw_only=True):
+class Complete(OfModels, tag="complete", frozen=True, kw_only=True):
     """Asks for the ghost after `text`; a newer one of the same session supersedes it."""
 
     session: Session
     text: Text  # all the text before the cursor, from `offset` on
     offset: Offset = 0  # where `text` starts; at most the window's start
-    model: Name = ""  # a name; a directory only on the owner's socket; empty for the default
+    model: Place = ""  # a name; a directory only on the owner's socket; empty for the default
     max_chars: Annotated[int, Meta(ge=1, le=4096)] = 48
     stop: Stop = "line"
     alternatives: Annotated[int, Meta(ge=1, le=8)] = 1
@@ -72,18 +79,18 @@ class Complete(Message, tag="complete", frozen=True, kw_only=True):
     decoding: Decoding = Decoding()
 
 
-class Sample(Message, tag="sample", frozen=True, kw_only=True):
+class Sample(OfModels, tag="sample", frozen=True, kw_only=True):
     """Asks for a passage after `text`, streamed as `chunk`s and never superseded."""
 
     text: Text = ""
     offset: Offset = 0
-    model: Name = ""
+    model: Place = ""
     max_chars: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
     stop: Stop = "none"
     decoding: Decoding = Decoding(temperature=0.8)
 
 
-class Score(Message, tag="score", frozen=True, kw_only=True):
+class Score(OfModels, tag="score", frozen=True, kw_only=True):
     """Asks for the log-probability of every character of `text`; answered by `scores`.
 
     A longer text goes in pieces: each but the first gives back the `carry` and `digest` of the
@@ -92,7 +99,7 @@ class Score(Message, tag="score", frozen=True, kw_only=True):
     """
 
     text: Text
-    model: Name = ""
+    model: Place = ""
     carry: Annotated[bytes, Meta(max_length=1 << 19)] = b""
     digest: Name = ""
     adapt: bool = False
@@ -104,14 +111,14 @@ class Status(Message, tag="status", frozen=True, kw_only=True):
     """Asks how the daemon is; answered by `report`."""
 
 
-class Models(Message, tag="models", frozen=True, kw_only=True):
+class Models(OfModels, tag="models", frozen=True, kw_only=True):
     """Asks what models there are; answered by `model_list`."""
 
 
-class Reload(Message, tag="reload", frozen=True, kw_only=True):
+class Reload(OfModels, tag="reload", frozen=True, kw_only=True):
     """Asks to load `model` anew from disk; answered by `done`."""
 
-    model: Name = ""
+    model: Place = ""
 
 
 class Shutdown(Message, tag="shutdown", frozen=True, kw_only=True):

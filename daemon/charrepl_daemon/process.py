@@ -13,7 +13,7 @@ import filelock
 
 from charrepl import interpreter, launch, paths, protocol
 from charrepl.errors import CharreplError, DaemonUnavailableError
-from charrepl_daemon import record, report
+from charrepl_daemon import data_dir, record, report
 from charrepl_daemon.readiness import READY, TAKEN, read_line
 from charrepl_daemon.record import Running
 
@@ -131,10 +131,14 @@ def _settled(deadline: float) -> Running | None:
     while (found := running()) is not None:
         from charrepl.client import Client  # zmq: only where there is something to ask
 
+        status: dict[str, Any] = {"ready": False}
         with contextlib.suppress(CharreplError), Client(autostart=False) as client:
             status = client.status()
-            if status["ready"]:
-                return Running(status["pid"], status["endpoint"])
+        if status["ready"]:
+            meant = paths.told_data_dir()
+            if data_dir.differs(status["data_dir"], meant):
+                raise data_dir.another(status["data_dir"], meant)
+            return Running(status["pid"], status["endpoint"])
         if time.monotonic() > deadline:
             raise CharreplError(f"the daemon (pid {found.pid}) runs but does not answer: {_see_log()}")
         time.sleep(0.05)  # it is a process of somebody else's: there is no event to wait for

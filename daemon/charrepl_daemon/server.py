@@ -18,9 +18,9 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from charrepl import __version__, models, protocol
+from charrepl import __version__, models, paths, protocol
 from charrepl.errors import CharreplError
-from charrepl_daemon import descriptors, exposition
+from charrepl_daemon import data_dir, descriptors, exposition
 from charrepl_daemon.jobs import Job, Work
 from charrepl_daemon.metrics import Writers, stamp
 from charrepl_daemon.outbox import Outbox
@@ -55,6 +55,7 @@ class Server:
         self._default = self._chosen or models.default()
         self._default_read = time.monotonic()
         self._device = device
+        self._data_dir = paths.told_data_dir()
         self._idle_s = idle_s
         self._network = network
         self._context = zmq.asyncio.Context()
@@ -205,6 +206,8 @@ class Server:
             request = protocol.decode_request(frame)
             if self._network is not None:
                 self._network.check(peer, request)
+            if peer.is_owner:
+                data_dir.check(self._data_dir, request)
             self._handle(peer, request)
         except CharreplError as error:
             self._metrics.malformed += error.code in ("bad_request", "too_large")
@@ -261,6 +264,8 @@ class Server:
 
         Without a name: the one the daemon was started with, or else the last one trained by now.
         """
+        if models.is_path(model) and not Path(model).is_absolute():
+            raise CharreplError(f"{model!r} is relative: name a model's directory from / on", code="bad_name")
         if model:
             try:
                 return models.find(model)
@@ -360,6 +365,7 @@ class Server:
         status = self.status(peer)
         if not peer.is_owner:  # whose directories are nobody's business
             status["models"] = [{**model, "path": ""} for model in status["models"]]
+            status["data_dir"] = ""
             status["faults"]["not_loaded"] = status["not_written"] = []
         return status
 
@@ -371,6 +377,7 @@ class Server:
             "version": __version__,
             "protocol": protocol.PROTOCOL,
             "endpoint": self._endpoint,
+            "data_dir": self._data_dir,
             "network": self._network.status() if self._network else None,
             "device": self._device,
             "ready": bool(loaded) and not self._stopping,

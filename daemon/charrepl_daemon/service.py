@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shutil
 import sys
 from pathlib import Path
 
-from charrepl import interpreter
+from charrepl import interpreter, user_dirs
 from charrepl.errors import CharreplError, reason
 
 NAME = "charrepl-daemon.service"
 _MARK = "# Written by charrepl-daemon install-service."
-_KEPT = ("CHARREPL_DATA_DIR", "CHARREPL_CONFIG_DIR", "CHARREPL_RUNTIME_DIR")
+# What decides where files are, what is imported, what is computed on and in which numbers.
+_KEPT = re.compile(
+    r"(CHARREPL|CUDA|GLIBC|HIP|HSA|JAX|LIBTPU|NCCL|NVIDIA|OMP|ROCM|ROCR|TF|TPU|XLA)_\w+"
+    r"|HOME|LD_LIBRARY_PATH|PYTHON(HOME|NOUSERSITE|PATH|USERBASE|UTF8)|XDG_(\w+_HOME|RUNTIME_DIR)"
+)
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "%": "%%", "\n": r"\n", "\t": r"\t"})
 
 # What a user's own systemd may restrict without privileges. Not MemoryDenyWriteExecute: XLA writes
 # programs and runs them; nor a system call filter: drivers of GPUs make calls of their own.
@@ -52,12 +58,14 @@ WantedBy=default.target
 def unit(arguments: list[str]) -> str:
     """The text of a unit that runs the daemon with these arguments of `start`.
 
-    It runs this interpreter, and keeps to the places that this environment overrides.
+    It runs this interpreter, in the places and on the devices that this environment decides.
     """
     stop = interpreter.command("charrepl_daemon", "stop")
     start = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
     kept = [
-        f"Environment={_quoted(f'{name}={os.environ[name]}')}\n" for name in _KEPT if os.environ.get(name)
+        f"Environment={_quoted(f'{name}={value}')}\n"
+        for name, value in sorted(interpreter.environment().items())
+        if value and _KEPT.fullmatch(name)
     ]
     return _UNIT.format(
         mark=_MARK,
@@ -75,17 +83,17 @@ def _argument(word: str) -> str:
 
 def _quoted(word: str) -> str:
     """A word as systemd reads it back: quotes, escapes and `%` specifiers."""
-    if any(ord(char) < 0x20 or ord(char) == 0x7F for char in word):
-        raise CharreplError(f"{word!r} cannot stand in a unit file: use a path without control characters")
-    word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{word}"' if not word or set(word) & set(" '\"\\;#") else word
+    escaped = word.translate(_ESCAPES)
+    if any(ord(char) < 0x20 or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in escaped):
+        raise CharreplError(
+            f"{word!r} cannot stand in a unit file: choose a value in UTF-8, without control characters"
+        )
+    return f'"{escaped}"' if not word or set(word) & set(" '\"\\;#\n\t") else escaped
 
 
 def file() -> Path:
     """Where systemd looks for a user's own units."""
-    config = os.environ.get("XDG_CONFIG_HOME", "")
-    place = Path(config) if config.startswith("/") else Path.home() / ".config"
-    return place / "systemd" / "user" / NAME
+    return user_dirs.base("config") / "systemd" / "user" / NAME
 
 
 def install(text: str, *, force: bool) -> Path:

@@ -58,6 +58,10 @@ def test_a_guest_completes_samples_scores_and_lists(site, guest):
         scores = list(local.score(text))
     with guest.here(), Client(endpoint=site.endpoint) as client:
         assert client.complete(text) == expected
+        elsewhere = protocol.Score(
+            seq=0, text=text, data_dir="/of/the/guest's"
+        )  # which are nobody's business
+        assert isinstance(client.ask(elsewhere), protocol.Scores)
         assert list(client.score(text)) == scores
         assert len("".join(client.sample("COOK:\n", max_chars=2000))) == 2000
         listed = client.models()

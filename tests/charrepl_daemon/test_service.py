@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from charrepl import paths
+from charrepl.errors import CharreplError
 from charrepl_daemon import readiness, service
 
 
@@ -121,8 +122,49 @@ def test_words_are_written_as_systemd_reads_them():
     assert service._argument('a "b" \\c') == '"a \\"b\\" \\\\c"'
     assert service._argument("50% of $HOME") == '"50%% of $$HOME"'
     assert service._quoted("A=$B") == "A=$B"
-    with pytest.raises(Exception, match="control characters"):
-        service._quoted("a\nExecStart=/bin/false")
+    assert service._quoted("A=b\n\tc") == '"A=b\\n\\tc"'
+    for word in ("\x1b[m", "caf\udce9"):
+        with pytest.raises(CharreplError, match="UTF-8, without control characters"):
+            service._quoted(word)
+
+
+def test_the_unit_keeps_what_decides_places_devices_and_numbers(monkeypatch):
+    for name in list(os.environ):
+        if service._KEPT.fullmatch(name):
+            monkeypatch.delenv(name)
+    kept = {
+        "CHARREPL_DATA_DIR": '/50% of "it"',
+        "CUDA_VISIBLE_DEVICES": "1",
+        "HOME": "/home/of mine",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": "/opt/lib",
+        "XDG_CONFIG_HOME": "/conf\nig",
+        "XDG_DATA_HOME": "/data",
+        "XDG_RUNTIME_DIR": "/run/user/7",
+        "XLA_FLAGS": "--a=1 --b=2",
+    }
+    others = {
+        "XDG_SESSION_ID": "3",
+        "LANG": "C",
+        "DISPLAY": ":0",
+        "PYTHONINSPECT": "1",
+        "NOTIFY_SOCKET": "/x",
+    }
+    for name, value in {**kept, **others}.items():
+        monkeypatch.setenv(name, value)
+    lines = [line for line in service.unit([]).splitlines() if line.startswith("Environment=")]
+    assert lines == [
+        'Environment="CHARREPL_DATA_DIR=/50%% of \\"it\\""',
+        "Environment=CUDA_VISIBLE_DEVICES=1",
+        'Environment="HOME=/home/of mine"',
+        "Environment=JAX_PLATFORMS=cpu",
+        "Environment=PYTHONPATH=/opt/lib",
+        "Environment=PYTHONUTF8=1",
+        'Environment="XDG_CONFIG_HOME=/conf\\nig"',
+        "Environment=XDG_DATA_HOME=/data",
+        "Environment=XDG_RUNTIME_DIR=/run/user/7",
+        'Environment="XLA_FLAGS=--a=1 --b=2"',
+    ]
 
 
 @pytest.fixture
