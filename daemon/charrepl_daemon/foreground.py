@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -211,6 +212,8 @@ def _serve(
     server.bind()
     # The thread that sends would wait for the one that computes for 5 ms, the default: longer than a piece.
     sys.setswitchinterval(0.0005)
+    # All stand still while the collector looks through what was imported, 60 ms. What is loaded may go again.
+    gc.freeze()
     scheduler.start()
     log.info("started, pid %d, on %s", os.getpid(), device.describe())
     if predecessor is not None:

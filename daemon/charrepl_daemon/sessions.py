@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrepl.errors import CharreplError
-from charrepl_daemon.branches import ZERO_SLOT, Branch, Session, Tokens, common
+from charrepl_daemon.branches import ZERO_SLOT, Branch, Run, Session, Tokens, common, session_of
 
 SCRATCH_SLOT = 1  # takes the writes that nobody keeps
 RESERVED_SLOTS = 2
@@ -54,8 +54,8 @@ class CarryCache:
         if slots < least:
             raise ValueError(f"{slots} slots: at least {least} are needed")
         self._free = list(range(slots - 1, RESERVED_SLOTS - 1, -1))
-        self._used: OrderedDict[int, Branch] = OrderedDict()  # by last use, oldest first
-        self._spare: OrderedDict[int, Branch] = OrderedDict()  # decoded ahead and not asked for: first to go
+        self._used: OrderedDict[int, Run] = OrderedDict()  # by last use, oldest first
+        self._spare: OrderedDict[int, Run] = OrderedDict()  # decoded ahead and not asked for: first to go
         self._depths = np.zeros(slots, np.int32)  # how many tokens the carry in each slot has read
         self._most_spare = slots // _SPARE_SHARE
         self._pinned: set[int] = set()
@@ -104,11 +104,10 @@ class CarryCache:
         """
         held = set() if held is None else held
         session = self._sessions.get(key) or Session(key)
-        path = session.path
         self._lead(session, 0, tokens)
         typed = len(tokens) if typed is None else typed
-        known = path.deepest(len(tokens))
-        read = int(path.slots[known - 1]) if known else ZERO_SLOT
+        known = session.deepest(len(tokens))
+        read = int(session.slots[known - 1]) if known else ZERO_SLOT
         if known:
             self._touch(read)
         self._settle(session, len(tokens), typed)
@@ -125,7 +124,7 @@ class CarryCache:
                 slot = SCRATCH_SLOT
                 if depth > keep_all or depth % SPARSE == 0:
                     slot = self._vacate(held)
-                    self._own(path, depth, slot)
+                    self._own(session, depth, slot)
                 held.add(slot)
                 writes.append(slot)
         except CacheFullError:
@@ -148,12 +147,12 @@ class CarryCache:
         """
         session = self._sessions.get(key)
         # It may have been forgotten while it was decoding.
-        if session is not None and common(session.path.tokens, before) == len(before):
+        if session is not None and common(session.tokens, before) == len(before):
             self._lead(session, len(before), chosen)
             for depth, slot in zip(itertools.count(len(before) + 1), slots[: len(chosen)], strict=False):
-                if not session.path.slots[depth - 1]:
+                if not session.slots[depth - 1]:
                     self._pinned.remove(slot)
-                    self._own(session.path, depth, slot, ahead=ahead)
+                    self._own(session, depth, slot, ahead=ahead)
         self.give_back(slots)
 
     def _lead(self, session: Session, at: int, tokens: Tokens) -> None:
@@ -161,23 +160,21 @@ class CarryCache:
 
         Where they lead elsewhere, what the writer had there becomes a branch, and a ghost is freed.
         """
-        path = session.path
-        same = at + common(path.tokens[at:], tokens)
+        same = at + common(session.tokens[at:], tokens)
         if same == at + len(tokens):
             return
         tokens = tokens[same - at :]
-        if same < len(path.tokens):
+        if same < len(session.tokens):
             self._part(session, same)
-        path.grow(tokens)
+        session.grow(tokens)
         for branch in [branch for branch in session.branches if branch.at == same]:
             self._rejoin(branch, common(branch.tokens, tokens))
 
     def _part(self, session: Session, at: int) -> None:
         """Cuts the path off after `at` tokens; what the writer had there becomes a branch."""
-        path = session.path
         self._free_ghost(session, max(at, session.typed))
-        end = path.deepest(len(path.tokens))
-        left = Branch(session, at, path.tokens[at:end].copy(), path.slots[at:end].copy())
+        end = session.deepest(len(session.tokens))
+        left = Branch(session, at, end)
         session.cut(at)
         if end > at:
             self._move(left.kept(at, end), left)
@@ -187,33 +184,32 @@ class CarryCache:
 
     def _rejoin(self, branch: Branch, count: int) -> None:
         """Has the path, which leads along the first `count` tokens of a branch now, take their slots."""
-        path, end = branch.session.path, branch.at + count
-        self._move(branch.kept(branch.at, end), path)
-        path.slots[branch.at : end] = branch.slots[:count]
-        branch.at, branch.tokens, branch.slots = end, branch.tokens[count:], branch.slots[count:]
+        session, end = branch.session, branch.at + count
+        self._move(branch.kept(branch.at, end), session)
+        session.slots[branch.at : end] = branch.slots[:count]
+        branch.advance(count)
         if not branch.slots.any():
-            branch.session.branches.remove(branch)
+            session.branches.remove(branch)
 
-    def _move(self, slots: list[int], branch: Branch) -> None:
+    def _move(self, slots: list[int], run: Run) -> None:
         for slot in slots:
-            (self._spare if slot in self._spare else self._used)[slot] = branch
+            (self._spare if slot in self._spare else self._used)[slot] = run
 
     def _settle(self, session: Session, length: int, typed: int) -> None:
         """Frees a ghost that does not follow a text of that length; what is typed of it is like any text."""
-        path = session.path
         if length < session.typed:
             self._free_ghost(session, session.typed)
-        for slot in path.kept(session.typed, typed):
+        for slot in session.kept(session.typed, typed):
             self._touch(slot)
         session.typed = max(session.typed, typed)
 
     def _free_ghost(self, session: Session, begin: int) -> None:
-        for slot in session.path.kept(begin, len(session.path.tokens)):
+        for slot in session.kept(begin, len(session.tokens)):
             self._release(slot)
         session.cut(begin)
 
     def _thin(self, session: Session, end: int) -> None:
-        for slot in session.path.kept(session.thinned, end):
+        for slot in session.kept(session.thinned, end):
             if self._depths[slot] % SPARSE:
                 self._release(slot)
         session.thinned = end
@@ -246,8 +242,8 @@ class CarryCache:
         """Drops all of a session's carries."""
         session = self._sessions.pop(key, None)
         if session is not None:
-            for branch in (session.path, *session.branches):
-                self._free_all(branch)
+            for run in (session, *session.branches):
+                self._free_all(run)
 
     def clear(self) -> None:
         """Drops every carry, as when the store itself was lost."""
@@ -260,11 +256,11 @@ class CarryCache:
             self._used[slot] = self._spare.pop(slot)
         self._used.move_to_end(slot)
 
-    def _own(self, branch: Branch, depth: int, slot: int, *, ahead: bool = False) -> None:
-        branch.slots[depth - branch.at - 1] = slot
-        branch.session.slots += 1
+    def _own(self, run: Run, depth: int, slot: int, *, ahead: bool = False) -> None:
+        run.slots[depth - run.at - 1] = slot
+        session_of(run).held += 1
         self._depths[slot] = depth
-        (self._spare if ahead else self._used)[slot] = branch
+        (self._spare if ahead else self._used)[slot] = run
 
     def _vacate(self, held: set[int], *, ahead: bool = False) -> int:
         if not self._free:
@@ -275,21 +271,22 @@ class CarryCache:
             if oldest is None:
                 raise CacheFullError
             self.evictions += 1
-            session = self._release(oldest).session
-            if not session.slots and self._sessions.get(session.key) is session:
+            session = self._release(oldest)
+            if not session.held and self._sessions.get(session.key) is session:
                 del self._sessions[session.key]
         return self._free.pop()
 
-    def _free_all(self, branch: Branch) -> None:
-        for slot in branch.kept(branch.at, branch.at + len(branch.tokens)):
+    def _free_all(self, run: Run) -> None:
+        for slot in run.kept(run.at, run.at + len(run.tokens)):
             self._release(slot)
 
-    def _release(self, slot: int) -> Branch:
-        """Frees a slot; returns where it was, which is forgotten if it was the last of a branch."""
-        branch = (self._spare if slot in self._spare else self._used).pop(slot)
-        branch.slots[self._depths[slot] - branch.at - 1] = ZERO_SLOT
-        branch.session.slots -= 1
+    def _release(self, slot: int) -> Session:
+        """Frees a slot; returns whose it was. A branch is forgotten with its last."""
+        run = (self._spare if slot in self._spare else self._used).pop(slot)
+        session = session_of(run)
+        run.slots[self._depths[slot] - run.at - 1] = ZERO_SLOT
+        session.held -= 1
         self._free.append(slot)
-        if branch is not branch.session.path and not branch.slots.any():
-            branch.session.branches.remove(branch)
-        return branch
+        if isinstance(run, Branch) and not run.slots.any():
+            session.branches.remove(run)
+        return session

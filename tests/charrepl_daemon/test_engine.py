@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from pathlib import Path
 
@@ -320,6 +321,21 @@ def test_weights_that_are_not_numbers_are_refused(model_dir, tmp_path):
     )
     with pytest.raises(CharreplError, match="not numbers"):
         Engine(broken, cache_bytes=0)
+
+
+def test_keys_leave_nothing_to_the_garbage_collector(engine):
+    text = "the road is long and every cup is warm"
+    write(engine, text)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for n in range(20, len(text)):
+            write(engine, text[:n], session="keys")
+        assert gc.collect() == 0
+        assert len(gc.get_objects()) < before + 100
+    finally:
+        gc.enable()
 
 
 def test_a_long_text_is_read_in_pieces(engine, reference):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import sys
 import threading
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrepl.errors import CharreplError
-from charrepl_daemon.branches import ZERO_SLOT, Branch, Tokens, common
+from charrepl_daemon.branches import ZERO_SLOT, Run, Tokens, common, session_of
 from charrepl_daemon.sessions import (
     RECENT,
     RESERVED_SLOTS,
@@ -69,21 +70,21 @@ class Store:
 
     def unread(self, key: str, tokens: Sequence[int]) -> int:
         """How many tokens come after the last whose carry is held, found by looking at every slot."""
-        held = [self.texts[slot] for slot, branch in self.found() if branch.session.key == key]
+        held = [self.texts[slot] for slot, run in self.found() if session_of(run).key == key]
         begins = [len(text) for text in held if tuple(tokens[: len(text)]) == text]
         return len(tokens) - max(begins, default=0)
 
-    def found(self) -> list[tuple[int, Branch]]:
+    def found(self) -> list[tuple[int, Run]]:
         """The slots in use, and where each is."""
         return [*self.cache._used.items(), *self.cache._spare.items()]
 
     def holds(self) -> bool:
         """Whether each slot is free or holds what it says, and none is lost, nor any text held twice."""
         cache, found = self.cache, self.found()
-        in_place = all(self.texts[slot] == prefix(branch, int(cache._depths[slot])) for slot, branch in found)
-        at_home = all(slot in branch.slots for slot, branch in found)
-        apart = len({(branch.session.key, self.texts[slot]) for slot, branch in found}) == len(found)
-        runs = [run for s in cache._sessions.values() for run in (s.path, *s.branches)]
+        in_place = all(self.texts[slot] == prefix(run, int(cache._depths[slot])) for slot, run in found)
+        at_home = all(slot in run.slots for slot, run in found)
+        apart = len({(session_of(run).key, self.texts[slot]) for slot, run in found}) == len(found)
+        runs = [run for s in cache._sessions.values() for run in (s, *s.branches)]
         named = sum(np.count_nonzero(run.slots) for run in runs)
         whole = named == len(found) == self.slots - len(cache._free)
         return in_place and at_home and apart and whole and not cache._pinned
@@ -93,10 +94,10 @@ def ids(tokens: Sequence[int]) -> Tokens:
     return np.array(tokens, np.int32)
 
 
-def prefix(branch: Branch, depth: int) -> tuple[int, ...]:
-    """The first `depth` tokens of a text that ends on a branch."""
-    path = branch.session.path
-    return (*path.tokens[: branch.at].tolist(), *branch.tokens[: depth - branch.at].tolist())
+def prefix(run: Run, depth: int) -> tuple[int, ...]:
+    """The first `depth` tokens of a text that ends on a path or a branch."""
+    before = session_of(run).tokens[: run.at]
+    return (*before.tolist(), *run.tokens[: depth - run.at].tolist())
 
 
 texts = st.lists(st.integers(0, 2), max_size=90)
@@ -292,6 +293,18 @@ def test_the_least_recently_used_session_makes_way():
     assert store.cache.evictions > 0
     assert store.ask("i", list(range(60))) == 0
     assert store.ask("a", list(range(60))) > 0
+
+
+def test_sessions_that_were_dropped_leave_nothing_to_the_garbage_collector():
+    store = Store()
+    gc.collect()
+    for n in range(400):
+        store.ask(f"{n}", [1, 2, 3, 4, n])
+        store.ask(f"{n}", [1, 2, 3, 5, n])  # a branch
+        if n % 2:
+            store.cache.forget(f"{n}")
+    assert store.cache.evictions
+    assert gc.collect() == 0
 
 
 def test_carries_are_thinned_as_the_text_grows():
