@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, replace
+
+from charrepl import graphemes, phrases
 
 # Enough to go back over the last few words without asking; each answer holds its anchor.
 KEPT_ANSWERS = 24
@@ -21,6 +24,8 @@ KEPT_ANSWERS = 24
 LOW_WATER = 8
 # The part of a ghost that is as likely as this to be right, all of it, counts as sure.
 SURE = 0.5
+# More than was ever typed of a ghost, in whichever form.
+MOST_TYPED = 512
 
 _WORD = re.compile(r"\s*\S+\s")
 _LINE = re.compile(r"\s*[^\n]*\n?")
@@ -38,26 +43,34 @@ class Answer:
     seq: int = 0
     cuts: tuple[int, ...] | None = None  # where each part that is shown at a time ends; None: all at once
 
+    def typed(self, text: str) -> int | None:
+        """How much of the completion `text` has already; None where `text` has left its path.
+
+        A letter is the same letter composed and decomposed, though the lengths differ.
+        """
+        count = len(text) - len(self.anchor)
+        if count < 0 or not text.startswith(self.anchor):
+            return None
+        if text.endswith(self.completion[:count]) and count <= len(self.completion):
+            return count
+        return _same_letters(text[-count:], self.completion) if count <= MOST_TYPED else None
+
     def rest(self, text: str) -> str | None:
         """What of the completion is left after `text`; None where `text` has left its path."""
-        typed = len(text) - len(self.anchor)
-        if not 0 <= typed <= len(self.completion) or not text.startswith(self.anchor):
-            return None
-        if not text.endswith(self.completion[:typed]):
-            return None
-        return self.completion[typed:]
+        typed = self.typed(text)
+        return None if typed is None else self.completion[typed:]
 
     def part(self, text: str) -> int:
         """Which part of the completion follows `text`, which must be on its path."""
-        return bisect_right(self.cuts or (), len(text) - len(self.anchor))
+        return bisect_right(self.cuts or (), self.typed(text) or 0)
 
     def offered(self, text: str) -> str:
         """What of the completion to show after `text`, empty for nothing."""
-        rest = self.rest(text)
-        if not rest or self.cuts is None:
-            return rest or ""
-        part, typed = self.part(text), len(text) - len(self.anchor)
-        return rest[: self.cuts[part] - typed] if part < len(self.cuts) else ""
+        typed = self.typed(text)
+        if typed is None or self.cuts is None:
+            return "" if typed is None else self.completion[typed:]
+        part = bisect_right(self.cuts, typed)
+        return self.completion[typed : self.cuts[part]] if part < len(self.cuts) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +135,7 @@ class Ghost:
         """Nats for each character of `shown`, or none if the daemon gave none."""
         if not self.shown or self.source is None or self.text is None:
             return ()
-        typed = len(self.text) - len(self.source.anchor)
+        typed = self.source.typed(self.text) or 0
         return self.source.log_probs[typed : typed + len(self.rest)]
 
     @property
@@ -171,8 +184,10 @@ class Ghost:
         part = self.source.part(self.text)
         if part and self.source.cuts:
             # The next part was asked for from further back, and may end where that became unlikely.
-            begin = len(self.source.anchor) + self.source.cuts[part - 1]
-            if self.asked is None or len(self.asked) < begin or not self.text.startswith(self.asked):
+            begin = self.source.cuts[part - 1]
+            if self.asked is None or not self.text.startswith(self.asked):
+                return True
+            if (self.source.typed(self.asked) or 0) < begin:
                 return True
         # Half of a short answer, so that answers that stay short are not asked for at each key.
         return len(self.source.rest(self.text) or "") <= min(LOW_WATER, len(newest) // 2)
@@ -274,15 +289,32 @@ class Ghost:
         return replace(self, rest=rest, source=source, dismissed=self.dismissed if hides else None)
 
 
+def _same_letters(typed: str, completion: str) -> int | None:
+    """How much of a completion `typed` is, in another normal form; None if it is none of it."""
+    if typed.isascii():
+        return None
+    letters = unicodedata.normalize("NFC", typed)
+    same, at = "", 0
+    for cluster in graphemes.iterate(completion):
+        if len(same) >= len(letters):
+            break
+        same, at = same + unicodedata.normalize("NFC", cluster), at + len(cluster)
+    return at if same == letters else None
+
+
 def whole(rest: str) -> str:
     """All of the ghost."""
     return rest
 
 
 def next_word(rest: str) -> str:
-    """The next word and the separator after it; all that is left where no separator follows."""
+    """The next word and the separator after it; all that is left where no separator follows.
+
+    Where a language writes no spaces, the next phrase.
+    """
     found = _WORD.match(rest)
-    return found[0] if found else rest
+    word = rest[: graphemes.end(rest, found.end())] if found else rest
+    return phrases.first(word) if phrases.unspaced(word) else word
 
 
 def next_line(rest: str) -> str:
@@ -292,5 +324,5 @@ def next_line(rest: str) -> str:
 
 
 def next_char(rest: str) -> str:
-    """The next character."""
-    return rest[:1]
+    """The next character, as people see it."""
+    return graphemes.first(rest)

@@ -7,6 +7,7 @@ off is always whole clusters.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterator
 
 import wcwidth
 
@@ -18,7 +19,12 @@ def letters(text: str) -> int:
 
 def clusters(text: str) -> list[str]:
     """The clusters of a text, in order."""
-    return list(text) if text.isascii() and "\r" not in text else list(wcwidth.iter_graphemes(text))
+    return list(iterate(text))
+
+
+def iterate(text: str) -> Iterator[str]:
+    """The clusters of a text, in order."""
+    return iter(text) if text.isascii() and "\r" not in text else wcwidth.iter_graphemes(text)
 
 
 def start(text: str, at: int) -> int:
@@ -43,6 +49,18 @@ def cut(text: str, begin: int, most: int) -> int:
     """Where to end a piece of a text that begins at `begin`: after whole clusters, if one is not too long."""
     at = start(text, begin + most)
     return min(begin + most, len(text)) if at <= begin else min(at, len(text))
+
+
+def finished(text: str) -> str:
+    """A text that more is to come of, without its last cluster where that may go on.
+
+    Letters of ASCII, Han, kana and Hangul syllables are left as they are: they hardly ever do.
+    """
+    last = text[-1:]
+    whole = last < "\x80" or (
+        last > "\u2e80" and last.isalpha() and unicodedata.east_asian_width(last) == "W"
+    )
+    return text if whole else text[: last_start(text)]
 
 
 def first(text: str) -> str:

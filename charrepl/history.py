@@ -7,10 +7,10 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
-from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 
+from charrepl.cluster_buffer import ClusterBuffer
 from charrepl.errors import reason
 
 
@@ -74,7 +74,7 @@ class LineHistory(FileHistory):
             self._warn(f"history is not kept: {error.filename or self._place()}: {reason(error)}")
 
 
-class LineBuffer(Buffer):
+class LineBuffer(ClusterBuffer):
     """A buffer that has its history again as soon as it is reset.
 
     The base class gets it back with the next paint, so that Up, close upon Enter, would find nothing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +16,39 @@ if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messag
     from charrepl.protocol import ModelInfo
 
 BUNDLED = "shakespeare"
-_NAME = re.compile(r"\w[\w.-]{0,99}")
+_MOST_NAME = 100  # characters
+_JOINERS = "\u200c\u200d"  # which words of Persian and of Indian languages are written with
+
+
+def _fits(name: str, at: int) -> bool:
+    """Whether a character may stand in a name: letters, digits, signs, and the marks of letters."""
+    char = name[at]
+    if char in _JOINERS:
+        return at > 0 and (name[at - 1].isalpha() or unicodedata.category(name[at - 1])[0] == "M")
+    return char.isalnum() or char in "_.-" or unicodedata.category(char)[0] == "M"
+
+
+def _begins(name: str) -> bool:
+    return name[:1].isalnum() or name.startswith("_")
+
+
+def _is_name(name: str) -> bool:
+    return _begins(name) and len(name) <= _MOST_NAME and all(_fits(name, at) for at in range(len(name)))
+
+
+def named_after(stem: str) -> str:
+    """A model's name made from a file's, whatever that has in it."""
+    stem = unicodedata.normalize("NFC", stem)
+    name = re.sub(r" +", "-", "".join(c if _fits(stem, at) else " " for at, c in enumerate(stem)))
+    while name and not _begins(name):
+        name = name[1:]
+    return name.rstrip("-.") or "model"
 
 
 def check_name(name: str) -> str:
-    """`name`, if a model can be called that. Raises CharreplError if not."""
-    if not _NAME.fullmatch(name):
+    """`name`, composed, if a model can be called that. Raises CharreplError if not."""
+    name = unicodedata.normalize("NFC", name)
+    if not _is_name(name):
         raise CharreplError(
             f"{name!r} cannot be a model's name: use letters, digits, '.', '_' and '-', a letter first",
             code="bad_name",
@@ -88,9 +116,14 @@ def find(model: str = "") -> Path:
         if not os.path.isdir(directory):  # noqa: PTH112  (false also for a name that is too long)
             raise CharreplError(f"there is no model directory {directory}", code="no_model")
         return directory
-    own = paths.models_dir() / check_name(model)
+    model = check_name(model)
+    own = paths.models_dir() / model
     if _usable(own):
         return own
+    # A directory may have come from a system that takes letters apart.
+    for path in installed():
+        if unicodedata.normalize("NFC", path.name) == model and path != bundled_dir():
+            return path
     if model == BUNDLED:
         return bundled_dir()
     if os.access(own, os.F_OK):
@@ -122,7 +155,7 @@ def _trained_at(directory: Path) -> float:
 def installed() -> list[Path]:
     """Every model that can be named, by name; a user's own hides the bundled one of the same name."""
     try:
-        own = [path for path in paths.models_dir().iterdir() if _NAME.fullmatch(path.name) and _usable(path)]
+        own = [path for path in paths.models_dir().iterdir() if _is_name(path.name) and _usable(path)]
     except OSError:
         own = []
     found = {path.name: path for path in own}

@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import termios
+import unicodedata
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
@@ -163,7 +164,7 @@ class Plain(Host):
         self._refresh()
 
     def _insert(self, key: Stroke) -> None:
-        if self._done.is_set() or len(key.key) != 1 or not key.data.isprintable():
+        if self._done.is_set() or len(key.key) != 1 or unicodedata.category(key.key) == "Cc":
             return
         self._quiet()
         if not self._inserting:

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from charrepl import graphemes
 from charrepl.ghost import next_word
 
 # The joint probability down to which ghosts are asked for: what is less likely saves next to nothing.
@@ -75,6 +76,10 @@ def best_cut(ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
         value = saved + policy.weight * (first - policy.precision)
         if value > best.value:
             best = Cut(length, probability, value)
+    # Not within what people see as one character, and never shorter: a ghost on the screen only grows.
+    end = graphemes.end(ghost, best.length)
+    if end > best.length:
+        best = Cut(end, best.probability * math.exp(math.fsum(log_probs[best.length : end])), best.value)
     return best
 
 

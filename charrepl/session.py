@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING
 
-from charrepl import models
+from charrepl import graphemes, models
 from charrepl.draft import Draft, Piece, whole_line
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 from charrepl.ghost import Ghost
@@ -24,6 +24,7 @@ from charrepl.tally import Tally
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from charrepl import protocol
     from charrepl.protocol import Reply
 
 # Replies slower than this are mentioned in the toolbar.
@@ -265,7 +266,7 @@ class Session:
 
         def take(reply: Reply) -> None:
             if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
-                ghost, log_probs = reply.text, tuple(reply.log_probs)
+                ghost, log_probs = _seen(reply)
                 parts = cuts(ghost, log_probs, policy, final=reply.final)
                 self._become(self.ghost.answered(seq, ghost, log_probs, cuts=parts, final=reply.final))
 
@@ -285,8 +286,8 @@ class Session:
 
         def take(reply: Reply) -> None:
             if isinstance(reply, protocol.Ghost):
-                log_probs, rank = tuple(reply.log_probs), reply.alternative
-                self._become(self.ghost.offered(seq, rank, reply.text, log_probs, final=reply.final))
+                ghost, log_probs = _seen(reply)
+                self._become(self.ghost.offered(seq, reply.alternative, ghost, log_probs, final=reply.final))
                 self.changed()  # which of how many it is, if not the ghost itself
 
         adapt = self.settings.adapt
@@ -339,3 +340,9 @@ class Session:
         if ghost.shown != before.shown:
             self.changed()
         self._schedule()
+
+
+def _seen(reply: protocol.Ghost) -> tuple[str, tuple[float, ...]]:
+    """What of a ghost there is to see, and its log-probabilities: no part of a character as people see it."""
+    text = reply.text if reply.final else graphemes.finished(reply.text)
+    return text, tuple(reply.log_probs[: len(text)])

@@ -6,6 +6,7 @@ import re
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
+from charrepl import phrases
 from charrepl.ghost import Ghost, next_word
 from charrepl.safe import printable
 
@@ -23,6 +24,8 @@ def ghost(found: Ghost) -> str:
     sure = found.sure >= len(next_word(found.shown).rstrip()) if found.log_probs else True
     place = f" {found.place[0]} of {found.place[1]}" if found.place else ""
     begun = "" if found.shown[0].isspace() else re.split(r"\s", (found.text or "")[-MOST_BEGUN:])[-1]
+    if phrases.unspaced(begun):
+        begun = ""  # it would be all of the line, and no word
     lines = (begun + found.shown.rstrip("\n")).split("\n")
     told = " newline ".join(line.strip() for line in lines).strip() if any(lines) else "end of line"
     return f"{'ghost' if sure else 'perhaps'}{place}: {printable(told)}"

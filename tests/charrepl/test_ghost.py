@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrepl import graphemes
 from charrepl.ghost import KEPT_ANSWERS, LOW_WATER, Ghost, next_char, next_line, next_word, whole
+from tests.charrepl.awkward import clusters
 
 
 def told(text: str, completion: str, *, final: bool = True) -> Ghost:
@@ -371,3 +375,56 @@ def test_a_shown_ghost_always_continues_exactly_the_text_before_the_cursor(
         if kind == "answer" and before.text is not None and before.shown:
             # What is on the screen may be lengthened, or replaced by fresh news, but never blanked.
             assert ghost.shown
+
+
+# Letters stored in another way than the model writes them
+
+
+def after(ghost: Ghost, *texts: str) -> list[str]:
+    """What is shown after each text in turn."""
+    shown = []
+    for text in texts:
+        ghost = ghost.moved(text)
+        shown.append(ghost.shown)
+    return shown
+
+
+def test_a_ghost_is_typed_through_in_the_other_normal_form() -> None:
+    composed = Ghost().moved("l'").ask().answered(1, "été est là", (), final=True)
+    assert after(composed, "l'e\u0301", "l'e\u0301t", "l'e\u0301te\u0301 ") == [
+        "té est là",
+        "é est là",
+        "est là",
+    ]
+    assert after(composed, "l'e\u0301te\u0301 est la\u0300", "l'e\u0301te\u0301 est la\u0301") == ["", ""]
+    decomposed = Ghost().moved("l'").ask().answered(1, "e\u0301te\u0301 est", (), final=True)
+    assert after(decomposed, "l'é", "l'été", "l'é") == ["te\u0301 est", " est", "te\u0301 est"]
+
+
+def test_an_accent_on_the_letter_before_the_ghost_leaves_it() -> None:
+    ghost = Ghost().moved("caf").ask().answered(1, "e x", (), final=True)
+    assert after(ghost, "cafe", "cafe\u0301", "cafe") == [" x", "", " x"]
+
+
+def test_parts_and_probabilities_are_found_by_letter() -> None:
+    log_probs = (-0.1, -0.2, -0.3, -0.4, -0.5, -0.6)
+    ghost = Ghost().moved("l'").ask().answered(1, "été aa", log_probs, final=True, cuts=(4, 6))
+    ghost = ghost.moved("l'e\u0301t")
+    assert (ghost.shown, ghost.log_probs) == ("é ", (-0.3, -0.4))
+    ghost = ghost.moved("l'e\u0301te\u0301 ")
+    assert (ghost.shown, ghost.log_probs) == ("aa", (-0.5, -0.6))
+    assert ghost.wanted  # the part after the first was asked for from further back
+    assert not ghost.ask().answered(2, "", (), final=True).wanted
+
+
+@given(clusters, st.data())
+def test_whichever_way_a_ghost_is_typed_what_is_left_completes_it(
+    parts: list[str], data: st.DataObject
+) -> None:
+    forms = st.sampled_from(["NFC", "NFD"])
+    completion = unicodedata.normalize(data.draw(forms), "".join(parts))
+    ghost = Ghost().moved("x").ask().answered(1, completion, (), final=True)
+    pieces = graphemes.clusters(completion)
+    for count in range(len(pieces) + 1):
+        typed = "".join(unicodedata.normalize(data.draw(forms), piece) for piece in pieces[:count])
+        assert ghost.moved("x" + typed).shown == "".join(pieces[count:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def test_a_name_nobody_has_is_answered_with_those_there_are(make: Make, name: st
         models.find(name)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "../x", "x\n", "-x", "x" * 101])
+@pytest.mark.parametrize("name", ["", "a b", "../x", "x\n", "-x", ".x", "\u0301x", "x\u200e", "x" * 101])
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(CharreplError, match="cannot be a model's name"):
         models.check_name(name)
@@ -105,3 +106,31 @@ def test_the_model_is_the_one_asked_for_else_the_one_configured(make: Make, tmp_
     assert models.chosen() == "tiny"
     assert models.chosen("lamp") == "lamp"
     assert models.chosen("./lamp") == str(Path.cwd() / "lamp")
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("हिन्दी", "हिन्दी"),
+        ("ภาษาไทยที่รัก", "ภาษาไทยที่รัก"),
+        ("cafe\u0301 noir", "caf\u00e9-noir"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("q\u0323ayin", "q\u0323ayin"),
+        ("my notes (final)", "my-notes-final"),
+        ("👨\u200d👩 us", "us"),
+        ("\u0301x", "x"),
+        (".hidden", "hidden"),
+        ("...", "model"),
+    ],
+)
+def test_a_name_made_from_a_file_keeps_its_letters_and_their_marks(stem: str, name: str) -> None:
+    assert models.named_after(stem) == name
+    assert models.check_name(name) == name
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+def test_a_model_is_found_by_its_name_composed_and_decomposed(make: Make, form: str, stored: str) -> None:
+    own = make(unicodedata.normalize(stored, "été"))
+    assert models.find(unicodedata.normalize(form, "été")) == own
+    assert own in models.installed()

@@ -7,7 +7,9 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrepl import graphemes
 from charrepl.policy import ASSERTIVENESS, Policy, best_cut, cuts, shown
+from tests.charrepl.awkward import FAMILY, FLAG
 
 NORMAL = ASSERTIVENESS["normal"]
 QUIETEST_FIRST = [ASSERTIVENESS[name] for name in ("quiet", "normal", "bold")]
@@ -19,7 +21,8 @@ probabilities = st.floats(1e-9, 1)
 @st.composite
 def ghosts(draw: st.DrawFn) -> tuple[str, list[float]]:
     """A ghost and the log-probability of each of its characters."""
-    ghost = draw(st.text("ab \n.", max_size=48))
+    parts = st.sampled_from([*"ab \n.", *"ab \n.", "e\u0301", FAMILY, FLAG, "字", "\u0301"])
+    ghost = "".join(draw(st.lists(parts, max_size=40)))[:48]
     return ghost, [math.log(draw(probabilities)) for _ in ghost]
 
 
@@ -84,6 +87,7 @@ def test_a_cut_is_a_part_of_the_ghost_with_a_probability(ghost_and_log_probs, po
     ghost, log_probs = ghost_and_log_probs
     cut = best_cut(ghost, log_probs, policy)
     assert cut.length == 0 or 2 <= cut.length <= len(ghost)
+    assert graphemes.start(ghost, cut.length) == cut.length
     assert 0 <= cut.probability <= 1
 
 

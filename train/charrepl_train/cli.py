@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import re
 import shlex
 import signal
 import time
@@ -127,7 +126,7 @@ def main(
 
 def _name(name: str | None, corpus: Path) -> str:
     """The model's name: as given, else made from the file's, whatever that has in it."""
-    return models.check_name(name or re.sub(r"[^\w.-]+", "-", corpus.stem).strip("-.") or "model")
+    return models.check_name(name or models.named_after(corpus.stem))
 
 
 def _train(trainer: Trainer, corpus: tuple[Path, ...], *, begun: float, where: str, as_json: bool) -> None:
