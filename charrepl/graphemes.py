@@ -57,10 +57,8 @@ def finished(text: str) -> str:
     Letters of ASCII, Han, kana and Hangul syllables are left as they are: they hardly ever do.
     """
     last = text[-1:]
-    whole = last < "\x80" or (
-        last > "\u2e80" and last.isalpha() and unicodedata.east_asian_width(last) == "W"
-    )
-    return text if whole else text[: last_start(text)]
+    syllable = last > "\u2e80" and last.isalpha() and unicodedata.east_asian_width(last) == "W"
+    return text if syllable or last < "\x80" else text[: last_start(text)]
 
 
 def first(text: str) -> str:
