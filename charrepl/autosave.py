@@ -72,6 +72,12 @@ class Autosave:
         """The last piece of the draft was taken back, and what was typed of it is in the line."""
         self._keep_change({"undo": 1}, line)
 
+    def saved(self) -> None:
+        """The draft was saved in its file."""
+        from charrepl.journal import filed
+
+        self._keep(filed(self._draft), sync=True)
+
     def line_changed(self, line: str) -> None:
         """The line being typed is another."""
         if line == self._line:

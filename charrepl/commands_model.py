@@ -31,10 +31,10 @@ def temperature(argument: str, desk: Desk) -> None:
 async def choose(argument: str, desk: Desk) -> None:
     """Lists the models, or changes to one."""
     session = desk.session
-    from charrepl import models
+    from charrepl import models, pasted_paths
 
     if models.is_path(argument):
-        _change_model(models.absolute(argument), desk)
+        _change_model(models.absolute(str(pasted_paths.meant(argument))), desk)
         return
     known = await session.link.models()
     names = [model.name for model in known.models]

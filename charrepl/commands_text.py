@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charrepl import documents
+from charrepl import documents, pasted_paths
 from charrepl.draft import Draft, last_lines, split
 from charrepl.errors import CharreplError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from charrepl.commands import Desk
 
 SAMPLE_CHARS = 200
@@ -59,25 +58,26 @@ def save_over(argument: str, desk: Desk) -> None:
 
 
 def _save(argument: str, desk: Desk, *, over: bool) -> None:
-    session = desk.session
-    path = documents.place(argument) if argument else session.file
-    if path is None:
-        raise CharreplError("/save FILE: say where; later /save alone will do")
-    if path.exists() and path != session.file and not over:
-        raise CharreplError(f"{path} is there already: /save! {argument} writes over it")
-    desk.background(_write(path, desk))
-
-
-async def _write(path: Path, desk: Desk) -> None:
     draft = desk.session.draft
-    text = draft.text
-    try:
-        await asyncio.to_thread(documents.write, path, text)
-    except CharreplError as error:
-        desk.say(str(error))
-        return
+    if argument:
+        path = pasted_paths.meant(argument)
+    elif draft.file is not None:
+        path = Path(draft.file.path)
+    else:
+        raise CharreplError("/save FILE: say where; later /save alone will do")
+    desk.background(_write(path, draft, draft.text, desk, over=over), to_its_end=True)
+
+
+async def _write(path: Path, draft: Draft, text: str, desk: Desk, *, over: bool) -> None:
+    async with desk.saving:  # the one before tells what the file is like
+        try:
+            draft.file = await asyncio.to_thread(documents.write, path, text, known=draft.file, over=over)
+        except CharreplError as error:
+            desk.say(str(error))
+            return
     draft.saved = text
-    desk.session.file = path
+    if desk.session.draft is draft:
+        desk.autosave.saved()
     desk.say(f"saved {len(text):,} characters in {path}")
 
 
@@ -93,25 +93,25 @@ def open_anyway(argument: str, desk: Desk) -> None:
     """Goes on with the text of a file; an unsaved one is left to its journal."""
     if not argument:
         raise CharreplError("/open FILE: say which")
-    desk.background(_read(documents.place(argument), desk))
+    desk.background(_read(pasted_paths.meant(argument), desk))
 
 
 async def _read(path: Path, desk: Desk) -> None:
     before = desk.session.draft
     at_first = before.text
     try:
-        lines, rest = split(await asyncio.to_thread(documents.read, path))
+        text, file = await asyncio.to_thread(documents.read, path)
     except CharreplError as error:
         desk.say(str(error))
         return
     if desk.session.draft is not before or before.text != at_first or desk.page.writer.passage is not None:
         desk.say("the text has changed meanwhile: /open the file again")
         return
+    lines, rest = split(text)
     if len(rest) > MOST_LINE_CHARS:
         lines, rest = lines + rest, ""
     left = desk.autosave.place if before.unsaved else None
-    desk.session.file = path
-    desk.page.open(Draft(lines, saved=lines), rest)
+    desk.page.open(Draft(lines, saved=lines, file=file), rest)
     if left is not None:
         desk.say(f"the text before is kept in {left}")
     desk.say(opened(lines, f"{path}: {len(lines + rest):,} characters"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from charrepl import user_dirs
+from charrepl import pasted_paths, user_dirs
+from charrepl.errors import CharreplError
 from charrepl.settings import CHOICES, kinds
 
 
@@ -32,7 +34,12 @@ def completed(line: str, *, commands: Iterable[str], models: Iterable[str]) -> t
             values = models if key == "model" else CHOICES.get(key, ())
             return _extended(before + key + gap, value, values)
         case "/open" | "/open!" | "/save" | "/save!":
-            return _extended(before, argument, files(argument))
+            found = files(argument)
+            if not any(path.startswith(argument) for path in found):
+                with contextlib.suppress(CharreplError):
+                    argument = pasted_paths.begun(argument)
+                    found = files(argument)
+            return _extended(before, argument, found)
         case _:
             return line, []
 

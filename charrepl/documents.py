@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
-import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
-from charrepl import user_dirs
+from charrepl import saving
 from charrepl.errors import CharreplError, reason
 
 # All of Shakespeare is 5.5 MB; the journal keeps a copy.
 MOST_BYTES = 8 << 20
 
 
-def place(argument: str) -> Path:
-    """The file that a person means. Raises CharreplError if it can be none."""
-    if "\0" in argument:
-        raise CharreplError("a file's name has no NUL character: give another")
-    return user_dirs.expanded(argument).absolute()
+class Document(NamedTuple):
+    """A file as it was when it was last opened or saved."""
+
+    path: str
+    digest: str  # the SHA-256 of its bytes
+    line_end: str = "\n"
+    mark: bool = False  # whether a byte order mark begins it
+
+    def data(self, text: str) -> bytes:
+        """The bytes of a text in such a file."""
+        lines = text if self.line_end == "\n" else text.replace("\n", self.line_end)
+        return ("\ufeff" * self.mark + lines).encode("utf-8", "surrogateescape")
 
 
-def read(path: Path) -> str:
-    """The text of a file. What is not UTF-8 stays as it is when the text is saved.
+def read(path: Path) -> tuple[str, Document]:
+    """The text of a file, with Unix line ends, and what the file is like.
 
-    Raises CharreplError if it cannot be read, or is longer than anything that is typed at.
+    Raises CharreplError if it cannot be read as text, or is longer than anything that is typed at.
     """
+    from charrepl.text_files import Source, decoded  # many sessions open nothing
+
     try:
         # Not to wait for whoever writes to a pipe.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -37,30 +47,62 @@ def read(path: Path) -> str:
         raise CharreplError(f"cannot open {path}: {reason(error)}") from None
     if len(data) > MOST_BYTES:
         raise CharreplError(f"{path} is longer than {MOST_BYTES >> 20} MB: open a part of it")
-    text = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-    return text.replace("\r\n", "\n")
+    text = "".join(decoded([data], Source(path), whole=True))
+    return text, Document(str(path), _digest(data), _line_end(data), data.startswith(b"\xef\xbb\xbf"))
 
 
-def write(path: Path, text: str) -> None:
-    """Saves a text, all or nothing. Raises CharreplError if it cannot be saved."""
-    path = Path(os.path.realpath(path))  # what a link points to, not the link
-    temporary = None
+def _line_end(data: bytes) -> str:
+    """How all lines of a file end; where they differ, as they are to end from now on."""
+    both, line_feeds, returns = data.count(b"\r\n"), data.count(b"\n"), data.count(b"\r")
+    if both and both == line_feeds == returns:
+        return "\r\n"
+    return "\r" if returns and not line_feeds else "\n"
+
+
+def write(path: Path, text: str, *, known: Document | None = None, over: bool = False) -> Document:
+    """Saves a text in a new file, or in `known`, the writer's own, and returns what that is like now.
+
+    `over` writes over whatever file is there, also over one that is protected. Raises CharreplError if the
+    text cannot be saved, or if a file would be lost or changed that the writer does not mean; what was in
+    it is then as it was.
+    """
+    own = known is not None and Path(known.path) == path
+    document = known if known is not None and own else Document(str(path), "")
+    data = document.data(text)
     try:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
-        file, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
-        with open(file, "wb") as writing:  # noqa: PTH123
-            writing.write(text.encode("utf-8", "surrogateescape"))
-            writing.flush()
-            os.fchmod(file, mode)
-            os.fsync(file)
-        Path(temporary).replace(path)
+        found = saving.look(path)
+        if found is None:
+            saving.create(path, data)
+        else:
+            if not over:
+                _refuse(path, found, known if own else None, _digest(data))
+            saving.overwrite(path, found, data, force=over)
+    except FileExistsError:
+        raise CharreplError(_THERE.format(path)) from None
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise CharreplError(f"cannot save {path}: {reason(error)}; /save another file") from None
+    return document._replace(digest=_digest(data))
 
 
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+_THERE = "{0} is there already: /save! {0} writes over it"
+
+
+def _refuse(path: Path, found: os.stat_result, known: Document | None, new: str) -> None:
+    """Raises CharreplError if a file is not the writer's own to write over, as far as we know."""
+    if known is None:
+        raise CharreplError(_THERE.format(path))
+    if saving.is_protected(path, found):
+        raise CharreplError(
+            f"{path} is protected (mode {stat.S_IMODE(found.st_mode):04o}): /save! writes to it all the same"
+        )
+    with path.open("rb") as file:
+        now = hashlib.file_digest(file, "sha256").hexdigest()
+    if now not in (known.digest, new):
+        raise CharreplError(
+            f"{path} has changed since it was opened or saved here: /save! writes over that, "
+            "/save FILE keeps both"
+        )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from charrepl.window import window_start
+
+if TYPE_CHECKING:
+    from charrepl.documents import Document
 
 
 class Piece(NamedTuple):
@@ -24,14 +27,22 @@ class Draft:
     """The text that the line being typed continues.
 
     `opened` is what was there before the first piece: no undo goes back behind it. `saved` is what is
-    in a file of the writer's own.
+    in `file`, the writer's own.
     """
 
-    def __init__(self, opened: str = "", pieces: Sequence[Piece] = (), *, saved: str = "") -> None:
+    def __init__(
+        self,
+        opened: str = "",
+        pieces: Sequence[Piece] = (),
+        *,
+        saved: str = "",
+        file: Document | None = None,
+    ) -> None:
         self.opened = opened
         self.pieces = list(pieces)
         self.text = opened + "".join(piece.text for piece in pieces)
         self.saved = saved
+        self.file = file
         # No window of a text as long as this one or longer begins before it.
         self.base = window_start(len(opened))
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # How long quitting waits for the connection to close.
 CLOSING_S = 1.0
+# And for a file to be saved.
+SAVING_S = 30.0
 
 
 def reopened(*, go_on: bool) -> Reopened | None:
@@ -57,7 +59,9 @@ class Host(ABC):
         )
         self._last = last
         self._endpoint = endpoint
+        self.saving = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._to_their_end: set[asyncio.Task[None]] = set()  # of these
         self._connection: asyncio.Task[None] | None = None
 
     # What each way does in its own
@@ -84,11 +88,12 @@ class Host(ABC):
         """Prints lines into the scrollback; they are no part of the text."""
         self.show([("", indented(text))])
 
-    def background(self, work: Coroutine[None, None, None]) -> None:
-        """Runs `work` until it is done or the session ends."""
+    def background(self, work: Coroutine[None, None, None], *, to_its_end: bool = False) -> None:
+        """Runs `work` until it is done or the session ends; `to_its_end`, that waits for it."""
         task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for tasks in (self._tasks, self._to_their_end) if to_its_end else (self._tasks,):
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
 
     def quit(self) -> None:
         """Ends the session."""
@@ -151,6 +156,8 @@ class Host(ABC):
     async def _close(self) -> None:
         """Ends what is under way, and keeps what was typed."""
         self.session.close()
+        if self._to_their_end:
+            await asyncio.wait(list(self._to_their_end), timeout=SAVING_S)
         tasks = [*self._tasks, *([self._connection] if self._connection is not None else [])]
         for task in tasks:
             task.cancel()

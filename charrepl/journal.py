@@ -4,10 +4,11 @@ One JSON object a line. A line that was torn by a crash, or by a full disk, is p
 failure the next record says everything anew. Each session has a file of its own, locked for as long
 as it lives, so that sessions at the same time cannot touch one another's.
 
-    {"all": [opened, [[typed, written], ...]], "line": "..."}   everything
+    {"all": [opened, [[typed, written], ...]], "line": "...", "file": ..., "saved": ...}   everything
     {"add": [typed, written], "line": "..."}                    a piece was added, and the line after that
     {"undo": 1, "line": "..."}                                  the last piece was taken back; the same
     {"edit": [kept, kept_at_the_end, "inserted"]}               the line being typed was changed
+    {"file": [path, digest, line end, mark], "saved": n}        the first n characters are in a file
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charrepl import paths
+from charrepl.documents import Document
 from charrepl.draft import Draft, Piece
 from charrepl.errors import CharreplError
 
@@ -39,7 +41,16 @@ class State(NamedTuple):
 def everything(state: State) -> Record:
     """The record that says all of a state."""
     draft = state.draft
-    return {"all": [draft.opened, [list(piece) for piece in draft.pieces]], "line": state.line}
+    pieces = [list(piece) for piece in draft.pieces]
+    return {"all": [draft.opened, pieces], "line": state.line, **filed(draft)}
+
+
+def filed(draft: Draft) -> Record:
+    """The record of the file that a draft is saved in, empty for none."""
+    if draft.file is None:
+        return {}
+    saved = len(draft.saved) if draft.text.startswith(draft.saved) else 0
+    return {"file": list(draft.file), "saved": saved}
 
 
 def edited(before: str, after: str) -> Record:
@@ -77,7 +88,10 @@ def replay(data: bytes) -> State:
             elif "edit" in record:
                 head, tail, inserted = record["edit"]
                 line = line[:head] + inserted + line[len(line) - tail :]
-        except (ValueError, TypeError):
+            if "file" in record:
+                draft.file = Document(*record["file"])
+                draft.saved = draft.text[: record["saved"]]
+        except (ValueError, TypeError, KeyError):
             continue  # torn
     return State(draft, line)
 

@@ -22,8 +22,6 @@ from charrepl.surprise import Surprise
 from charrepl.tally import Tally
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from charrepl import protocol
     from charrepl.protocol import Reply
 
@@ -47,7 +45,6 @@ class Session:
         self.link.changed = lambda: self.changed()
         self.link.regained = self.ask_again
         self.draft = Draft()
-        self.file: Path | None = None  # where the writer has it
         self.ghost = Ghost()
         self.tally = Tally()
         self.surprise = Surprise(self.link)

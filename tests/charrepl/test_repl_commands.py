@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
 from charrepl.looks import RICH_HEAT
-from tests.charrepl.prompt import CTRL_C, READY, Bench, shows, typed
+from tests.charrepl.prompt import CTRL_C, CTRL_D, READY, Bench, shows, typed
 from tests.charrepl.scripted_daemon import answer, continuing, offering
 
 
@@ -147,7 +148,39 @@ def test_a_text_is_saved_and_nothing_is_written_over_unasked(live: Bench) -> Non
         screen.wait_for(lambda s: other.read_text() == "hello\nworld\n").type(
             f"/save {live.place}/no/where\r"
         )
-        screen.wait_for("No such file or directory")
+        screen.wait_for("there is no directory").type(f"/save {live.place}/last\r/quit\r")
+        assert screen.wait_for_exit() == 0
+    assert (live.place / "last").read_text() == "hello\nworld\n"  # what ends the session waits for it
+
+
+def test_a_file_is_the_texts_own_after_a_crash_too_and_not_written_over_once_it_has_changed(
+    live: Bench,
+) -> None:
+    file = live.place / "my notes.txt"
+    file.write_bytes(b"\xef\xbb\xbfone\r\n")
+    with live.repl(columns=200) as screen:
+        screen.type(f"/open '{file}'\r")
+        screen.wait_for("my notes.txt: 4 characters").type("two\r/save\r")
+        screen.wait_for("saved 8 characters").type("three\r")
+        screen.wait_for(lambda s: any("three" in path.read_text() for path in live.journals))
+        os.kill(screen.pid, signal.SIGKILL)
+        screen.wait_for_exit()
+    with live.repl(go_on=True, columns=200) as screen:
+        screen.type("/save\r")
+        screen.wait_for("saved 14 characters")
+        assert file.read_bytes() == b"\xef\xbb\xbfone\r\ntwo\r\nthree\r\n"
+        file.write_text("theirs\n")
+        screen.type("four\r/save\r")
+        screen.wait_for("has changed since it was opened or saved here: /save! writes over that")
+        assert file.read_text() == "theirs\n"
+        screen.type(CTRL_D)
+        screen.wait_for_exit()
+    with live.repl(go_on=True, columns=200) as screen:
+        screen.type("/save\r")
+        screen.wait_for("has changed since it was opened or saved here").type(f"/open {file}\r")
+        screen.wait_for("the text so far is not saved").type("/save!\r")
+        screen.wait_for("saved 19 characters").type(f"/open file://{str(file).replace(' ', '%20')}\r")
+        screen.wait_for("my notes.txt: 19 characters")
 
 
 def test_a_file_is_opened_and_its_last_line_can_be_typed_on(live: Bench) -> None:
@@ -159,7 +192,9 @@ def test_a_file_is_opened_and_its_last_line_can_be_typed_on(live: Bench) -> None
         screen.wait_for("play.txt: 34 characters").wait_for("  Is the day so young?").type("\t\r/save\r")
         screen.wait_for("saved 39 characters")
         assert file.read_text() == "ROMEO:\nIs the day so young?\n\nBENVOLIO:\n"
-        assert live.daemon.requests[-1].text == "ROMEO:\nIs the day so young?\n\nBENVOLIO:\n"
+        screen.wait_for(
+            lambda s: live.daemon.requests[-1].text == "ROMEO:\nIs the day so young?\n\nBENVOLIO:\n"
+        )
 
 
 def test_an_unsaved_text_is_not_left_without_a_word_and_even_then_kept(live: Bench) -> None:

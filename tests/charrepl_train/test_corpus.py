@@ -124,7 +124,7 @@ def test_the_vocabulary_is_that_of_the_training_part(
         (b"", "is empty: name a text file with something in it"),
         (b"\xef\xbb\xbf", "is empty: name a text file with something in it"),
         (b"caf\xe9 au lait", "is not UTF-8 at byte 3, it looks like WINDOWS-1252: run iconv -f "),
-        (b"\xef\xbb\xbfcaf\xe9", "is not UTF-8 at byte 6"),
+        (b"\xef\xbb\xbfcaf\xe9s", "is not UTF-8 at byte 6"),
         (b"a\r\n\r\nb\xe2\x82", "is not UTF-8 at byte 6"),
         (b"\xe2\x82\xac\xed\xa0\x80", "is not UTF-8 at byte 3"),
         (b"two\0bytes", "has a NUL byte at offset 3: it is not text, or not UTF-8"),
