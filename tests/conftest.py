@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from charrepl_train import device
 from tests.textbook import as_float64, cell
 
 if TYPE_CHECKING:
     from charrepl_train.loop import Trainer
+
+device.leave_out_numbers()  # before a test imports jax
 
 # Time is no property of the code under test here; a failure prints what reproduces it.
 settings.register_profile("charrepl", deadline=None, print_blob=True)

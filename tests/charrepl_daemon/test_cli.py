@@ -179,3 +179,16 @@ def test_a_closed_standard_output_is_as_good_as_none(shared_daemon, arguments):
     command = f'exec "$0" "$@" {arguments} >&-'
     done = subprocess.run(["sh", "-c", command, *CHARREPL], capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_mistake_in_the_environment_that_keeps_a_daemon_from_starting_is_named(
+    home, daemon_command, monkeypatch
+):
+    monkeypatch.setenv("XLA_FLAGS", "--nonsense")
+    why = "Unknown flag in XLA_FLAGS: --nonsense"
+    said = f"XLA cannot read XLA_FLAGS=--nonsense ({why}): correct it, or unset it"
+    started = daemon_command("start")
+    assert (started.returncode, started.stdout, started.stderr) == (1, "", f"Error: {said}\n")
+    done = charrepl("complete", "every")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.decode() == f"Error: the daemon did not start: {said}\n"

@@ -10,9 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from charrepl import paths
-from charrepl.errors import CharreplError
+from charrepl.errors import CharreplError, reason
+from charrepl_train import xla_flags
 
 _CPU = Path("/proc/cpuinfo")
+# What of JAX's environment is a user's: the devices, how processes meet, and what is said of it all. The rest
+# changes the numbers, or how they come about, and those are ours.
+_THEIRS = re.compile(
+    r"JAX_(COMPILER_DETAILED_LOGGING\w+|COORDINATOR\w+|CPU_COLLECTIVES\w+|CUDA_VISIBLE_DEVICES|DEBUG_LOG_MODULES"
+    r"|DUMP_IR\w+|EXPLAIN_CACHE_MISSES|LOCAL_DEVICE_IDS|LOG_\w+|LOGGING_LEVEL|NUM_CPU_DEVICES|NUM_PROCESSES"
+    r"|PARTITION_INDEX|PLATFORM_NAME|PLATFORMS|PROCESS_ID|ROCM_VISIBLE_DEVICES|SLICE_INDEX|TRACEBACK_FILTERING)"
+)
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # has malloc ask for huge pages, which `madvise` kernels wait for
 
 
@@ -39,13 +47,19 @@ def _huge_pages_on_request() -> bool:
 def prepare(*, cache: bool = True) -> None:
     """Sets what must be set before jax is imported; call it first.
 
-    cache: whether JAX keeps the programs that it compiles. Raises CharreplError if the directory of compiled
-    programs is open to others: they are run as they are found.
+    cache: whether JAX keeps the programs that it compiles. Raises CharreplError if the environment has a
+    mistake in it that JAX or XLA would end with, and if the directory of compiled programs is open to others:
+    they are run as they are found.
     """
     # The GPU's memory is shared with whatever else the user runs: take it as needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import jax
+    leave_out_numbers()
+    xla_flags.settle()
+    try:
+        import jax
+    except (ImportError, ValueError) as error:
+        raise CharreplError(f"JAX cannot be imported ({reason(error)}){_blame()}") from error
 
     directory = paths.compilation_cache_dir()
     with contextlib.suppress(OSError):  # a full disk, or one that is only read: programs are not kept
@@ -57,6 +71,19 @@ def prepare(*, cache: bool = True) -> None:
     # The default leaves out programs that compile in under a second: here, most of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def leave_out_numbers() -> None:
+    """Takes out of the environment what would have JAX or Flax compute in other numbers than ours."""
+    for name in list(os.environ):
+        if name.startswith(("JAX_", "FLAX_", "NNX_")) and not _THEIRS.fullmatch(name):
+            del os.environ[name]
+
+
+def _blame() -> str:
+    """Which variables a failure of JAX may come from, and what to do."""
+    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("JAX_")]
+    return f": correct or unset {' and '.join(found)}" if found else ""
 
 
 def describe() -> str:
@@ -97,7 +124,8 @@ def _devices() -> list[Any]:
 
     try:
         return list(jax.devices())
-    except RuntimeError as error:
+    except Exception as error:  # a plugin for a device that is not there raises whatever it likes
+        why = reason(error).partition(" (set JAX_PLATFORMS")[0]  # to nothing, which is not all that helps
         raise CharreplError(
-            f"JAX found no device: {error}; set JAX_PLATFORMS=cpu to use the processor"
-        ) from None
+            f"JAX found no device ({why}){_blame()}, or set JAX_PLATFORMS=cpu to use the processor"
+        ) from error

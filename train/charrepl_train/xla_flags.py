@@ -1,0 +1,56 @@
+"""What XLA makes of XLA_FLAGS, found out in a process of its own: a mistake in it ends the process.
+
+python -m charrepl_train.xla_flags    reads the flags as XLA does
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+from charrepl import interpreter
+from charrepl.errors import CharreplError
+
+_TIMEOUT_S = 60
+_MISTAKE = re.compile(
+    rb"^[EF]\d.*?\] (.*)", re.MULTILINE
+)  # XLA's log: a letter for how grave it is, when, where
+# What it ends with, so that it counts: it gives up on the rules for what is not a number.
+_OURS = "--xla_cpu_enable_fast_math=false"
+
+
+def settle() -> None:
+    """Returns if XLA can read XLA_FLAGS, which from then on leave our numbers as they are.
+
+    Raises CharreplError if it cannot.
+    """
+    flags = os.environ.get("XLA_FLAGS", "").strip()
+    if not flags or flags.endswith(_OURS):
+        return
+    done = subprocess.run(
+        interpreter.command("charrepl_train.xla_flags"),
+        env=interpreter.environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        said = _MISTAKE.search(done.stderr)
+        text = said[1] if said else next(iter(done.stderr.splitlines()), b"it says nothing")
+        why = text.decode(errors="replace")[:200]
+        raise CharreplError(f"XLA cannot read XLA_FLAGS={flags} ({why}): correct it, or unset it")
+    if flags.startswith("-"):  # and is not the name of a file of them
+        os.environ["XLA_FLAGS"] = f"{flags} {_OURS}"
+
+
+def read() -> None:
+    """Has XLA read its flags."""
+    from jaxlib import xla_client
+
+    xla_client.make_cpu_client()
+
+
+if __name__ == "__main__":
+    read()
