@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from charrepl import asking, baselines, graphemes, models, policy
 from charrepl.asking import Advance
 from charrepl.client import Client, Completion
 from charrepl.evaluate import WORDS, Replay, Shown, at_coverage, replay
 from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, Cut
+from charrepl.progress import Display, bar, duration
 
 Stage = Callable[[str], Advance]  # begins a stage, by its name
 
@@ -160,15 +159,35 @@ def _slashed(values: Iterable[float], form: str) -> str:
     return " / ".join(format(value, form) for value in values)
 
 
+_DRAWN_S = 0.25  # apart
+_SURE_S = 1.0  # after which how long the rest takes can be told
+
+
 @contextlib.contextmanager
-def progress(characters: int) -> Iterator[Stage]:
-    """A bar for each stage of `evaluate`, on standard error, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+def progress(characters: int, *, now: Callable[[], float] = time.monotonic) -> Iterator[Stage]:
+    """How far each stage of `evaluate` is: drawn on a terminal, told a log now and then."""
+    with Display(sys.stderr, now=now) as display:
 
         def stage(name: str) -> Advance:
-            task = bars.add_task(name, total=characters)
-            return lambda count: bars.advance(task, count)
+            began = drawn = now()
+            done = 0
+
+            def advance(count: int) -> None:
+                nonlocal done, drawn
+                done += count
+                if now() - drawn >= _DRAWN_S:
+                    drawn = now()
+                    words = _how_far(name, done, characters, drawn - began)
+                    display.draw(bar(done, characters, words, width=display.room[0]))
+                    display.now_and_then(lambda: words)
+
+            return advance
 
         yield stage
+
+
+def _how_far(name: str, done: int, characters: int, taken_s: float) -> str:
+    words = f"{name}: {done:,} of {characters:,} characters"
+    if taken_s >= _SURE_S:
+        words += f", {duration(taken_s * (characters - done) / done)} left"
+    return words

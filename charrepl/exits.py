@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -25,8 +26,7 @@ def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if sys.stdout is None:  # closed, as by `>&-`: nobody reads, as with /dev/null
-            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (kept to the end)
+        _open_closed()
         try:
             return command(*args, **kwargs)
         except (KeyboardInterrupt, EOFError):
@@ -38,15 +38,35 @@ def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
         except CharreplError as error:
             if kwargs.get("debug"):
                 raise
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(1)
+            _complain(str(error))
         except (OSError, MemoryError) as error:
             if kwargs.get("debug"):
                 raise
-            click.echo(f"Error: {reason(error)}{_file(error)}; --debug shows where", err=True)
-            sys.exit(1)
+            _complain(f"{reason(error)}{_file(error)}; --debug shows where")
 
     return run
+
+
+def _open_closed() -> None:
+    """Has every standard stream that is closed, as by `>&-`, be as /dev/null: nobody reads.
+
+    Else a file of ours would be opened in its place, and a library's warning be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, so this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None and number:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (kept to the end)
+            setattr(sys, name, stream)
+
+
+def _complain(message: str) -> NoReturn:
+    with contextlib.suppress(OSError):  # standard error may lead to a full disk, or to nobody
+        click.echo(f"Error: {message}", err=True)
+    sys.exit(1)
 
 
 def _file(error: BaseException) -> str:

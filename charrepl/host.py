@@ -19,6 +19,7 @@ from charrepl import paths
 from charrepl.autosave import Autosave
 from charrepl.errors import CharreplError, reason
 from charrepl.history import LineBuffer, LineHistory
+from charrepl.ignored_signals import heeded
 from charrepl.page import Page
 from charrepl.render import indented
 from charrepl.session import Session
@@ -135,7 +136,7 @@ class Host(ABC):
         """Puts the last text on the page, if there is to be one, and follows the signals."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._defect)
-        for signum in (signal.SIGTERM, signal.SIGHUP):
+        for signum in heeded([signal.SIGTERM, signal.SIGHUP]):
             loop.add_signal_handler(signum, self.quit)  # leaves the terminal as it was
         if self._last is not None:
             self._go_on(self._last)

@@ -21,6 +21,7 @@ import msgspec
 
 from charrepl import paths
 from charrepl.errors import CharreplError, reason
+from charrepl.ignored_signals import heeded
 from charrepl_daemon import record
 from charrepl_daemon.process import running
 from charrepl_daemon.readiness import READY, TAKEN, Teller, notify
@@ -101,7 +102,8 @@ def serve(
                 tell("the daemon was stopped before it was ready")
                 os._exit(1)
 
-            signal.signal(signal.SIGTERM, leave)  # until there is an event loop to tell
+            for number in heeded([signal.SIGTERM]):
+                signal.signal(number, leave)  # until there is an event loop to tell
             # At once: until then the file names a daemon of before, and a pid that may be anyone's.
             failed = record.write(Running(os.getpid(), paths.endpoint()))
             unwritten = Unwritten()
@@ -227,7 +229,7 @@ def _serve(
 
 async def _until_stopped(server: Server, metrics_port: str | None, tell: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in heeded([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]):
         loop.add_signal_handler(number, server.stop)
     loop.add_signal_handler(signal.SIGCONT, server.continued)
 

@@ -168,11 +168,17 @@ def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
 
     Raises CharreplError if it is damaged, or the text, the settings or the start are not what it began with.
     """
+    from charrepl_train import checkpoint
     from charrepl_train.loop import Run, Trainer
     from charrepl_train.vocab import Vocabulary
 
     kept = config_module.load(directory / "config.toml")
     run = _kept_run(directory, Run)
+    if run.finished and not checkpoint.exists(directory, "latest"):
+        raise CharreplError(
+            f"{directory} has no checkpoint to go on from, and beginning anew would replace what it has "
+            f"learnt: start another with --from {directory.name} --name ANOTHER"
+        )
     if run.corpus_digest != text.digest:
         raise CharreplError(
             f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "

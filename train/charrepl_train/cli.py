@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import shlex
-import signal
-import time
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -21,11 +19,14 @@ from charrepl.exits import exit_codes
 from charrepl.options import AMOUNT, FilePath, complete_model
 from charrepl_train import begin, processes
 from charrepl_train import config as config_module
+from charrepl_train.interruption import Interruption
+from charrepl_train.running_time import RunningTime
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
-    from rich.console import Console
-
+    from charrepl.progress import Display
     from charrepl_train.loop import Trainer
+
+    Clock = Callable[[], float]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -92,7 +93,6 @@ def main(
     Ctrl-C saves; the same command with --resume goes on. With the extras installed (pip install
     '.[plot,tensorboard]'), the model's directory also gets curve.png, curve.svg and events for TensorBoard.
     """
-    begun = time.monotonic()
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
     if corpus.count(text_files.STANDARD_INPUT) > 1:
@@ -102,7 +102,10 @@ def main(
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     wishes = begin.Wishes(preset, config_file, base, epochs, minutes, seed)
     group = processes.group(coordinator, count, process_id, distributed=distributed)
-    with processes.joined(group, debug=debug) as leads, contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
+        clock = stack.enter_context(RunningTime())
+        begun = clock()
+        leads = stack.enter_context(processes.joined(group, debug=debug))
         if leads:
             stack.enter_context(begin.held(directory, resume=resume))
         from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
@@ -115,13 +118,29 @@ def main(
             device.prepare()
             trainer, where = None, device.describe()
             processes.check_same(text)
+            # From here on there is something to save.
+            stopped = stack.enter_context(Interruption())
             if leads and resume:
                 trainer = begin.resumed(directory, text, wishes)
             elif leads:
                 trainer, chosen = begin.new(directory, corpus, text, wishes)
                 where += chosen
             trainer = processes.follow(trainer, directory, text)
-        _train(trainer, corpus, begun=begun, where=where, as_json=as_json)
+        if not leads:
+            _train_along(trainer, stopped)
+            return
+        from charrepl.progress import Display
+
+        with Display(sys.stderr, now=clock) as display:
+            display.say(_introduction(trainer, where, resume=resume))
+            results = _train(trainer, display, begun=begun, clock=clock, stopped=stopped)
+            if results is None:
+                own = directory.parent == paths.models_dir()
+                place = ["--name", directory.name] if own else ["--out", str(directory)]
+                again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
+                display.say("Saved. Go on with:", command=again)
+                raise click.exceptions.Exit(130)
+            _summary(display, trainer, results, as_json=as_json)
 
 
 def _name(name: str | None, corpus: Path) -> str:
@@ -129,69 +148,63 @@ def _name(name: str | None, corpus: Path) -> str:
     return models.check_name(name or models.named_after(corpus.stem))
 
 
-def _train(trainer: Trainer, corpus: tuple[Path, ...], *, begun: float, where: str, as_json: bool) -> None:
-    from rich.console import Console
-
-    stopped = _StopSignal()
-    if not trainer.devices.leads:
-        _train_along(trainer, stopped)
-        return
-    from charrepl_train import events, history, plot
-    from charrepl_train.report import Reporter, duration
-
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
     model = trainer.config.model
     epochs = trainer.run.total_steps / trainer.batches.steps_per_epoch
-    console.print(
+    anew = " Nothing had been saved yet: this begins anew." if resume and not trainer.begun else ""
+    return (
         f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}"
         + (" by cuDNN" if trainer.by_cudnn else "")
         + f", {trainer.parameters:,} parameters, {len(trainer.corpus.train):,} characters "
-        f"of {len(trainer.vocabulary) - 1:,} kinds" + (f", {epochs:.3g} epochs" if epochs else "") + ". "
-        "Ctrl-C saves.",
-        soft_wrap=True,
+        f"of {len(trainer.vocabulary) - 1:,} kinds" + (f", {epochs:.3g} epochs" if epochs else "") + "."
+        f"{anew} Ctrl-C saves."
     )
-    warn = functools.partial(console.print, soft_wrap=True)
-    board = events.Events(trainer.directory, warn=warn)
+
+
+def _train(
+    trainer: Trainer, display: Display, *, begun: float, clock: Clock, stopped: Interruption
+) -> dict[str, float] | None:
+    """Trains to the end, and returns what was measured there; None if it was stopped, and saved."""
+    from charrepl_train import events, history, plot
+    from charrepl_train.report import Reporter
+
+    board = events.Events(trainer.directory, warn=display.say)
 
     def interrupted() -> bool:
         if stopped():
-            console.print("\nSaving...")
+            display.say("Saving... Another Ctrl-C stops without.")
         return stopped()
 
-    before = history.read(trainer.directory)
-    with Reporter(console, before) as reporter, stopped, begin.in_one_line(trainer.config, trainer.directory):
-        for metrics in trainer.train(begun=begun, interrupted=interrupted, tick=reporter.tick):
-            reporter.metrics(metrics)
-            board.update()
+    reporter = Reporter(display, history.read(trainer.directory))
+    with begin.in_one_line(trainer.config, trainer.directory):
+        try:
+            steps = trainer.train(begun=begun, interrupted=interrupted, tick=reporter.tick, clock=clock)
+            for metrics in steps:
+                reporter.metrics(metrics)
+                board.update()
+        except KeyboardInterrupt:
+            display.say("Not saved: --resume goes on from what was saved before.")
+            raise
     results = None
     if not trainer.devices.any(stopped()):
-        with (
-            contextlib.suppress(KeyboardInterrupt),
-            begin.in_one_line(trainer.config, trainer.directory),
-            console.status("Reading the held-out text..."),
-        ):
-            results = trainer.finish()
-    if results is None:
-        own = trainer.directory.parent == paths.models_dir()
-        place = ["--name", trainer.directory.name] if own else ["--out", str(trainer.directory)]
-        again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
-        console.print(f"Saved. Go on with: {again}", soft_wrap=True)
-        plot.save(trainer.directory, warn=warn)
-        raise click.exceptions.Exit(130)
-    _tell_daemon(trainer.directory)
-    board.update()
-    plot.save(trainer.directory, warn=warn)
-    _summary(console, trainer, results, duration(trainer.run.elapsed_s), as_json=as_json)
+        # Whatever is measured here changes nothing that is kept: there is nothing more to save.
+        with contextlib.suppress(KeyboardInterrupt), begin.in_one_line(trainer.config, trainer.directory):
+            results = trainer.finish(interrupted=stopped, tick=reporter.reads)
+    display.erase()
+    if results is not None:
+        _tell_daemon(trainer.directory)
+        board.update()
+    plot.save(trainer.directory, warn=display.say)
+    return results
 
 
-def _train_along(trainer: Trainer, stopped: _StopSignal) -> None:
+def _train_along(trainer: Trainer, stopped: Interruption) -> None:
     """Takes the steps that process 0 takes, and leaves all else to it."""
-    with stopped, begin.in_one_line(trainer.config, trainer.directory):
+    with begin.in_one_line(trainer.config, trainer.directory):
         for _ in trainer.train(interrupted=stopped):
             pass
-        if trainer.devices.any(stopped()):
+        if trainer.devices.any(stopped()) or trainer.finish(interrupted=stopped) is None:
             raise click.exceptions.Exit(130)
-        trainer.finish()
 
 
 def _tell_daemon(directory: Path) -> None:
@@ -208,9 +221,16 @@ def _tell_daemon(directory: Path) -> None:
                 client.ask(protocol.Reload(seq=0, model=str(directory)), timeout_s=60)
 
 
-def _summary(
-    console: Console, trainer: Trainer, results: dict[str, float], took: str, *, as_json: bool
-) -> None:
+def _summary(display: Display, trainer: Trainer, results: dict[str, float], *, as_json: bool) -> None:
+    if "held_out_loss" in results:
+        from charrepl.progress import duration
+
+        nats, took = results["held_out_loss"], duration(trainer.run.elapsed_s)
+        bits = nats / math.log(2)
+        display.say(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
+    in_models = trainer.directory.parent == paths.models_dir()
+    command = "charrepl" if in_models else shlex.join(["charrepl", "--model", str(trainer.directory)])
+    display.say("Type with it:", command=command)
     best = float(trainer.state["best"])
     if as_json:
         report = {
@@ -221,32 +241,3 @@ def _summary(
             **results,
         }
         click.echo(msgspec.json.encode(report))
-    if "held_out_loss" in results:
-        nats = results["held_out_loss"]
-        bits = nats / math.log(2)
-        console.print(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
-    in_models = trainer.directory.parent == paths.models_dir()
-    command = "charrepl" if in_models else shlex.join(["charrepl", "--model", str(trainer.directory)])
-    console.print(f"Type with it: {command}", soft_wrap=True)
-
-
-class _StopSignal:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop; a second Ctrl-C stops at once."""
-
-    def __init__(self) -> None:
-        self._wanted = False
-
-    def __call__(self) -> bool:
-        return self._wanted
-
-    def __enter__(self) -> None:
-        self._before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        if self._wanted and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._wanted = True  # and no more: printing from here may meet a print that is under way

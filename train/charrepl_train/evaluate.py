@@ -30,6 +30,8 @@ _UNMOVED = 750.0  # curvature, of some 500 characters, by which few characters m
 # The carry after some characters, and sums over them, f32 [n].
 Measure = Callable[[CharacterModel, jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
+GoOn = Callable[[], None]  # may raise, to end it
+
 
 def _nats(
     model: CharacterModel, carry: jax.Array, inputs: jax.Array, targets: jax.Array, weights: jax.Array
@@ -107,8 +109,8 @@ class Evaluator:
         ids = ids.astype(np.int32)
         return self._total(params, self._zeros(streams), *in_streams(ids, streams)) / (len(ids) - 1)
 
-    def stateful(self, params: Params, ids: Ids) -> float:
-        """The mean loss of a text read in one pass from a zero carry.
+    def stateful(self, params: Params, ids: Ids, go_on: GoOn = lambda: None) -> float:
+        """The mean loss of a text read in one pass from a zero carry. `go_on` is called after each piece.
 
         A long text is read as streams side by side, each warmed by the 1,024 characters before it:
         60 times faster, and within 1e-4 nats of the single pass (ARCHITECTURE.md, Measures).
@@ -123,9 +125,9 @@ class Evaluator:
             warm = np.concatenate([warm[:1], warm])  # the first stream's row only keeps the shape
             carry, _ = self._run(params, carry, warm, warm, np.zeros(warm.shape, np.float32))
             carry = carry.at[0].set(0)
-        return self._total(params, carry, inputs, targets, weights) / (len(ids) - 1)
+        return self._total(params, carry, inputs, targets, weights, go_on=go_on) / (len(ids) - 1)
 
-    def windows(self, params: Params, ids: Ids) -> float | None:
+    def windows(self, params: Params, ids: Ids, go_on: GoOn = lambda: None) -> float | None:
         """The mean loss in windows of 256 predictions from a zero carry, None if there is not one."""
         count = (len(ids) - 1) // _WINDOW
         if not count:
@@ -139,7 +141,7 @@ class Evaluator:
             if len(rows) < batch:  # padded, so that one program serves all
                 weights = np.pad(weights, ((0, batch - len(rows)), (0, 0)))
                 rows = np.pad(rows, ((0, batch - len(rows)), (0, 0)))
-            total += self._total(params, self._zeros(batch), ids[rows], ids[rows + 1], weights)
+            total += self._total(params, self._zeros(batch), ids[rows], ids[rows + 1], weights, go_on=go_on)
         return total / (count * _WINDOW)
 
     def calibrated(self, params: Params, ids: Ids, streams: int) -> Params:
@@ -161,11 +163,18 @@ class Evaluator:
         rows = len(self._devices.rows(streams))
         return jnp.asarray(self._devices.spread(np.zeros((rows, *self._carry_shape), np.float32)))
 
-    def _total(self, params: Params, carry: jax.Array, *arrays: np.ndarray) -> float:
-        return float(self._run(params, carry, *arrays)[1][0])
+    def _total(
+        self, params: Params, carry: jax.Array, *arrays: np.ndarray, go_on: GoOn = lambda: None
+    ) -> float:
+        return float(self._run(params, carry, *arrays, go_on=go_on)[1][0])
 
     def _run(
-        self, params: Params, carry: jax.Array, *arrays: np.ndarray, measure: Measure = _nats
+        self,
+        params: Params,
+        carry: jax.Array,
+        *arrays: np.ndarray,
+        measure: Measure = _nats,
+        go_on: GoOn = lambda: None,
     ) -> tuple[jax.Array, NDArray[np.float64]]:
         streams, time = arrays[0].shape
         row = streams * params["output"]["b"].size
@@ -178,4 +187,5 @@ class Evaluator:
             piece = [jnp.asarray(self._devices.spread(a[:, start : start + most])) for a in arrays]
             carry, sums = _piece(self._definition, measure, params, carry, *piece, share=share)
             total = total + np.asarray(sums, np.float64)  # a million f32 terms would drift
+            go_on()
         return carry, total

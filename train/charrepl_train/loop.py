@@ -70,6 +70,10 @@ class Tick(NamedTuple):
     steady: bool  # whether steps were timed for long enough to believe it
 
 
+class _InterruptedError(Exception):
+    pass
+
+
 class Trainer:
     """One run, in a model's directory: made anew or resumed, stepped by `train`.
 
@@ -117,6 +121,12 @@ class Trainer:
         self._dev_ids = corpus.dev
         self._saved_step = -1
         self._began = 0.0
+        self._clock: Callable[[], float] = time.monotonic
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of it has been saved."""
+        return self._saved_step >= 0
 
     @property
     def parameters(self) -> int:
@@ -182,34 +192,36 @@ class Trainer:
         begun: float | None = None,
         interrupted: Callable[[], bool] = lambda: False,
         tick: Callable[[Tick], None] = lambda tick: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Iterator[Metrics]:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
 
         Where the run has minutes, a few timed steps decide how many fit into those since it was `begun`, by
-        `time.monotonic`, or since now. That number is kept, and the run is that of so many steps, however it
+        the `clock`, or since now. That number is kept, and the run is that of so many steps, however it
         came by them. `tick` is called about twice a second.
         Raises CharreplError if the loss is no longer a number or a checkpoint cannot be written.
         """
         self.state = self.devices.placed(self.state)
-        self._began = time.monotonic() - self.run.elapsed_s
+        self._clock = clock
+        self._began = clock() - self.run.elapsed_s
         tick = rarely(tick)
         if not self.run.total_steps:
-            self._decide(self.devices.clock(begun), interrupted, tick)
+            self._decide(self.devices.leading(clock() if begun is None else begun), interrupted, tick)
         step = int(self.state["step"])
         total = self.run.total_steps or step
         pace = Pace(step)
-        mark, mark_step = self.devices.clock(), step
+        mark, mark_step = self._now(), step
         while step < total and not self.devices.any(interrupted()):
             steps = min(pace.steps(), self._plan.until_due(step, total))
             measured = self._steps(step, steps, total)
             loss = self._count(measured, step, steps)
             step += steps
-            pace.took(step, self.devices.clock())
+            pace.took(step, self._now())
             speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
             tick(Tick(step, total, loss, speed, self._plan.left_s(step, total, pace.mean_s), steady))
             if self._plan.due(step, total):
                 yield self._measure(step, total, measured, mark, mark_step)
-                mark, mark_step = self.devices.clock(), step
+                mark, mark_step = self._now(), step
                 pace.resumes(mark)
         self.save()
 
@@ -228,15 +240,19 @@ class Trainer:
             steps = pace.steps()
             loss = float(self._steps(step, steps, UNDECIDED).losses[steps - 1])
             step += steps
-            pace.took(step, self.devices.clock())
+            pace.took(step, self._now())
             tick(Tick(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
         if pace.timed_s >= enough_s:
-            left_s = wanted_s * (1 - _RESERVED) - (self.devices.clock() - begun)
+            left_s = wanted_s * (1 - _RESERVED) - (self._now() - begun)
             self.run.total_steps = self._plan.total_within(left_s, first, pace.mean_s)
         self.state = before
 
     def _elapsed_s(self) -> float:
-        return round(time.monotonic() - self._began, 2)
+        return round(self._clock() - self._began, 2)
+
+    def _now(self) -> float:
+        """By the clock of process 0: what is decided by it is the same in all."""
+        return self.devices.leading(self._clock())
 
     def _count(self, measured: Measured, step: int, steps: int) -> float:
         """The loss of the last of some steps after `step`, all added to those since the last metrics."""
@@ -278,7 +294,7 @@ class Trainer:
     ) -> Metrics:
         loss = self.run.loss_sum / self.run.loss_steps
         self.run.loss_sum, self.run.loss_steps = 0.0, 0
-        now = time.monotonic()
+        now = self._clock()
         metrics = Metrics(
             step=step,
             epoch=round(step / self.batches.steps_per_epoch, 4),
@@ -329,17 +345,35 @@ class Trainer:
                 f"could not write {path}: {reason(error)}: free some space and run again with --resume"
             ) from error
 
-    def finish(self) -> dict[str, float]:
-        """Measures the best weights on the held-out text, once, and marks the run finished."""
+    def finish(
+        self,
+        *,
+        interrupted: Callable[[], bool] = lambda: False,
+        tick: Callable[[], None] = lambda: None,
+    ) -> dict[str, float] | None:
+        """Measures the best weights on the held-out text, once, and marks the run finished.
+
+        None if `interrupted` meanwhile. `tick` is called now and then.
+        """
         results: dict[str, float] = {}
         ids = self.corpus.held_out
+
+        def go_on() -> None:
+            tick()
+            if self.devices.any(interrupted()):
+                raise _InterruptedError
+
         if len(ids) >= 2:
             params = self.devices.local(self.state["params"])
             if self.devices.leads:
                 _, params = checkpoint.load(self.directory, "best", params)
             params = self.devices.same(params)
-            results["held_out_loss"] = self._evaluator.stateful(params, ids)
-            in_windows = self._evaluator.windows(params, ids)
+            try:
+                go_on()
+                results["held_out_loss"] = self._evaluator.stateful(params, ids, go_on)
+                in_windows = self._evaluator.windows(params, ids, go_on)
+            except _InterruptedError:
+                return None
             if in_windows is not None:
                 results["held_out_loss_windows_256"] = in_windows
             self._log({"step": int(self.state["step"]), **results})

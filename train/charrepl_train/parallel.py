@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import struct
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -159,9 +158,8 @@ class Devices:
         whole = self.local({**state, "carry": self._collect(state["carry"])})
         return {**whole, "carry": whole["carry"][:batch]}
 
-    def clock(self, at: float | None = None) -> float:
-        """Now, or `at`, in seconds by the clock of process 0: what is decided by it is the same in all."""
-        own = time.monotonic() if at is None else at
+    def leading(self, own: float) -> float:
+        """The number that process 0 passed, in every process."""
         return own if self.alone else struct.unpack("d", gather(struct.pack("d", own))[0])[0]
 
     def any(self, here: bool) -> bool:

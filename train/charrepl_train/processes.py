@@ -120,7 +120,9 @@ def _meet(members: Group, lines: _Lines) -> None:
     )
     # JAX would catch SIGTERM to tell the others of it; the training loop does that, for Ctrl-C too.
     jax.config.update("jax_enable_preemption_service", False)
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's would wait for the connection
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's would wait for the connection
     try:
         jax.distributed.initialize(
             members.coordinator,
