@@ -47,13 +47,11 @@ class Terminal:
 
     def lines(self, display: Display) -> list[str]:
         display.drain()
-        os.set_blocking(self._master, False)
-        try:
-            while data := os.read(self._master, 65_536):
-                self.sent += data
-                self._emulator.feed(data)
-        except BlockingIOError:
-            pass
+        # The system hands it on a moment later.
+        while select.select([self._master], [], [], 0.05)[0]:
+            data = os.read(self._master, 65_536)
+            self.sent += data
+            self._emulator.feed(data)
         return [line.rstrip() for line in self._screen.display if line.strip()]
 
     def hang_up(self) -> None:
