@@ -43,6 +43,7 @@ class Chords:
         self._act = act
         self._other = other
         self._waiting: list[Stroke] = []
+        self._literal: Callable[[Stroke], None] | None = None
 
     def feed(self, strokes: Iterable[Stroke]) -> None:
         """Takes in keys."""
@@ -54,8 +55,16 @@ class Chords:
         """No more is coming for now."""
         self._go_on(more=False)
 
+    def next_to(self, take: Callable[[Stroke], None]) -> None:
+        """Gives the next key to `take`, whatever it means."""
+        self._literal = take
+
     def _go_on(self, *, more: bool) -> None:
         while self._waiting:
+            if self._literal is not None:
+                take, self._literal = self._literal, None
+                take(self._waiting.pop(0))
+                continue
             keys = tuple(one.key for one in self._waiting)
             if more and any(known[: len(keys)] == keys and known != keys for known in self._meanings):
                 return

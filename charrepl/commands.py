@@ -37,6 +37,9 @@ class Desk(Protocol):
     def quit(self) -> None: ...
 
 
+# Of a word that is no command.
+SHOWN_CHARS = 20
+
 Act = Callable[[str, Desk], Coroutine[None, None, None] | None]
 
 
@@ -50,14 +53,10 @@ class Command(NamedTuple):
 
 
 def run(line: str, desk: Desk) -> None:
-    """Carries out a line that begins with `/`, or says in one line why not."""
+    """Carries out a line that is a command, or says in one line why not."""
     name, _, argument = line[1:].strip().partition(" ")
-    command = next((command for command in COMMANDS if command.name == ALIASES.get(name, name)), None)
+    command = next(command for command in COMMANDS if command.name == ALIASES.get(name, name))
     try:
-        if command is None:
-            near = did_you_mean(f"/{name}", [f"/{known}" for known in names()])
-            fix = near or "/help lists them; // begins a line with a slash"
-            raise CharreplError(f"no command /{name}: {fix}")
         work = command.act(argument.strip(), desk)
     except CharreplError as error:
         desk.say(str(error))
@@ -102,6 +101,19 @@ COMMANDS = (
     Command("quit", "", "end the session; charrepl --continue goes on", _quit),
 )
 ALIASES = {"voice": "model", "exit": "quit", "q": "quit", "h": "help", "?": "help"}
+
+
+def known() -> frozenset[str]:
+    """All names of commands, of those that are told to nobody too."""
+    return frozenset({command.name for command in COMMANDS} | ALIASES.keys())
+
+
+def taken_for_text(line: str) -> str:
+    """What to tell whoever entered a line that begins with a slash and is no command."""
+    name = "".join(line[1:].split(maxsplit=1)[:1]).rstrip(":,;.")
+    shown = name if len(name) <= SHOWN_CHARS else name[: SHOWN_CHARS - 1] + "…"
+    near = did_you_mean(f"/{name}", [f"/{known}" for known in names()])
+    return f"no command /{shown}: {near or '/help lists them'}; it is text now, /undo takes it back"
 
 
 def names() -> list[str]:

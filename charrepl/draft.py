@@ -89,15 +89,3 @@ def last_lines(text: str, count: int) -> str:
 def whole_line(line: str) -> str:
     """A line as it goes into the text. One that ends in a newline is whole already."""
     return line if line.endswith("\n") else line + "\n"
-
-
-def literal(line: str) -> str | None:
-    """The text a line stands for, `//` being a slash; None if the line is a command."""
-    if line.startswith("//"):
-        return line[1:]
-    return None if line.startswith("/") else line
-
-
-def as_typed(text: str) -> str:
-    """The line that stands for a text: `literal` of it gives it back."""
-    return "/" + text if text.startswith("/") else text

@@ -1,20 +1,73 @@
-"""History: the lines of earlier sessions, in a private file. Never in the way of typing."""
+"""History: the lines of earlier sessions, in a private file. Never in the way of typing.
+
+The file is in prompt_toolkit's format, and only ever appended to, an entry in one write, so that
+several prompts can share it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable
+import re
+import time
+from collections.abc import Callable, Iterable
+from operator import contains
 from pathlib import Path
 
-from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import History
 
-from charrepl.cluster_buffer import ClusterBuffer
 from charrepl.errors import reason
 
+# Of a longer file the newest lines are read: some 400,000.
+MOST_BYTES = 32 * 2**20
+# Read at a time, so that a key that comes meanwhile waits for no more than that.
+_BLOCK_BYTES = 65536
+# Lines; and what stands before each in a block, which hardly any has in it.
+BLOCK = 512
+_END = "\0"
+# The rows of an entry each begin with a plus.
+_ENTRY = re.compile(r"^(?:\+.*(?:\n|\Z))+", re.MULTILINE)
 
-class LineHistory(FileHistory):
+
+class Lines:
+    """Lines that are only ever added to, oldest first, and looked through fast.
+
+    Each block of them is also kept as one string, so that most lines need not be looked at.
+    """
+
+    def __init__(self, lines: Iterable[str] = ()) -> None:
+        self.all: list[str] = []
+        self._blocks: list[str] = []
+        self.extend(lines)
+
+    def extend(self, lines: Iterable[str]) -> None:
+        """Adds lines at the end."""
+        self.all.extend(lines)
+        for start in range(len(self._blocks) * BLOCK, len(self.all) - BLOCK + 1, BLOCK):
+            self._blocks.append(_END + _END.join(self.all[start : start + BLOCK]))
+
+    def nearest(self, what: str, *, begins: bool, places: range) -> int | None:
+        """The first of `places` whose line has `what` in it, or begins with it; None if none does.
+
+        `places` go up or down by one, and none is missing in the lines.
+        """
+        sought = _END + what if begins else what
+        holds: Callable[[str, str], object] = str.startswith if begins else contains
+        at, step = places.start, places.step
+        while at in places:
+            block = at // BLOCK
+            end = (block + 1) * BLOCK if step > 0 else block * BLOCK - 1
+            if block >= len(self._blocks) or sought in self._blocks[block]:
+                here = range(at, end, step)
+                found = next((i for i in here if i in places and holds(self.all[i], what)), None)
+                if found is not None:
+                    return found
+            at = end
+        return None
+
+
+class LineHistory(History):
     """Lines kept in the file `place()` gives, opened only after the first paint.
 
     If it cannot be read or written, says so once through `warn` and remembers in memory. `warn`
@@ -22,51 +75,78 @@ class LineHistory(FileHistory):
     """
 
     def __init__(self, place: Callable[[], Path], *, warn: Callable[[str], None]) -> None:
-        super().__init__("")
+        super().__init__()
+        self.lines = Lines()
+        self.loaded = False  # whether those of the file are among them
+        self._reading: asyncio.Future[Lines] | None = None
         self._place = place
         self._warn = warn
         self._usable = True
+        self._file: Path | None = None
+        self._size = 0  # of the file when it was opened: what comes after that is remembered already
 
-    async def load(self) -> AsyncGenerator[str, None]:
-        """The lines, newest first. The file is read once, in a thread: it may be long."""
-        if not self._loaded:
-            earlier = await asyncio.to_thread(lambda: list(self.load_history_strings()))
-            if not self._loaded:
-                entered = self._loaded_strings  # meanwhile; the file may hold them already
-                self._loaded_strings = earlier if earlier[: len(entered)] == entered else entered + earlier
-                self._loaded = True
-        for line in list(self._loaded_strings):
-            yield line
+    async def read(self) -> None:
+        """Reads the file, once, in a thread: it may be long."""
+        if self._reading is None:
+            self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
+        earlier = await asyncio.shield(self._reading)
+        if not self.loaded:
+            earlier.extend(self.lines.all)
+            self.lines, self.loaded = earlier, True
 
-    def known(self) -> list[str] | None:
-        """The lines, oldest first, once the file is read."""
-        return self.get_strings() if self._loaded else None
+    def get_strings(self) -> list[str]:
+        return self.lines.all
+
+    def append_string(self, string: str) -> None:
+        self.store_string(string)
+        self.lines.extend([string])
 
     def load_history_strings(self) -> Iterable[str]:
-        try:
-            self._open()
-            return list(super().load_history_strings())
-        except OSError as error:
-            self._give_up(error)
-            return []
+        return reversed(self._read().all)
 
     def store_string(self, string: str) -> None:
         if not self._usable:
             return
+        lines = "".join(f"+{line}\n" for line in string.split("\n"))
+        entry = f"\n# {datetime.datetime.now()}\n{lines}".encode("utf-8", "replace")
         try:
-            self._open()
-            super().store_string(string)
+            file = os.open(self._opened(), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                os.write(file, entry)
+            finally:
+                os.close(file)
         except OSError as error:
             self._give_up(error)
 
-    def _open(self) -> None:
-        if self.filename:
-            return
-        path = self._place()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made here, because the base class would make it readable to others.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self.filename = path
+    def _read(self) -> Lines:
+        lines: list[str] = []
+        try:
+            with self._opened().open("rb") as file:
+                begin, end = max(0, self._size - MOST_BYTES), self._size
+                file.seek(begin)
+                rest = b""
+                while begin and (row := file.readline()) and row != b"\n":
+                    pass  # of an entry that was cut
+                while block := file.read(min(_BLOCK_BYTES, end - file.tell())):
+                    rest += block
+                    cut = rest.rfind(b"\n\n") + 1  # between two entries
+                    lines += _entries(rest[:cut])
+                    rest = rest[cut:]
+                    time.sleep(0.001)  # a key may be waiting
+                lines += _entries(rest)
+        except OSError as error:
+            self._give_up(error)
+        return Lines(lines)
+
+    def _opened(self) -> Path:
+        if self._file is None:
+            path = self._place()
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._size = os.fstat(file).st_size
+            os.close(file)
+            self._file = path
+        return self._file
 
     def _give_up(self, error: OSError) -> None:
         if self._usable:
@@ -74,31 +154,7 @@ class LineHistory(FileHistory):
             self._warn(f"history is not kept: {error.filename or self._place()}: {reason(error)}")
 
 
-class LineBuffer(ClusterBuffer):
-    """A buffer that has its history again as soon as it is reset.
-
-    The base class gets it back with the next paint, so that Up, close upon Enter, would find nothing.
-    """
-
-    history: LineHistory
-
-    def reset(self, document: Document | None = None, append_to_history: bool = False) -> None:
-        super().reset(document, append_to_history)
-        self._filled = False
-        self.fill()
-
-    def fill(self) -> None:
-        """Puts the lines of the history before the one being typed, once they are read."""
-        earlier = self.history.known()
-        if self._filled or earlier is None:
-            return
-        self._filled = True
-        if earlier:
-            at = self.cursor_position
-            self._working_lines.extendleft(reversed(earlier))
-            self.working_index = len(earlier)
-            self.cursor_position = at
-
-    def load_history_if_not_yet_loaded(self) -> None:
-        if not self._filled:
-            super().load_history_if_not_yet_loaded()
+def _entries(data: bytes) -> list[str]:
+    """The lines, of one or more rows, in a part of the file."""
+    found = _ENTRY.findall(data.decode("utf-8", "replace"))
+    return [entry.removesuffix("\n")[1:].replace("\n+", "\n") for entry in found]

@@ -18,8 +18,9 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from charrepl import paths
 from charrepl.autosave import Autosave
 from charrepl.errors import CharreplError, reason
-from charrepl.history import LineBuffer, LineHistory
+from charrepl.history import LineHistory
 from charrepl.ignored_signals import heeded
+from charrepl.line_buffer import LineBuffer
 from charrepl.page import Page
 from charrepl.render import indented
 from charrepl.session import Session

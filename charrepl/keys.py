@@ -8,13 +8,27 @@ every cursor key, the second is character search.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import Condition, FilterOrBool, has_focus, is_searching, vi_mode
+from prompt_toolkit.filters import (
+    Condition,
+    FilterOrBool,
+    emacs_insert_mode,
+    emacs_mode,
+    has_focus,
+    is_searching,
+    to_filter,
+    vi_insert_mode,
+    vi_mode,
+)
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.bindings import search
+from prompt_toolkit.key_binding.bindings.basic import in_quoted_insert
 from prompt_toolkit.key_binding.bindings.named_commands import get_by_name
+from prompt_toolkit.key_binding.key_bindings import Binding, KeyBindingsBase
+from prompt_toolkit.keys import Keys
 
 from charrepl import keymap
 from charrepl.ghost import next_char, next_line, next_word, whole
@@ -22,6 +36,30 @@ from charrepl.ghost import next_char, next_line, next_word, whole
 if TYPE_CHECKING:
     from charrepl.page import Page
     from charrepl.session import Session
+
+QUOTED_INSERT = "Ctrl-V"
+_TAKING = ("take", "take_word", "take_line", "take_character")
+
+# Of prompt_toolkit's bindings, those that are not here, by module and function.
+REMOVED = frozenset(
+    {
+        # They end what prompt_toolkit takes for the input, and the line with it.
+        *(("named_commands", name) for name in ("accept_line", "insert_comment", "operate_and_get_next")),
+        # There are no completions of its kind.
+        *(("named_commands", name) for name in ("menu_complete", "menu_complete_backward")),
+        *(("emacs", name) for name in ("_complete", "_insert_all_completions")),
+        *(("vi", f"_complete_{what}") for what in ("next", "prev", "line", "filename")),
+        *(("vi", name) for name in ("_accept_completion", "_cancel_completion")),
+        # Ctrl-C and a character: Ctrl-C would have to wait for it.
+        *(("emacs", name) for name in ("_indent", "_unindent")),
+        # Ours are others.
+        *(("basic", name) for name in ("_insert_ctrl_z", "_insert_text", "_paste")),
+        # Terminals are not asked for the mouse, or where the cursor is.
+        *(("mouse", name) for name in ("_", "_mouse", "_scroll_up", "_scroll_down")),
+        ("cpr", "_"),
+    }
+)
+insert_mode = emacs_insert_mode | vi_insert_mode
 
 
 class Hands(Protocol):
@@ -48,16 +86,18 @@ def bindings(hands: Hands, given: Mapping[str, keymap.Keys]) -> KeyBindings:
     fits = typing & Condition(hands.ghost_fits)
 
     def bind(name: str, when: FilterOrBool, act: Callable[[], None]) -> None:
-        def handler(event: KeyPressEvent) -> None:
-            act()
-
-        # The default `save_before` makes each use of such a key one undo step.
         for key in keys[name]:
-            bound.add(*keymap.sequence(key), filter=when)(handler)
+            _bind(bound, key, when, act)
 
     def taking(part: Callable[[str], str]) -> Callable[[], None]:
         return lambda: page.take(part)
 
+    # Before what they do where there is a ghost, or a command.
+    quoted = next(iter(keys.get("quoted_insert", ())), QUOTED_INSERT)
+    for key in ("Tab", "Shift-Tab"):
+        for does in (name for name in _TAKING if key in keys[name]):
+            said = f"no ghost: {key} would {keymap.does(does)}; {quoted} and then Tab types a tab"
+            _bind(bound, key, typing & insert_mode, partial(session.tell, said))
     bind("take", ghost, taking(whole))
     bind("take_word", ghost, taking(next_word))
     bind("take_line", ghost, taking(next_line))
@@ -73,9 +113,35 @@ def bindings(hands: Hands, given: Mapping[str, keymap.Keys]) -> KeyBindings:
     bound.add("<sigint>", filter=typing)(lambda event: hands.interrupt())
     bind("quit", typing & Condition(lambda: not page.line), hands.quit)
     bind("suspend", True, hands.suspend)
+
+    def paste(event: KeyPressEvent) -> None:
+        event.app.quoted_insert = False
+        if event.app.layout.has_focus(DEFAULT_BUFFER):
+            page.paste(event.data)
+        else:  # what is searched for is one line
+            event.current_buffer.insert_text("".join(event.data.splitlines()[:1]))
+
+    bound.add(Keys.BracketedPaste, eager=True)(paste)
     # The last one bound is the first one asked.
     bind("stop_writing", Condition(lambda: page.writer.passage is not None), page.writer.stop)
     return bound
+
+
+def _bind(bound: KeyBindings, key: str, when: FilterOrBool, act: Callable[[], None]) -> None:
+    # The default `save_before` makes each use of such a key one undo step.
+    bound.add(*keymap.sequence(key), filter=when)(lambda event: act())
+
+
+def editing(brought: KeyBindingsBase) -> KeyBindings:
+    """The bindings that prompt_toolkit brings, without those that mean nothing here or lose the line."""
+    kept = KeyBindings()
+    kept.bindings.extend(binding for binding in brought.bindings if origin(binding) not in REMOVED)
+    return kept
+
+
+def origin(binding: Binding) -> tuple[str, str]:
+    """Where a binding of prompt_toolkit comes from: its module and its function."""
+    return binding.handler.__module__.rpartition(".")[2], binding.handler.__name__
 
 
 def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
@@ -90,6 +156,11 @@ def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
         for key in action.keys if action.editor else ():
             if key not in taken:
                 bound.add(*keymap.sequence(key), filter=typing)(lambda event: None)
+    for name in ("#", "*", "/"):  # Alt and one of them, which had a meaning: else it would be typed
+        bound.add("escape", name, filter=typing & emacs_mode)(lambda event: None)
+    if QUOTED_INSERT not in taken:
+        _bind_editing(bound, keymap.sequence(QUOTED_INSERT), "quoted-insert", when=insert_mode)
+    bound.add(Keys.Any, filter=in_quoted_insert, eager=True)(_insert_literally)
     for name, own in keys.items():
         usual, editor = keymap.editor(name)
         for key in own if editor else ():
@@ -98,8 +169,17 @@ def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
     return bound
 
 
-def _bind_editing(bound: KeyBindings, sequence: tuple[str, ...], editor: str) -> None:
-    typing = has_focus(DEFAULT_BUFFER)
+def _insert_literally(event: KeyPressEvent) -> None:
+    """What comes after quoted-insert: a character or a control, but never a sequence."""
+    event.app.quoted_insert = False
+    if len(event.data) == 1:
+        event.current_buffer.insert_text(event.data)
+
+
+def _bind_editing(
+    bound: KeyBindings, sequence: tuple[str, ...], editor: str, *, when: FilterOrBool = True
+) -> None:
+    typing = has_focus(DEFAULT_BUFFER) & to_filter(when)
     if editor == "reverse-search-history":
         # The command of that name leaves the search line hidden.
         bound.add(*sequence, filter=typing)(search.start_reverse_incremental_search)

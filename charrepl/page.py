@@ -7,17 +7,19 @@ journal and the scrollback agree.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 from charrepl.autosave import Autosave
-from charrepl.draft import Draft, as_typed, literal
+from charrepl.draft import Draft
+from charrepl.line_buffer import LineBuffer
 from charrepl.passage import MOST_CHARS, Passage
 from charrepl.render import committed, indented, unfinished
 from charrepl.session import Session
+from charrepl.slashes import as_typed, begins_command, literal
 from charrepl.writer import Writer
 
 if TYPE_CHECKING:
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 
 # Longer texts, which were pasted, are not kept in the history.
 HISTORY_CHARS = 10_000
+# By so much of its beginning a line is known to be one that was pasted.
+PASTED_CHARS = 8
+
+
+class Line(NamedTuple):
+    """A line that was entered."""
+
+    shown: str
+    text: str | None  # that it stands for; None if it is a command
 
 
 class Page:
@@ -36,7 +47,7 @@ class Page:
     def __init__(
         self,
         session: Session,
-        buffer: Buffer,
+        buffer: LineBuffer,
         autosave: Autosave,
         *,
         show: Callable[[StyleAndTextTuples], None],
@@ -52,7 +63,8 @@ class Page:
         self._show = show
         self._command = command
         self._echoed = echoed
-        self._ahead: list[tuple[str, Callable[[str], None]]] = []  # lines entered while the model writes
+        self._ahead: list[tuple[Line, Callable[[Line], None]]] = []  # entered while the model writes
+        self._pasted = ""  # how the line begins, if that was pasted and would else be read as typed
         # Of the line before it changed; None if it changes by more than a key.
         self._length: int | None = 0
         buffer.on_text_changed += self._text_changed
@@ -66,14 +78,33 @@ class Page:
         return self._buffer.text
 
     @property
+    def text(self) -> str | None:
+        """The text that the line stands for; None if it is a command."""
+        return self.line if self._as_it_is else literal(self.line)
+
+    @property
     def command_begun(self) -> bool:
-        """Whether the line is a command, with the cursor at its end."""
-        return literal(self.line) is None and self._buffer.document.is_cursor_at_the_end
+        """Whether the line is a command, or may become one, with the cursor at its end."""
+        return begins_command(self.line) and self._buffer.document.is_cursor_at_the_end
+
+    @property
+    def _as_it_is(self) -> bool:
+        return bool(self._pasted) and self.line.startswith(self._pasted)
 
     def take(self, part: Callable[[str], str]) -> None:
         """Inserts a part of the ghost."""
         self._length = None
         self._buffer.insert_text(self._session.take(part))
+
+    def paste(self, text: str) -> None:
+        """Inserts text that was pasted, at the cursor and as it is."""
+        if not text:
+            return
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if not self._buffer.cursor_position and text.startswith("//"):
+            self._pasted = text[:PASTED_CHARS]
+        self._length = None
+        self._buffer.insert_text(text)
 
     def enter(self) -> None:
         """Adds the line to the scrollback and the text, or carries it out as a command."""
@@ -81,7 +112,7 @@ class Page:
 
     def write_on(self) -> None:
         """Lets the model write on from the end of the line, to the end of the speech."""
-        if literal(self.line) is None:
+        if self.text is None:
             self._session.tell("a command cannot be written on: Enter carries it out")
         else:
             self._in_turn(self._write_on)
@@ -112,13 +143,14 @@ class Page:
         written = as_typed(passage.typed + passage.written) if passage is not None and passage.kept else ""
         text_known = not self._ahead and (passage is None or not passage.kept)
         ghost_fits = text_known and self._buffer.document.is_cursor_at_the_end
-        self._session.line_changed(literal(self.line) if ghost_fits else None)
+        self._session.line_changed(self.text if ghost_fits and not begins_command(self.line) else None)
         self._autosave.line_changed(written + self._typed)
 
     @property
     def _typed(self) -> str:
         """What is typed and has not had its turn."""
-        return "".join(f"{line}\n" for line, _ in self._ahead) + self.line
+        line = as_typed(self.line) if self._as_it_is else self.line
+        return "".join(f"{ahead.shown}\n" for ahead, _ in self._ahead) + line
 
     # The text
 
@@ -161,7 +193,7 @@ class Page:
         if passage.unfinished:
             drawn += unfinished(passage.unfinished, begins=passage.kept and not passage.begun)
         for line, _ in self._ahead:
-            drawn += [("", "\n" if drawn else ""), *unfinished(line, begins=True)]
+            drawn += [("", "\n" if drawn else ""), *unfinished(line.shown, begins=True)]
         return drawn
 
     def _print_lines(self, lines: str, passage: Passage, first: bool) -> None:
@@ -187,7 +219,7 @@ class Page:
         while self._ahead and self.writer.passage is None:
             line, act = self._ahead.pop(0)
             if self._echoed:
-                self._show(committed(line))  # again: it was typed in the middle of the passage
+                self._show(committed(line.shown))  # again: it was typed in the middle of the passage
             act(line)
         self._session.ask_again()  # the passage may have superseded a ghost
         self.sync()
@@ -195,14 +227,16 @@ class Page:
 
     # What happens
 
-    def _in_turn(self, act: Callable[[str], None]) -> None:
+    def _in_turn(self, act: Callable[[Line], None]) -> None:
         """Takes the line and does `act` with it: now, or after the passage being written."""
-        line = self.line
+        line = Line(self.line, self.text)
         writing = self.writer.passage is not None
-        if writing and not line:
+        if writing and not line.shown:
             return
-        self._buffer.reset(append_to_history=len(line) <= HISTORY_CHARS)
-        self._length = 0
+        if len(line.shown) <= HISTORY_CHARS:
+            self._buffer.remember(as_typed(line.shown) if self._as_it_is else line.shown)
+        self._buffer.reset()
+        self._length, self._pasted = 0, ""
         self._session.notice = ""
         if writing:
             self._ahead.append((line, act))
@@ -210,18 +244,21 @@ class Page:
             act(line)
         self.sync()
 
-    def _enter(self, line: str) -> None:
-        text = literal(line)
+    def _enter(self, line: Line) -> None:
         if not self._echoed:
-            self._show(committed(line))
-        if text is None:
-            self._command(line)
-        else:
-            self._session.tally.typed += 1  # the newline
-            self._autosave.added(self._session.commit(text), self._typed)
+            self._show(committed(line.shown))
+        if line.text is None:
+            self._command(line.shown)
+            return
+        self._session.tally.typed += 1  # the newline
+        self._autosave.added(self._session.commit(line.text), self._typed)
+        if line.text == line.shown and line.text.startswith("/") and not line.text.startswith("//"):
+            from charrepl.commands import taken_for_text
 
-    def _write_on(self, line: str) -> None:
-        self.writer.begin(literal(line) or "", most=MOST_CHARS, kept=True)
+            self._session.tell(taken_for_text(line.text))
+
+    def _write_on(self, line: Line) -> None:
+        self.writer.begin(line.text or "", most=MOST_CHARS, kept=True)
 
     def _text_changed(self, buffer: Buffer) -> None:
         if self._length is not None and len(buffer.text) == self._length + 1:

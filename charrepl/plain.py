@@ -20,17 +20,18 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.input import create_input
+from prompt_toolkit.key_binding import KeyPress
+from prompt_toolkit.keys import Keys
 
 from charrepl import keymap, spoken
 from charrepl.chords import Chords, Stroke, stroke
-from charrepl.draft import literal
 from charrepl.ghost import Answer, next_char, next_line, next_word, whole
 from charrepl.host import Host, reopened
 from charrepl.safe import printable
 from charrepl.session import SLOW_S, Session
 from charrepl.settings import Settings
 from charrepl.teletype import Teletype
+from charrepl.terminal_input import TerminalInput
 
 if TYPE_CHECKING:
     from charrepl.journal import Reopened
@@ -45,6 +46,7 @@ _EDITING_KEYS = {
     "unix_line_discard": ("Ctrl-U",),
     "previous_history": ("Up", "Ctrl-P"),
     "next_history": ("Down", "Ctrl-N"),
+    "quoted_insert": ("Ctrl-V", "Ctrl-Q"),
     "enter": ("Ctrl-J",),  # what a line ends with that was sent whole
 }
 
@@ -71,7 +73,7 @@ class Plain(Host):
         super().__init__(session, endpoint=endpoint, last=last)
         session.changed = self._changed
         session.shown_when_asked = True
-        self._input = create_input()
+        self._input = TerminalInput(sys.stdin)
         self._paper = Teletype(_write)
         self._done = asyncio.Event()
         self._speaking: asyncio.Task[None] | None = None  # what is said before the prompt comes
@@ -89,15 +91,17 @@ class Plain(Host):
         take_terminal()
         echo = bool(termios.tcgetattr(sys.stdin)[3] & termios.ECHO)  # not of Emacs, which shows all itself
         self._paper = Teletype(_write, echo=echo)
+        self._input.whole_lines = not echo
         with self._input.raw_mode(), self._input.attach(self._read):
             self._begin()
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
             self._connect()
-            reading = loop.create_task(self._read_history())
+            reading = loop.create_task(self._buffer.read_history())
             self._refresh()
             try:
                 await self._done.wait()
             finally:
+                self.page.paste(self._input.take_paste())
                 reading.cancel()
                 self._quiet()
                 self._paper.end()
@@ -134,8 +138,7 @@ class Plain(Host):
 
     def _read(self) -> None:
         """Takes in what was typed."""
-        strokes = [stroke(press.key, press.data) for press in self._input.read_keys()]
-        self._keys.feed(strokes)
+        self._feed(self._input.read_keys())
         if self._waiting is not None:
             self._waiting.cancel()
         # Esc may be the beginning of another key.
@@ -145,8 +148,16 @@ class Plain(Host):
             self.quit()
 
     def _flush(self) -> None:
-        self._keys.feed([stroke(press.key, press.data) for press in self._input.flush_keys()])
+        self._feed(self._input.flush_keys())
         self._keys.flush()
+
+    def _feed(self, presses: list[KeyPress]) -> None:
+        for press in presses:
+            if press.key == Keys.BracketedPaste:
+                self._keys.flush()
+                self._put(press.data, pasted=True)
+            else:
+                self._keys.feed([stroke(press.key, press.data)])
 
     def _act(self, actions: tuple[str, ...]) -> None:
         if self._done.is_set():
@@ -164,14 +175,25 @@ class Plain(Host):
         self._refresh()
 
     def _insert(self, key: Stroke) -> None:
-        if self._done.is_set() or len(key.key) != 1 or unicodedata.category(key.key) == "Cc":
+        if len(key.key) == 1 and unicodedata.category(key.key) != "Cc":
+            self._put(key.data)
+
+    def _insert_literally(self, key: Stroke) -> None:
+        if len(key.data) == 1:
+            self._put(key.data)
+
+    def _put(self, text: str, *, pasted: bool = False) -> None:
+        if self._done.is_set():
             return
         self._quiet()
-        if not self._inserting:
+        if pasted or not self._inserting:
             self._buffer.save_to_undo_stack()
-        self._inserting = True
+        self._inserting = not pasted
         self._refresh()
-        self._buffer.insert_text(key.data)
+        if pasted:
+            self.page.paste(text)
+        else:
+            self._buffer.insert_text(text)
         self._refresh(typed=True)
 
     def _actions(self) -> dict[str, Callable[[], None]]:
@@ -192,6 +214,7 @@ class Plain(Host):
             "search": buffer.history_backward,
             "previous_history": buffer.history_backward,
             "next_history": buffer.history_forward,
+            "quoted_insert": lambda: self._keys.next_to(self._insert_literally),
             "redraw": self._paper.end,
             "interrupt": self._interrupt,
             "quit": lambda: None if self.page.line else self.quit(),
@@ -207,7 +230,7 @@ class Plain(Host):
             self._buffer.delete_before_cursor(count)
 
     def _enter(self) -> None:
-        offered = literal(self.page.line) is not None
+        offered = self.page.text is not None
         self._paper.end(typed=True)
         self.page.enter()
         if not self._done.is_set():
@@ -332,11 +355,6 @@ class Plain(Host):
         """Returns once all that commands do in the background is done."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
-
-    async def _read_history(self) -> None:
-        async for _ in self._buffer.history.load():
-            break
-        self._buffer.fill()
 
 
 def _word(line: str, gap: Callable[[str], bool]) -> int:

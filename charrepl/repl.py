@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,14 @@ from prompt_toolkit.output import ColorDepth, Output
 from charrepl import looks
 from charrepl.ghost import Ghost
 from charrepl.host import Host, reopened
-from charrepl.keys import bindings
+from charrepl.keys import bindings, editing
 from charrepl.layout import layout
 from charrepl.output import terminal_output
 from charrepl.reflow import ReflowingApplication
 from charrepl.render import toolbar
 from charrepl.session import Session
 from charrepl.settings import Settings
+from charrepl.terminal_input import TerminalInput
 
 if TYPE_CHECKING:
     from charrepl.journal import Reopened
@@ -72,6 +74,7 @@ class Repl(Host):
         super().__init__(session, endpoint=endpoint, last=last)
         session.changed = lambda: self.app.invalidate()
         self._output = output or terminal_output()
+        self._keyboard = keyboard or TerminalInput(sys.stdin)
         self.app = ReflowingApplication(
             environ=os.environ,
             layout=layout(
@@ -87,9 +90,10 @@ class Repl(Host):
             erase_when_done=True,
             terminal_size_polling_interval=None,
             max_render_postpone_time=RENDER_POSTPONED_S,
-            input=keyboard,
+            input=self._keyboard,
             output=self._output,
         )
+        self.app._default_bindings = editing(self.app._default_bindings)  # there is no other way
         self._follow_settings()
 
     async def run(self, take_terminal: Callable[[], None]) -> None:
@@ -102,6 +106,8 @@ class Repl(Host):
         except EOFError:
             pass  # the terminal has gone
         finally:
+            if isinstance(self._keyboard, TerminalInput):
+                self.page.paste(self._keyboard.take_paste())
             await self._close()
 
     # keys.Hands

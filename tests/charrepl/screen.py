@@ -21,6 +21,8 @@ import pyte
 
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 DEADLINE_S = 30.0
+# How long keys wait for a program to read those before them.
+READING_S = 5.0
 
 # The last that a frame with anything drawn in it sends, but for attributes: lines wrap again.
 _FRAME_END = b"\x1b[?7h"
@@ -69,19 +71,18 @@ class Screen:
         self.written = b""  # everything the program wrote
         self._look: Callable[[Screen], object] | None = None
         self._closely = False
-        self._fd, terminal = pty.openpty()
+        self._fd, self._terminal = pty.openpty()
         self.resize(columns, rows)
         # Not pty.fork: in a process that has used JAX a fork may never come back.
         self._process = subprocess.Popen(
             [sys.executable, "-ISc", _IN_TERMINAL, *command],
             env=dict(env),
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
+            stdin=self._terminal,
+            stdout=self._terminal,
+            stderr=self._terminal,
             start_new_session=True,
         )
         self.pid = self._process.pid
-        os.close(terminal)
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +94,7 @@ class Screen:
             self._process.kill()
             self._process.wait()
         os.close(self._fd)
+        os.close(self._terminal)
 
     @property
     def exit_code(self) -> int | None:
@@ -100,14 +102,40 @@ class Screen:
         return self._process.poll()
 
     def type(self, keys: str) -> None:
-        """Sends keys, as one write."""
-        data = keys.encode()
+        """Sends keys as a person types them: what comes after Enter or Tab, once those were read.
+
+        Text that came with them at once would be a paste.
+        """
+        for run in re.findall(r"[^\r\n\t]*[\r\n\t]*", keys):
+            if run:
+                self._wait_until_read()
+                self.send(run)
+
+    def send(self, data: str | bytes) -> None:
+        """Sends what a terminal might, as one write."""
+        data = data if isinstance(data, bytes) else data.encode()
         while data:
             # A terminal takes some kilobytes at a time, while the program may be writing itself.
             _, writable, _ = select.select([], [self._fd], [], 0.1)
             if writable:
                 data = data[os.write(self._fd, data[:1024]) :]
             self._read(0)
+
+    def hang_up(self) -> None:
+        """Has the terminal go, as one does whose window is closed."""
+        os.close(self._fd)
+        self._fd = os.open(os.devnull, os.O_RDWR)
+
+    @property
+    def unread(self) -> bool:
+        """Whether there is something that was sent and that the program has not read."""
+        return bool(select.select([self._terminal], [], [], 0)[0])
+
+    def _wait_until_read(self) -> None:
+        """Returns once the program has read what was sent, or has ended, or does not read for long."""
+        until = time.monotonic() + READING_S
+        while self.unread and time.monotonic() < until and self.exit_code is None:
+            self._read(0.001)
 
     def resize(self, columns: int, rows: int) -> None:
         """Changes the size of the terminal."""

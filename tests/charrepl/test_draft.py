@@ -6,16 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrepl.draft import Draft, Piece, as_typed, last_lines, literal, split
+from charrepl.draft import Draft, Piece, last_lines, split
 from charrepl.passage import Passage, speech_end
 from charrepl.window import window_start
 
 TEXT = st.text(alphabet="ab /\n", max_size=20)
-
-
-@given(TEXT)
-def test_a_line_that_stands_for_a_text_is_read_as_it(text: str) -> None:
-    assert literal(as_typed(text)) == text
 
 
 @given(st.text(alphabet="ab\n", max_size=3000), st.lists(st.tuples(TEXT, TEXT), max_size=5))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from charrepl.draft import as_typed, literal
+from charrepl.slashes import as_typed, literal
 from tests.charrepl.prompt import (
     BACKSPACE,
     CTRL_C,

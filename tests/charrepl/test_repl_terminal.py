@@ -45,7 +45,7 @@ def test_the_prompt_is_there_before_what_takes_long_to_import_and_no_key_is_lost
     with Screen(command, env=live.env) as screen:
         before = screen.attributes
         screen.wait_for(lambda s: s.lines == [">"] and s.cursor == (2, 0))
-        screen.type("RO" + ESC + "x\rhello")
+        screen.send("RO" + ESC + "x\rhello")
         assert screen.lines == [">"]
         gate.write_text("go on")
         screen.wait_for(lambda s: s.before_cursor == "hello" and "> RO" in s.text).type(CTRL_C + CTRL_D)

@@ -127,9 +127,9 @@ def test_a_passage_that_has_no_line_yet_goes_back_into_the_line(live: Bench) -> 
     with live.repl() as screen:
         screen.type("/" * 2 + "Is" + ALT_ENTER)
         screen.wait_for("> /Is the day").type(ESC)
-        screen.wait_for(lambda s: s.lines[0] == "> //Is the day" and s.before_cursor == "//Is the day")
+        screen.wait_for(lambda s: s.lines[0] == "> /Is the day" and s.before_cursor == "/Is the day")
         screen.type(BACKSPACE)
-        screen.wait_for(typed("//Is the da"))
+        screen.wait_for(typed("/Is the da"))
 
 
 def test_without_a_daemon_the_line_is_left_as_it_was(bench: Bench) -> None:
