@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import zmq
-import zmq.asyncio
 from zmq.utils.monitor import parse_monitor_message
 
 from charrepl.errors import reason
+from charrepl_daemon.router import Router
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +56,7 @@ class Crowd:
     comes back by itself, as after every lost connection; strangers who only held one open do not.
     """
 
-    def __init__(
-        self, socket: zmq.asyncio.Socket, name: str, *, most: int, closed: Callable[[], None]
-    ) -> None:
+    def __init__(self, socket: Router, name: str, *, most: int, closed: Callable[[], None]) -> None:
         """`most` descriptors may be open at a new connection; `closed` is told when that ended all."""
         self._socket = socket
         self._name = name

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import zmq
-import zmq.asyncio
 from zmq.auth.asyncio import AsyncioAuthenticator
 from zmq.utils import z85
 
 from charrepl import credentials, launch, models, paths, protocol
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon import descriptors
+from charrepl_daemon.router import Router
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +113,9 @@ class Network:
         self._mentioned: tuple[str, float] = ("", 0.0)
         self._authenticator: _Authenticator | None = None
         self._crowd: descriptors.Crowd | None = None
-        self.socket: zmq.asyncio.Socket
+        self.socket: Router
 
-    def bind(self, socket: zmq.asyncio.Socket, *, most: int, closed: Callable[[], None]) -> None:
+    def bind(self, socket: Router, *, most: int, closed: Callable[[], None]) -> None:
         """Makes a ROUTER listen. Needs a running event loop. Raises CharreplError if it cannot.
 
         Strangers have their connections closed after a while, but till then each holds a file descriptor:
@@ -202,7 +202,7 @@ class Network:
     async def receive(self) -> tuple[Peer, bytes]:
         """The next request, and who sent it."""
         while True:
-            identity, *frames = await self.socket.recv_multipart(copy=False)
+            identity, *frames = await self.socket.receive()
             frame = frames[-1] if frames else identity
             try:
                 key = frame.get("User-Id")

@@ -1,4 +1,4 @@
-"""The sockets: one asyncio thread that reads requests and sends replies, and never computes.
+"""The sockets: one asyncio thread that reads requests, and never computes.
 
 One socket is the owner's, who may do everything; the other, if asked for, is for those on the
 allow-list (`security.py`).
@@ -23,9 +23,10 @@ from charrepl.errors import CharreplError
 from charrepl_daemon import data_dir, descriptors, exposition
 from charrepl_daemon.jobs import Job, Work
 from charrepl_daemon.metrics import Writers, stamp
-from charrepl_daemon.outbox import Outbox
+from charrepl_daemon.replies import Replies
+from charrepl_daemon.router import Router
 from charrepl_daemon.scheduler import Scheduler
-from charrepl_daemon.security import NO_LONGER, Network, Peer
+from charrepl_daemon.security import Network, Peer
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +62,7 @@ class Server:
         self._context = zmq.asyncio.Context()
         self._began = self._last_request = time.monotonic()
         self._stop: asyncio.Event | None = None
-        self._jobs: dict[Peer, set[Job]] = {}  # of each connection that waits for any
-        self._outbox = Outbox(self._socket_of, sent=scheduler.sent, gone=self._gone)
+        self._replies = Replies(scheduler, self._socket_of, admits=self._admits, later=self._later)
         self._failure: BaseException | None = None
         self._writers = Writers(TYPING_S)
         self._metrics = scheduler.metrics
@@ -87,8 +87,8 @@ class Server:
         except zmq.ZMQError as error:
             raise CharreplError(f"cannot listen on {self._endpoint}: {error.strerror}") from None
 
-    def _router(self) -> zmq.asyncio.Socket:
-        socket = self._context.socket(zmq.ROUTER)
+    def _router(self) -> Router:
+        socket = Router(self._context)
         socket.linger = 200
         # Without this a reply to a client that has left vanishes, and its job computes on.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
@@ -102,7 +102,7 @@ class Server:
 
         Raises CharreplError if the default model cannot be loaded, and whatever keeps it from going on.
         """
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         loading: asyncio.Future[None] = loop.create_future()
 
@@ -132,7 +132,7 @@ class Server:
             await stopping
             ending()
             await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
-            self._refuse_the_rest()
+            self._replies.refuse_the_rest()
             # Before any connection goes, so that whoever loses one sees that it was no accident.
             Path(self._endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
             # The last replies are on their way, but ZeroMQ has a client with IMMEDIATE set drop what
@@ -194,8 +194,8 @@ class Server:
 
     async def _receive(self) -> None:
         while True:
-            identity, *frames = await self._socket.recv_multipart()
-            self._answer(Peer(identity), frames[-1] if frames else b"")
+            identity, *frames = await self._socket.receive()
+            self._answer(Peer(identity.bytes), frames[-1].bytes if frames else b"")
 
     async def _receive_from(self, network: Network) -> None:
         while True:
@@ -287,49 +287,33 @@ class Server:
         if isinstance(request, protocol.Complete):
             session = (peer, request.session)
             self._writers.typed(peer, request.session, time.monotonic())
-        loop = asyncio.get_running_loop()
 
         def send(reply: protocol.Reply) -> None:
             job.count_unsent(1)
-            loop.call_soon_threadsafe(self._reply, peer, job, reply)
+            if peer.is_owner:
+                self._replies.reply(peer, job, reply)
+            else:  # the allow-list is the event loop's
+                self._loop.call_soon_threadsafe(self._replies.reply, peer, job, reply)
 
         job = Job(request, directory=self._directory(request.model), session=session, send=send)
-        self._scheduler.submit(job)
-        self._jobs.setdefault(peer, set()).add(job)
+        self._replies.expect(peer, job)
+        try:
+            self._scheduler.submit(job)
+        except CharreplError:
+            self._replies.forget(peer, job)
+            raise
 
-    def _reply(self, peer: Peer, job: Job, reply: protocol.Reply) -> None:
-        jobs = self._jobs.get(peer, set())
-        if job not in jobs:
-            self._scheduler.sent(job)
-            return  # its final reply was sent: this one was on its way from the other thread
-        if self._network is not None and not self._network.admits(peer):
-            self._scheduler.abandon(job)
-            reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
-        if protocol.is_final(reply):
-            jobs.discard(job)
-            if not jobs:
-                del self._jobs[peer]
-            self._metrics.superseded += isinstance(reply, protocol.Superseded)
-        self._send(peer, reply, job)
+    def _send(self, peer: Peer, reply: protocol.Reply) -> None:
+        self._replies.send(peer, reply)
 
-    def _send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
-        self._outbox.send(peer, protocol.encode(reply), job)
+    def _admits(self, peer: Peer) -> bool:
+        return self._network is None or self._network.admits(peer)
 
-    def _socket_of(self, peer: Peer) -> zmq.asyncio.Socket:
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, call)
+
+    def _socket_of(self, peer: Peer) -> Router:
         return self._socket if self._network is None or peer.is_owner else self._network.socket
-
-    def _gone(self, peer: Peer) -> None:
-        self._metrics.clients_let_go += 1
-        for job in self._jobs.pop(peer, set()):
-            self._scheduler.abandon(job)
-
-    def _refuse_the_rest(self) -> None:
-        """Answers what could not be finished before the end."""
-        for peer, jobs in list(self._jobs.items()):
-            for job in list(jobs):
-                message = "the daemon was stopped: ask again"
-                error = protocol.Error(seq=job.request.seq, code="stopping", message=message)
-                self._reply(peer, job, error)
 
     def _model_list(self, peer: Peer, seq: int) -> protocol.ModelList:
         found = []
@@ -358,7 +342,7 @@ class Server:
     def _active(self, asker: Peer | None) -> int:
         """Sessions at work, of connections besides the asker's."""
         typing = self._writers.besides(asker, time.monotonic())
-        reading = self._jobs.keys() - {peer for peer, _ in typing}
+        reading = self._replies.awaited() - {peer for peer, _ in typing}
         return len(typing) + len(reading - {asker})
 
     def _status_for(self, peer: Peer) -> dict[str, Any]:

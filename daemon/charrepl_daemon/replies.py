@@ -1,0 +1,85 @@
+"""The requests that connections wait for, and the replies to them, sent by the thread that has them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from charrepl import protocol
+from charrepl_daemon.jobs import Job
+from charrepl_daemon.outbox import Outbox
+from charrepl_daemon.router import Router
+from charrepl_daemon.scheduler import Scheduler
+from charrepl_daemon.security import NO_LONGER, Peer
+
+
+class Replies:
+    """What a server answers. Any thread may reply to the owner, the event loop to guests as well.
+
+    `admits` says whether a peer may still be served, `later` has something called after so many seconds.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        socket_of: Callable[[Peer], Router],
+        *,
+        admits: Callable[[Peer], bool],
+        later: Callable[[float, Callable[[], None]], None],
+    ) -> None:
+        self._scheduler = scheduler
+        self._metrics = scheduler.metrics
+        self._admits = admits
+        # A reply may be the last one of a job, and show that its connection has gone, all at once.
+        self._lock = threading.RLock()
+        self._jobs: dict[Peer, set[Job]] = {}  # of each connection that waits for any
+        self._outbox = Outbox(socket_of, lock=self._lock, sent=scheduler.sent, gone=self._gone, later=later)
+
+    def expect(self, peer: Peer, job: Job) -> None:
+        """Takes note that a connection waits for a job."""
+        with self._lock:
+            self._jobs.setdefault(peer, set()).add(job)
+
+    def forget(self, peer: Peer, job: Job) -> None:
+        """Expects no more of a job."""
+        with self._lock:
+            jobs = self._jobs.get(peer, set())
+            jobs.discard(job)
+            if not jobs:
+                self._jobs.pop(peer, None)
+
+    def awaited(self) -> set[Peer]:
+        """The connections that wait for something."""
+        with self._lock:
+            return set(self._jobs)
+
+    def reply(self, peer: Peer, job: Job, reply: protocol.Reply) -> None:
+        """Sends a job's reply, unless its final one was sent."""
+        with self._lock:
+            if job not in self._jobs.get(peer, set()):
+                self._scheduler.sent(job)
+                return  # this one was on its way from the other thread
+            if not self._admits(peer):
+                self._scheduler.abandon(job)
+                reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
+            if protocol.is_final(reply):
+                self.forget(peer, job)
+                self._metrics.superseded += isinstance(reply, protocol.Superseded)
+            self.send(peer, reply, job)
+
+    def send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
+        """Sends a reply, of a job or to what needs none."""
+        self._outbox.send(peer, protocol.encode(reply), job)
+
+    def refuse_the_rest(self) -> None:
+        """Answers what could not be finished before the end."""
+        with self._lock:
+            left = [(peer, job) for peer, jobs in self._jobs.items() for job in jobs]
+        for peer, job in left:
+            message = "the daemon was stopped: ask again"
+            self.reply(peer, job, protocol.Error(seq=job.request.seq, code="stopping", message=message))
+
+    def _gone(self, peer: Peer) -> None:
+        self._metrics.clients_let_go += 1
+        for job in self._jobs.pop(peer, set()):
+            self._scheduler.abandon(job)
