@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
@@ -54,7 +55,10 @@ class ConnectionState:
 
 
 class AsyncClient:
-    """A connection to the daemon that comes back by itself. `run` keeps it; used by one event loop."""
+    """A connection to the daemon that comes back by itself. `run` keeps it; used by one event loop.
+
+    After a fork, the child has its own once it calls `run`.
+    """
 
     def __init__(
         self,
@@ -67,12 +71,22 @@ class AsyncClient:
         self._data_dir = connection.data_dir(endpoint)
         self._autostart = autostart and endpoint is None
         self._on_state = on_state
+        self._seq = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._state = ConnectionState("connecting")
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._waiting: dict[int, asyncio.Queue[Reply | DaemonUnavailableError]] = {}
-        self._seq = 0
         self._wanted = asyncio.Event()
+
+    def _leave_parents(self) -> None:
+        """In a process that was forked since, leaves the connection to its parent and begins without one."""
+        if self._pid != os.getpid():
+            connection.leave_to_parent(self._context, self._socket)
+            self._begin()
 
     @property
     def state(self) -> ConnectionState:
@@ -89,6 +103,7 @@ class AsyncClient:
 
         Runs until cancelled. What goes wrong is told in `state`, never raised.
         """
+        self._leave_parents()
         older = False  # whether a daemon runs that may be older than this program
         while True:
             try:
@@ -122,6 +137,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Drops the connection; call it after `run` was cancelled."""
+        self._leave_parents()
         self._drop()
         self._context.term()
 
@@ -207,6 +223,7 @@ class AsyncClient:
         Raises DaemonUnavailableError if there is no connection or it is lost, and CharreplError for
         what the daemon refuses. Leaving the loop early drops what comes later.
         """
+        self._leave_parents()
         socket = self._socket
         if socket is None or self._state.phase != "ready":
             self.wake()

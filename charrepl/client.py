@@ -12,6 +12,7 @@ sent. `charrepl.async_client` is the same for programs with an event loop.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -35,7 +36,7 @@ class Completion:
 
 
 class Client:
-    """A connection to the daemon for scripts, used by one thread.
+    """A connection to the daemon for scripts, used by one thread. After a fork, the child makes its own.
 
     Without `greet` it talks to a daemon of any protocol, whose `status` and `shutdown` are the same.
     Every method raises DaemonUnavailableError if no daemon answers and none can be started, and
@@ -50,6 +51,7 @@ class Client:
         self._data_dir = connection.data_dir(endpoint)
         self._autostart = autostart and endpoint is None
         self._greet = greet
+        self._pid = os.getpid()
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None  # says what becomes of the connection
@@ -65,6 +67,7 @@ class Client:
 
     def close(self) -> None:
         """Drops the connection; safe to repeat."""
+        self._leave_parents()
         self._drop()
         self._context.term()
 
@@ -81,7 +84,7 @@ class Client:
         sent, offset = window.windowed(text)
         request = protocol.Complete(
             seq=0,
-            session=f"client-{id(self)}",
+            session=f"client-{os.getpid()}-{id(self)}",
             text=sent,
             offset=offset,
             model=self._model,
@@ -200,7 +203,15 @@ class Client:
         launch.start(replace_older=True)
         return self._joined()
 
+    def _leave_parents(self) -> None:
+        """In a process that was forked since, leaves the connection to its parent and begins without one."""
+        if self._pid != os.getpid():
+            connection.leave_to_parent(self._context, self._socket, self._monitor)
+            self._pid, self._context = os.getpid(), zmq.Context()
+            self._socket = self._monitor = None
+
     def _joined(self) -> zmq.Socket[bytes]:
+        self._leave_parents()
         if self._socket is not None and self._lost():
             self._drop()
         if self._socket is None:
@@ -264,6 +275,8 @@ class Client:
 
     def _await(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float | None) -> None:
         """Waits until the socket is ready. Raises DaemonUnavailableError if it will not be."""
+        if self._pid != os.getpid() or socket is not self._socket:
+            raise DaemonUnavailableError("this answer was asked for on another connection: ask again")
         poller = zmq.Poller()
         poller.register(socket, ready)
         if self._monitor is not None:

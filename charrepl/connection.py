@@ -104,6 +104,15 @@ def configure(socket: zmq.Socket[Any], endpoint: str) -> None:
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
 
 
+# Of other processes. ZeroMQ's threads are not in a forked child, and even closing would wait for them.
+_parents: list[object] = []
+
+
+def leave_to_parent(*theirs: object) -> None:
+    """Leaves alone for good what a forked process has of its parent's ZeroMQ."""
+    _parents.extend(theirs)
+
+
 def silent(endpoint: str) -> DaemonUnavailableError:
     """What to say of a daemon that is there and does not answer."""
     if is_remote(endpoint):

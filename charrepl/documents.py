@@ -91,7 +91,7 @@ def _refuse(path: Path, found: os.stat_result, known: Document | None, new: str)
     """Raises CharreplError if a file is not the writer's own to write over, as far as we know."""
     if known is None:
         raise CharreplError(_THERE.format(path))
-    if saving.is_protected(path, found):
+    if saving.is_protected(found):
         raise CharreplError(
             f"{path} is protected (mode {stat.S_IMODE(found.st_mode):04o}): /save! writes to it all the same"
         )

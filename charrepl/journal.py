@@ -17,6 +17,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from charrepl.draft import Draft, Piece
 from charrepl.errors import CharreplError
 
 KEPT = 20  # sessions; older ones that nobody has open are removed
+
+_NAME = re.compile(r"\d{8}-\d{6}-\d+-[0-9a-f]{6}\.jsonl")
 
 Record = dict[str, Any]
 
@@ -171,11 +174,13 @@ def reopen(directory: Path) -> Reopened:
 
 
 def _newest_first(directory: Path) -> list[Path]:
+    """The journals in a directory; what somebody keeps there under another name is none."""
     found = []
     with contextlib.suppress(OSError):
-        for path in directory.glob("*.jsonl"):
+        for path in directory.iterdir():
             with contextlib.suppress(OSError):
-                found.append((path.stat().st_mtime_ns, path))
+                if _NAME.fullmatch(path.name):
+                    found.append((path.stat().st_mtime_ns, path))
     return [path for _, path in sorted(found, reverse=True)]
 
 

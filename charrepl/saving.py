@@ -54,10 +54,9 @@ def look(path: Path) -> os.stat_result | None:
     return found
 
 
-def is_protected(path: Path, found: os.stat_result) -> bool:
-    """Whether a file says that it is not to be written, though root could."""
-    may = os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
-    return not found.st_mode & 0o222 or not may
+def is_protected(found: os.stat_result) -> bool:
+    """Whether a file's mode says that it is not to be written, though its owner, or root, could."""
+    return not found.st_mode & (0o200 if found.st_uid == os.geteuid() else 0o222)
 
 
 def create(path: Path, data: bytes) -> None:

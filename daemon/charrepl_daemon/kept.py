@@ -12,6 +12,7 @@ import functools
 import hashlib
 import logging
 import os
+import re
 import threading
 import zlib
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from charrepl_train import device
 
 log = logging.getLogger(__name__)
 
+_OURS = re.compile(r".+-[0-9a-f]{24}\.program(?:\W.*)?")
 _MOST = 64  # programs; a model has six
 
 
@@ -125,7 +127,8 @@ def forget() -> None:
 
 
 def _all() -> list[Path]:
-    return list(paths.compilation_cache_dir().glob("*.program*"))
+    """All that were kept, whole or not: what anybody else has there has other names."""
+    return [path for path in paths.compilation_cache_dir().glob("*.program*") if _OURS.fullmatch(path.name)]
 
 
 def _remove(files: Sequence[Path]) -> None:

@@ -121,16 +121,19 @@ def test_with_nothing_to_continue_it_says_so_in_one_line(live: Bench) -> None:
 def test_a_bounded_number_of_sessions_is_kept(live: Bench) -> None:
     place = live.place / "data" / "sessions"
     place.mkdir(parents=True, mode=0o700)
-    for number in range(30):
-        path = place / f"{number:02}.jsonl"
+    for number in range(31):
+        path = place / f"20260101-000000-1-{number:06}.jsonl"
         path.write_text('{"add": ["old\\n", ""]}\n')
         os.utime(path, (number, number))
+    own = path.rename(place / "kept by me.jsonl")
+    os.utime(own, (0, 0))
     with live.repl() as screen:
         screen.type("hello\r")
         screen.wait_for(lambda s: ("hello\n", "") in kept(live))
     names = [path.name for path in journals(live)]
+    assert names.pop() == "kept by me.jsonl"
     assert len(names) == journal.KEPT
-    assert names[0] == f"{31 - journal.KEPT:02}.jsonl"
+    assert names[0] == f"20260101-000000-1-{31 - journal.KEPT:06}.jsonl"
 
 
 def test_a_disk_that_cannot_be_written_is_one_line_and_no_hindrance(live: Bench) -> None:

@@ -240,7 +240,9 @@ def test_another_users_file_stays_theirs(folder: Path) -> None:
     assert path.read_text() == "new\n"
     assert path.stat().st_uid == 0
     path.chmod(0o644)
-    assert f"{path} is protected (mode 0644)" in in_a_child(SAVE, path, user=NOBODY)
+    said = in_a_child('documents.write(path, "newer\\n", known=known, over=True)', path, user=NOBODY)
+    assert said == f"cannot save {path}: Permission denied; /save another file\n"
+    assert path.read_text() == "new\n"
     assert names(folder) == ["text"]
 
 

@@ -163,3 +163,14 @@ def test_where_there_are_several_devices_it_is_for_the_first(directory, monkeypa
         done = subprocess.run([sys.executable, "-c", ON_THE_FIRST], capture_output=True, text=True)
         assert (done.returncode, done.stdout) == (0, "2 [2.0, 2.0, 2.0]\n"), done.stderr
     assert len(files(directory)) == 1
+
+
+def test_only_programs_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
+    place = paths.compilation_cache_dir()
+    place.mkdir(parents=True)
+    key = "0123456789abcdef01234567"
+    for name in (f"serve-{key}.program", f"serve-{key}.program-1-2", "notes.program.txt", "serve.program"):
+        (place / name).touch()
+    kept.forget()
+    assert sorted(path.name for path in place.iterdir()) == ["notes.program.txt", "serve.program"]

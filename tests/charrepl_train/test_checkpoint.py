@@ -85,6 +85,28 @@ def test_a_save_that_was_killed_is_ignored_and_later_replaced(tmp_path: Path) ->
     equal(checkpoint.load(tmp_path, "latest", tree(0))[1], tree(2))
 
 
+def test_what_others_keep_beside_the_checkpoints_stays(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, "best", 1, tree(1))
+    folder = tmp_path / "checkpoints"
+    own = [
+        "best-of-all",
+        "best-00000001-copy",
+        "best-00000002.new-idea",
+        "best-1",
+        "best-00000001.older",
+        "best-x",
+    ]
+    for name in own:
+        shutil.copytree(folder / "best-00000001", folder / name)
+    (tmp_path / "vocab.json.new").write_text("mine")
+    checkpoint.replace_file(tmp_path / "vocab.json", b"ours")
+    for step in (2, 3):
+        checkpoint.save(tmp_path, "best", step, tree(step))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(["best-00000003", *own])
+    assert (tmp_path / "vocab.json.new").read_text() == "mine"
+    assert checkpoint.load(tmp_path, "best", tree(0))[0] == 3
+
+
 def test_a_failed_save_leaves_the_one_before_it(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, "latest", 1, tree(1))
     # In a process of its own: Orbax's threads go on complaining for a while.

@@ -24,7 +24,8 @@ T = TypeVar("T")
 
 _LOCK = "train.lock"
 # What there is of a model before its training has begun.
-_BEFOREHAND = {"vocab.json", "vocab.json.new", "config.toml", "config.toml.new", "run.json.new"}
+_SETTINGS = ("vocab.json", "config.toml", "run.json")
+_BEFOREHAND = {"vocab.json", "config.toml", *(name + ".charrepl-new" for name in _SETTINGS)}
 
 
 class Wishes(NamedTuple):

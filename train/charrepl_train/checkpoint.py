@@ -40,17 +40,25 @@ from charrepl_train.vocab import Vocabulary
 
 Kind = Literal["best", "latest"]
 _SIZES = "sizes.json"
-_NAME = re.compile(r"^(best|latest)-(\d+)$")
+UNFINISHED = ".charrepl-new"  # at the end of the name of a file that is being written
+# Names that are made here, and no others, are ever removed: whole ones, and those being written or removed.
+_NAME = re.compile(r"(best|latest)-(\d{8,})(\.new(?:\.orbax-checkpoint-tmp(?:-\d+)?)?|\.old)?")
 
 
 def _find(directory: Path, kind: Kind) -> list[tuple[int, Path]]:
     """The complete checkpoints of a kind, as (step, path), oldest first."""
+    found = _ours(directory / "checkpoints", kind)
+    return sorted((int(name[2]), path) for name, path in found if not name[3])
+
+
+def _ours(folder: Path, kind: Kind) -> list[tuple[re.Match[str], Path]]:
+    """Whatever we made in a folder for a kind of checkpoint, complete or not."""
     try:
-        entries = list((directory / "checkpoints").iterdir())
+        entries = list(folder.iterdir())
     except OSError:
         return []
-    found = [(int(m[2]), path) for path in entries if (m := _NAME.match(path.name)) and m[1] == kind]
-    return sorted(found)
+    found = [(_NAME.fullmatch(path.name), path) for path in entries]
+    return [(name, path) for name, path in found if name is not None and name[1] == kind]
 
 
 def exists(directory: Path, kind: Kind) -> bool:
@@ -63,7 +71,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
     Raises CharreplError if it cannot be written.
     """
-    new = path.with_name(f"{path.name}.new")
+    new = path.with_name(f"{path.name}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new.write_bytes(data)
@@ -86,7 +94,7 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     new = path.with_name(f"{path.name}.new")
     try:
         _check_space(path.parent, tree)
-        _discard(path.parent.glob(f"{new.name}*"))  # of a save that was killed
+        _discard(_unfinished(path, kind))  # of a save that was killed
         with _quiet(), _alone():
             ocp.save(new.absolute(), tree)
         # Read on object stores only, and it names a directory of whoever trained the model.
@@ -95,7 +103,7 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
         _set_aside(path)  # where a resumed run saves the same step again
         new.rename(path)
     except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
-        _discard(path.parent.glob(f"{new.name}*"))
+        _discard(_unfinished(path, kind))
         raise CharreplError(
             f"could not save {path}: {_cause(error)}; the checkpoint before it is untouched: "
             "free some space and run again with --resume"
@@ -103,7 +111,11 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     for _, other in _find(directory, kind):
         if other != path:
             _set_aside(other)  # at once: a reader finds it whole or not at all
-    _discard(other for other in path.parent.glob(f"{kind}-*") if other != path)
+    _discard(other for _, other in _ours(path.parent, kind) if other != path)
+
+
+def _unfinished(path: Path, kind: Kind) -> list[Path]:
+    return [other for _, other in _ours(path.parent, kind) if other.name.startswith(f"{path.name}.new")]
 
 
 def _set_aside(path: Path) -> None:
