@@ -6,6 +6,7 @@ from charrepl import interpreter
 def run() -> None:
     """The command, in a process that imports nothing from the directory it is run in."""
     interpreter.leave_out_relative_places()
+    interpreter.use_utf8_names()
     from charrepl.cli import main
 
     main(prog_name="charrepl")

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from charrepl import __version__, cli_settings
 from charrepl.errors import CharreplError
-from charrepl.exits import exit_codes
+from charrepl.exits import Group, exit_codes
 from charrepl.options import (
     FilePath,
     FloatRange,
@@ -32,7 +32,7 @@ _ESCAPE = re.compile(r"\\[nrt]")
 _BITS = 1 / 0.6931471805599453  # per nat
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @model_option
 @endpoint_option
 @vi_option

@@ -7,15 +7,36 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from charrepl import standard_streams
 from charrepl.errors import CharreplError, reason
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class _Program(click.Command):
+    """A program, with streams that take whatever it writes."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Runs it."""
+        output = standard_streams.prepare()
+        try:
+            return super().main(*args, **extra)
+        finally:
+            if output.note():
+                _say(output.note())
+
+
+class Command(_Program):
+    """A program that is one command."""
+
+
+class Group(_Program, click.Group):
+    """A program of several commands."""
 
 
 def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
@@ -26,7 +47,6 @@ def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        _open_closed()
         try:
             return command(*args, **kwargs)
         except (KeyboardInterrupt, EOFError):
@@ -47,26 +67,14 @@ def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def _open_closed() -> None:
-    """Has every standard stream that is closed, as by `>&-`, be as /dev/null: nobody reads.
-
-    Else a file of ours would be opened in its place, and a library's warning be written into it.
-    """
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest that is free, so this one
-            os.set_inheritable(number, True)
-        if getattr(sys, name) is None and number:
-            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (kept to the end)
-            setattr(sys, name, stream)
-
-
 def _complain(message: str) -> NoReturn:
-    with contextlib.suppress(OSError):  # standard error may lead to a full disk, or to nobody
-        click.echo(f"Error: {message}", err=True)
+    _say(f"Error: {message}")
     sys.exit(1)
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(OSError):  # standard error may lead to a full disk, or to nobody
+        click.echo(message, err=True)
 
 
 def _file(error: BaseException) -> str:

@@ -31,12 +31,28 @@ def environment() -> dict[str, str]:
     """The environment of this process, for `command`.
 
     What is relative in PYTHONPATH, or empty, is left out: it is another directory wherever a program runs.
-    File names are UTF-8 to it, whatever the locale is: so they mean the same to all of our programs.
+    File names and what is said are UTF-8 to it, whatever the locale is: another of our programs reads them.
     """
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
     places = kept.pop("PYTHONPATH", "").split(os.pathsep)
     absolute = os.pathsep.join(place for place in places if not _is_relative(place))
-    return {**kept, **({"PYTHONPATH": absolute} if absolute else {}), "PYTHONUTF8": "1"}
+    if absolute:
+        kept["PYTHONPATH"] = absolute
+    return {**kept, "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
+
+
+def use_utf8_names() -> None:
+    """Starts this process again with file names in UTF-8, where the locale has another encoding.
+
+    The libraries that read and write models know no other. What is typed and shown stays in the locale's.
+    """
+    if sys.getfilesystemencoding().lower() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    stream = sys.stdout or sys.stdin or sys.stderr
+    if stream is not None and not os.environ.get("PYTHONIOENCODING"):
+        os.environ["PYTHONIOENCODING"] = stream.encoding
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def leave_out_relative_places() -> None:

@@ -46,7 +46,7 @@ def _command(*, replace_older: bool) -> list[str]:
 
 
 def _failure(error_output: bytes, *, replace_older: bool) -> DaemonUnavailableError:
-    lines = error_output.decode(errors="replace").strip().splitlines()
+    lines = error_output.decode(errors="surrogateescape").strip().splitlines()
     if lines and replace_older:
         return DaemonUnavailableError(lines[-1].removeprefix("Error: "))
     said = lines[-1].removeprefix("Error: ") if lines else "it said nothing: see charrepl-daemon logs"

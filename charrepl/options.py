@@ -85,8 +85,17 @@ def given(model: str, vi: bool, assertiveness: str | None, plain: bool) -> dict[
     }
 
 
-def print_json(value: Any) -> None:
-    """Prints what --json asks for."""
+def print_json(value: Any, *, indent: int = 0) -> None:
+    """Prints what --json asks for; with `indent`, over several lines. Nothing is lost, in any encoding."""
+    import json
+
     import msgspec
 
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    try:
+        text = msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # a name that is no text
+        text = json.dumps(msgspec.to_builtins(value))
+    if text.encode(sys.stdout.encoding, "replace") != text.encode():  # JSON is UTF-8, whatever the locale
+        text = json.dumps(json.loads(text))  # in ASCII
+    sys.stdout.write(msgspec.json.format(text, indent=indent) + "\n" if indent else f"{text}\n")
+    sys.stdout.flush()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import os
 import signal
 import sys
@@ -86,8 +85,6 @@ class Plain(Host):
     async def run(self, take_terminal: Callable[[], None]) -> None:
         """Lets the user type until they quit. `take_terminal` is called before the terminal is touched."""
         loop = self._loop = asyncio.get_running_loop()
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")
         take_terminal()
         echo = bool(termios.tcgetattr(sys.stdin)[3] & termios.ECHO)  # not of Emacs, which shows all itself
         self._paper = Teletype(_write, echo=echo)

@@ -22,6 +22,7 @@ import click
 from charrepl import credentials, launch, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
+from charrepl.options import print_json
 
 _PORT = 7878  # in what is printed to be pasted; any other will do
 
@@ -77,7 +78,7 @@ def keygen(name: str | None, force: bool, as_json: bool, debug: bool) -> None:
         return
     key = credentials.encoded(_make(replace=force).public)
     if as_json:
-        _print_json({"public": key, "secret_file": str(credentials.secret_file())})
+        print_json({"public": key, "secret_file": str(credentials.secret_file())})
         return
     click.echo(
         f"This machine's public key, to be given to others:\n\n    {key}\n\n"
@@ -103,7 +104,7 @@ def _keygen_for(name: str, *, force: bool, as_json: bool) -> None:
     key = credentials.encoded(pair.public)
     _allow(name, key, admin=False, force=True)
     if as_json:
-        _print_json({"public": key, "secret_file": str(file)})
+        print_json({"public": key, "secret_file": str(file)})
         return
     click.echo(
         f"{name} may connect. Move {file}\n"
@@ -206,7 +207,7 @@ def list_keys(as_json: bool, debug: bool) -> None:
             key = credentials.trusted(endpoint)
             found["trusted"].append({"endpoint": endpoint, "key": credentials.encoded(key)})
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     click.echo(f"{found['public']}  this machine")
     for guest in found["allowed"]:
@@ -222,12 +223,6 @@ def _complaining() -> Iterator[None]:
         yield
     except CharreplError as error:
         click.echo(f"Error: {error}", err=True)
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    click.echo(json.dumps(value))
 
 
 commands = (keygen, allow, revoke, trust, list_keys)

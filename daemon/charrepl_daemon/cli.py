@@ -9,8 +9,8 @@ import click
 
 from charrepl import __version__, paths
 from charrepl.errors import CharreplError
-from charrepl.exits import exit_codes
-from charrepl.options import AMOUNT, FloatRange, complete_model
+from charrepl.exits import Group, exit_codes
+from charrepl.options import AMOUNT, FloatRange, complete_model, print_json
 from charrepl_daemon import access
 
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
@@ -18,7 +18,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="charrepl-daemon")
 def main() -> None:
     """Keep the model warm, so that every key is answered at once.
@@ -157,13 +157,11 @@ def restart(force: bool, if_older: bool, debug: bool, **serving: Any) -> None:
 @exit_codes
 def status(endpoint: str | None, as_json: bool, debug: bool) -> None:
     """Show how the daemon is. Exits with 1 if none is running."""
-    import msgspec
-
     from charrepl_daemon import process, report
 
     found = process.status(endpoint)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        print_json(found, indent=2)
         return
     for line in report.lines(found):
         click.echo(line)

@@ -24,7 +24,7 @@ class Teller:
     def __call__(self, line: str) -> None:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):  # whoever started us has given up
-                os.write(self._descriptor, line.encode() + b"\n")
+                os.write(self._descriptor, line.encode(errors="surrogateescape") + b"\n")
             self.close()
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ def read_line(descriptor: int, timeout_s: float) -> str | None:
         if not piece:
             break
         said += piece
-    return said.decode(errors="replace").strip()
+    return said.decode(errors="surrogateescape").strip()
 
 
 def notify(state: str) -> None:

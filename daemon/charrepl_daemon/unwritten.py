@@ -31,7 +31,7 @@ class LogFile(logging.handlers.RotatingFileHandler):
     """The log, kept small. A line that cannot be written is lost, and noted."""
 
     def __init__(self, path: Path, unwritten: Unwritten) -> None:
-        super().__init__(path, maxBytes=1 << 20, backupCount=3)
+        super().__init__(path, maxBytes=1 << 20, backupCount=3, encoding="utf-8", errors="backslashreplace")
         self._unwritten = unwritten
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)

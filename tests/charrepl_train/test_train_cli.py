@@ -227,3 +227,18 @@ def test_jax_without_a_device_is_one_line(
     assert len(err) == 1
     assert err[0].startswith("Error: JAX found no device")
     assert err[0].endswith("set JAX_PLATFORMS=cpu to use the processor")
+
+
+def test_a_text_whose_files_name_is_no_text_trains_like_any_other(
+    home: Path, tmp_path: Path, settings: Path, corpus: Path
+) -> None:
+    named = tmp_path / "caf\udce9.txt"
+    named.write_bytes(corpus.read_bytes())
+    result = train(named, "--config", settings, "--epochs", 1)
+    assert result.exit_code == 0, result.stderr
+    directory = home / "data" / "models" / "caf"
+    assert run_file(directory)["corpus"] == ["caf\ufffd.txt"]
+    assert run_file(directory)["finished"]
+    refused = one_line(train(named, "--config", settings, "--out", tmp_path / "mod\udce9l"))
+    assert refused.endswith("is not a UTF-8 name: choose another place with --out")
+    assert not (tmp_path / "mod\udce9l").exists()

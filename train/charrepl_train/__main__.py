@@ -11,6 +11,7 @@ def run() -> None:
     It imports nothing from the directory it is run in.
     """
     interpreter.leave_out_relative_places()
+    interpreter.use_utf8_names()
     from charrepl_train import device
     from charrepl_train.cli import main
 

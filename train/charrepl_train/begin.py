@@ -11,6 +11,7 @@ import msgspec
 
 from charrepl import models
 from charrepl.errors import CharreplError, reason
+from charrepl.protocol import replace_surrogates
 from charrepl_train import auto
 from charrepl_train import config as config_module
 from charrepl_train.config import Config
@@ -122,7 +123,7 @@ def new(directory: Path, files: tuple[Path, ...], text: Text, wishes: Wishes) ->
 
     base = None if wishes.base is None else _base(wishes.base)
     config, chosen = _settings(wishes, text, base)
-    names = [path.name for path in files]
+    names = [replace_surrogates(path.name) for path in files]
     run = Run(
         corpus=names,
         encoding=text.encoding,

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from charrepl import __version__, launch, models, paths, text_encodings, text_files
 from charrepl.errors import CharreplError
-from charrepl.exits import exit_codes
-from charrepl.options import AMOUNT, FilePath, complete_model
+from charrepl.exits import Command, exit_codes
+from charrepl.options import AMOUNT, FilePath, complete_model, print_json
 from charrepl_train import begin, processes
 from charrepl_train import config as config_module
 from charrepl_train.interruption import Interruption
@@ -29,7 +28,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     Clock = Callable[[], float]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("corpus", nargs=-1, required=True, type=FilePath())
 @click.option(
     "--name",
@@ -100,6 +99,7 @@ def main(
     if encoding is not None:
         text_encodings.codec(encoding)  # before anything is made for a run that cannot be
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
+    paths.utf8(directory, fix="choose another place with --out")
     wishes = begin.Wishes(preset, config_file, base, epochs, minutes, seed)
     group = processes.group(coordinator, count, process_id, distributed=distributed)
     with contextlib.ExitStack() as stack:
@@ -240,4 +240,4 @@ def _summary(display: Display, trainer: Trainer, results: dict[str, float], *, a
             "dev_loss": best if best < float("inf") else None,
             **results,
         }
-        click.echo(msgspec.json.encode(report))
+        print_json(report)

@@ -1,0 +1,87 @@
+"""Standard output and standard error that take whatever is written: in any locale, and where they are closed.
+
+What an encoding lacks is written as the nearest that it has; the name of a file as the bytes that it is.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import unicodedata
+from pathlib import Path
+
+_NEAREST = str.maketrans("‘’‚“”„«»‐‑–—−·•→↵", '\'\'\'"""""-----..>/')
+_SHOWN = 8  # of the characters that an encoding lacks
+
+
+class Lenient:
+    """A handler of encoding errors, for one stream: see https://docs.python.org/3/library/codecs.html."""
+
+    def __init__(self, encoding: str, *, to_terminal: bool) -> None:
+        self.lacking: set[str] = set()
+        self._encoding = encoding
+        # A terminal would obey some of them; where a character has several, they would be in pieces.
+        self._as_bytes = not to_terminal and "?".encode(encoding) == b"?"
+
+    def __call__(self, error: UnicodeError) -> tuple[str | bytes, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        lacking = error.object[error.start : error.end]
+        if self._as_bytes:
+            return b"".join(map(self._byte_or_nearest, lacking)), error.end
+        return "".join(map(self._nearest, lacking)), error.end
+
+    def _byte_or_nearest(self, char: str) -> bytes:
+        if _is_byte(char):
+            return char.encode("ascii", "surrogateescape")
+        return self._nearest(char).encode("ascii")
+
+    def _nearest(self, char: str) -> str:
+        if _is_byte(char):
+            return "?"
+        self.lacking.add(char)
+        parts = unicodedata.normalize("NFKD", char).translate(_NEAREST)
+        return "".join(part for part in parts if part.isascii()) or "?"
+
+    def note(self) -> str:
+        """What to say of what was written, if it was not written as it is; else nothing."""
+        if not self.lacking:
+            return ""
+        shown = " ".join(sorted(self.lacking)[:_SHOWN]) + (
+            " and others" if len(self.lacking) > _SHOWN else ""
+        )
+        return (
+            f"Standard output is {self._encoding}, which lacks {shown.encode('unicode_escape').decode()}: "
+            "the nearest was written. With PYTHONIOENCODING=utf-8 nothing is changed."
+        )
+
+
+def _is_byte(char: str) -> bool:
+    """Whether it is a byte of a name that is no text, as Python reads it."""
+    return "\udc80" <= char <= "\udcff"
+
+
+def prepare() -> Lenient:
+    """Makes the streams ready; returns what standard output's encoding turns out to lack."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else a file of ours would be opened in its place, and a library's warning go there
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+    output, _ = _prepared("stdout"), _prepared("stderr")
+    return output
+
+
+def _prepared(name: str) -> Lenient:
+    stream = getattr(sys, name)
+    if stream is None:  # closed, as by `>&-`: nobody reads, as with /dev/null
+        stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (kept to the end)
+        setattr(sys, name, stream)
+    lenient = Lenient(stream.encoding or "utf-8", to_terminal=stream.isatty())
+    if isinstance(stream, io.TextIOWrapper):
+        codecs.register_error(f"charrepl.{name}", lenient)
+        stream.reconfigure(errors=f"charrepl.{name}")
+    return lenient
