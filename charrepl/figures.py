@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import wcwidth
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.utils import get_cwidth
 
+from charrepl import cells, graphemes
 from charrepl.render import INDENT
 from charrepl.safe import visible
 from charrepl.surprise import LEVELS, runs
@@ -32,7 +33,7 @@ def heat_map(text: str, bits: Sequence[float]) -> StyleAndTextTuples:
     for level, least in enumerate(edges):
         range_ = f"{least:g}-{edges[level + 1]:g}" if level < len(LEVELS) else f"{least:g} or more"
         drawn += [(f"class:heat.{level}", range_), ("", "  ")]
-    mean = math.fsum(bits) / len(bits)
+    mean = math.fsum(bits) / graphemes.letters(text)
     return [*drawn, ("", f"bits; {mean:.2f} bits per character on average\n")]
 
 
@@ -42,13 +43,17 @@ def bars(characters: Sequence[tuple[str, float]], *, columns: int) -> str:
     Without room for bars, they are in figures alone.
     """
     room = max(0, min(BAR_COLUMNS, columns - len(INDENT) - 16))
-    rows = [(_NAMES.get(char, visible(char)), math.exp(nats)) for char, nats in characters]
+    rows = [(_name(char), math.exp(nats)) for char, nats in characters]
     rest = max(0.0, 1 - math.fsum(probability for _, probability in rows))
     lines = [_bar(name, probability, room) for name, probability in [*rows, ("others", rest)]]
     return "\n".join(lines)
 
 
+def _name(char: str) -> str:
+    return _NAMES.get(char) or cells.drawn(visible(char)) or f"U+{ord(char):04X}"
+
+
 def _bar(name: str, probability: float, room: int) -> str:
     eighths = round(8 * room * min(1.0, probability))
     bar = ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
-    return f"{name}{' ' * (6 - get_cwidth(name))} {100 * probability:5.1f} %  {bar}".rstrip()
+    return f"{name}{' ' * (6 - wcwidth.width(name))} {100 * probability:5.1f} %  {bar}".rstrip()

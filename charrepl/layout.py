@@ -4,41 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prompt_toolkit.application.current import get_app
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout import HSplit, Layout, Window
 from prompt_toolkit.layout.containers import ConditionalContainer, ScrollOffsets
-from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.layout.dimension import Dimension
+from prompt_toolkit.layout.mouse_handlers import MouseHandlers
 from prompt_toolkit.layout.processors import (
     HighlightIncrementalSearchProcessor,
     HighlightSelectionProcessor,
-    Processor,
     TabsProcessor,
-    Transformation,
-    TransformationInput,
 )
+from prompt_toolkit.layout.screen import Char, Screen, WritePosition
 from prompt_toolkit.output import Output
 from prompt_toolkit.widgets import SearchToolbar
 
+from charrepl import cells
 from charrepl.ghost import Ghost
-from charrepl.render import GhostControl, line_prefix
-from charrepl.safe import in_order
+from charrepl.render import GhostControl, TextControl, line_prefix
 
 # The input area has room for one more line than the text, so that a ghost that begins with a
 # newline does not move the toolbar.
 MIN_ROWS = 2
 
 
-class InOrderProcessor(Processor):
-    """Draws what is typed in its order, whatever marks are in it; prompt_toolkit sees to the controls."""
+# Unlike anything that is drawn.
+_STALE = Char("", "stale")
 
-    def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
-        drawn = transformation_input.fragments
-        if not transformation_input.document.lines[transformation_input.lineno].isascii():
-            drawn = [(fragment[0], in_order(fragment[1])) for fragment in drawn]
-        return Transformation(drawn)
+
+class Rows(HSplit):
+    """What is drawn, below one another; a row with a cell whose width is in doubt is drawn anew as a whole.
+
+    The line editor draws what changed, and leaves what it believes to stand there already.
+    """
+
+    def write_to_screen(
+        self,
+        screen: Screen,
+        mouse_handlers: MouseHandlers,
+        write_position: WritePosition,
+        parent_style: str,
+        erase_bg: bool,
+        z_index: int | None,
+    ) -> None:
+        super().write_to_screen(screen, mouse_handlers, write_position, parent_style, erase_bg, z_index)
+        before = get_app().renderer.last_rendered_screen
+        if before is not None:
+            for y in range(max(screen.height, before.height)):
+                _draw_anew(before.data_buffer[y], screen.data_buffer[y], columns=write_position.width)
+
+
+def _draw_anew(before: dict[int, Char], after: dict[int, Char], *, columns: int) -> None:
+    """Has a row that changes drawn from its first doubtful cell on, whatever of it was there before."""
+    doubtful = [x for row in (before, after) for x, cell in row.items() if cells.doubtful(cell.char)]
+    if doubtful and any(before[x] != after[x] for x in range(columns)):
+        before.update(dict.fromkeys(range(min(doubtful), columns), _STALE))
 
 
 def layout(
@@ -61,7 +83,6 @@ def layout(
             HighlightIncrementalSearchProcessor(),
             HighlightSelectionProcessor(),
             TabsProcessor(char1=" ", char2=" "),
-            InOrderProcessor(),
         ],
         include_default_input_processors=False,
         search_buffer_control=search.control,
@@ -77,11 +98,11 @@ def layout(
         scroll_offsets=ScrollOffsets(bottom=lambda: ghost().shown.rstrip("\n").count("\n")),
     )
     writing = ConditionalContainer(
-        Window(FormattedTextControl(passage), wrap_lines=True, dont_extend_height=True),
+        Window(TextControl(passage), wrap_lines=True, dont_extend_height=True),
         filter=Condition(lambda: bool(passage())),
     )
     status = ConditionalContainer(
-        Window(FormattedTextControl(toolbar), wrap_lines=True, dont_extend_height=True),
+        Window(TextControl(toolbar), wrap_lines=True, dont_extend_height=True),
         filter=Condition(lambda: rows() > MIN_ROWS),
     )
-    return Layout(HSplit([writing, typing, search, status]), typing)
+    return Layout(Rows([writing, typing, search, status]), typing)

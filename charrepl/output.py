@@ -18,7 +18,11 @@ from prompt_toolkit.output.flush_stdout import flush_stdout
 from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.utils import get_bell_environment_variable, get_term_environment_variable
 
+from charrepl import cells
+
 WRAP, NO_WRAP = "\x1b[?7h", "\x1b[?7l"
+# With its attributes.
+SAVE_CURSOR, RESTORE_CURSOR = "\x1b7", "\x1b8"
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?12l\x1b[?25h", "\x1b[?25l"
 
 _ATTRIBUTES = re.compile(r"\x1b\[[\d;]*m")
@@ -77,6 +81,14 @@ def _is_setting(item: str) -> bool:
     return item in (WRAP, NO_WRAP, HIDE_CURSOR, SHOW_CURSOR) or _ATTRIBUTES.fullmatch(item) is not None
 
 
+def _in_its_columns(cluster: str) -> str:
+    """A cluster drawn so that the cursor is behind it, as wide as it is believed to be, and nothing else."""
+    columns = cells.width(cluster)
+    move = f"\x1b[{columns}C" if columns else ""
+    # Where it is drawn wider, what stands out is erased, in no colour.
+    return f"{SAVE_CURSOR}{cluster}{RESTORE_CURSOR}{move}{SAVE_CURSOR}\x1b[m\x1b[K{RESTORE_CURSOR}"
+
+
 class FrugalOutput(Vt100_Output):
     """A terminal that is told only what is news to it. What is written between two flushes is a frame."""
 
@@ -98,7 +110,8 @@ class FrugalOutput(Vt100_Output):
         self._frame.append(data)
 
     def write(self, data: str) -> None:
-        self._frame.append(data.replace("\x1b", "?"))
+        text = data.replace("\x1b", "?")
+        self._frame.append(_in_its_columns(text) if cells.doubtful(text) else text)
 
     def enable_bracketed_paste(self) -> None:
         self._told.forget()  # drawing begins anew, after what others have drawn

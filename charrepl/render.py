@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
-from prompt_toolkit.layout.controls import BufferControl, UIContent
-from prompt_toolkit.utils import get_cwidth
+from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl, UIContent
 
+from charrepl import cells, graphemes
 from charrepl.prompt import PROMPT
 from charrepl.safe import visible
 from charrepl.wrapping import WrappedContent
@@ -52,13 +52,13 @@ def ghost_lines(rest: str, *, columns: int, rows: int, mark: str = "") -> list[s
                 return _cut(drawn, column, columns)
             drawn.append("")
             used, column = used + 1, len(INDENT)
-        for char in line:
-            width = get_cwidth(char)
+        for cluster in graphemes.iterate(line):
+            width = cells.width(cluster)
             if column + width > columns:
                 if used == rows:
                     return _cut(drawn, column, columns)
                 used, column = used + 1, 0
-            drawn[-1] += char
+            drawn[-1] += cluster
             column += width
     return drawn
 
@@ -67,8 +67,9 @@ def _cut(drawn: list[str], column: int, columns: int) -> list[str]:
     """`drawn` with the mark of a cut at its end, which is at `column`."""
     last = drawn[-1]
     while last and column + 1 > columns:
-        column -= get_cwidth(last[-1])
-        last = last[:-1]
+        begins = graphemes.last_start(last)
+        column -= cells.width(last[begins:])
+        last = last[:begins]
     return [*drawn[:-1], last + CUT_MARK]
 
 
@@ -83,6 +84,7 @@ def ghost_fragments(ghost: Ghost, *, columns: int, rows: int) -> list[StyleAndTe
         place = mark if number == len(lines) - 1 and line.endswith(mark) else ""
         text = line.removesuffix(place)
         cut = len(text) if number < last_sure or sure == ghost.shown else column if number == last_sure else 0
+        cut = graphemes.start(text, cut)
         parts = [
             ("class:ghost", text[:cut]),
             ("class:ghost.unsure", text[cut:]),
@@ -90,6 +92,13 @@ def ghost_fragments(ghost: Ghost, *, columns: int, rows: int) -> list[StyleAndTe
         ]
         drawn.append([part for part in parts if part[1]])
     return drawn
+
+
+class TextControl(FormattedTextControl):
+    """A control that draws its text in clusters."""
+
+    def create_content(self, width: int, height: int | None) -> UIContent:
+        return WrappedContent.of(super().create_content(width, height))
 
 
 class GhostControl(BufferControl):
@@ -115,7 +124,7 @@ class GhostControl(BufferControl):
             return [*before, *lines[number - last], ("", " ")]
 
         return WrappedContent(
-            get_line=get_line,
+            get_line=lambda number: cells.of(get_line(number)),
             line_count=content.line_count + len(lines) - 1,
             cursor_position=content.cursor_position,
             menu_position=content.menu_position,

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-# C0 and C1 controls, which terminals obey, and the marks that reorder or break a line of text.
+# Marks that nobody sees, some of which reorder a line. Those that join letters (U+200C, U+200D) are not
+# among them: they belong to how the letters are drawn.
+_INVISIBLE = (
+    *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF),
+    *(*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFFF9, 0xFFFC)),
+)
+_SHOWN: dict[int, str] = {
+    **dict.fromkeys(_INVISIBLE, ""),
+    # Ends of lines, and bytes that were not UTF-8, as Python reads them.
+    **dict.fromkeys((0x2028, 0x2029, *range(0xD800, 0xE000)), "\ufffd"),
+}
+# C0 and C1 controls, which terminals obey.
 _UNSAFE: dict[int, str] = {
     **{code: chr(0x2400 + code) for code in range(0x20)},
-    **dict.fromkeys(
-        (
-            *range(0x80, 0xA0),  # C1 controls
-            *(0x061C, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A)),
-            *range(0xD800, 0xE000),  # bytes that were not UTF-8, as Python reads them
-        ),
-        "\ufffd",
-    ),
+    **dict.fromkeys(range(0x80, 0xA0), "\ufffd"),
+    **_SHOWN,
     0x7F: "\u2421",
     ord("\t"): "    ",
 }
 _UNSAFE_BUT_LINES = {code: glyph for code, glyph in _UNSAFE.items() if code != ord("\n")}
 
-_REORDERING = {code: glyph for code, glyph in _UNSAFE.items() if code > 0x9F}
-
 
 def visible(text: str) -> str:
-    """`text` safe to draw on one line: control characters as glyphs, a tab as spaces."""
+    """`text` safe to draw on one line: control characters as glyphs, a tab as spaces, no invisible marks."""
     return text.translate(_UNSAFE)
 
 
@@ -31,6 +34,6 @@ def printable(text: str) -> str:
     return text.translate(_UNSAFE_BUT_LINES)
 
 
-def in_order(text: str) -> str:
-    """`text` with what would reorder or break a line replaced, each by one character."""
-    return text.translate(_REORDERING)
+def shown(text: str) -> str:
+    """`text` without invisible marks and what would break a line; whoever draws it sees to the controls."""
+    return text.translate(_SHOWN)

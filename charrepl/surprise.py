@@ -105,11 +105,14 @@ def level(bits: float) -> int:
 
 
 def runs(text: str, bits: Sequence[float]) -> list[tuple[int, str]]:
-    """A text in stretches of the same level: (level, characters)."""
+    """A text in stretches of the same level: (level, characters); a cluster has that of its sum."""
     found: list[tuple[int, str]] = []
-    for char, surprise in zip(text, bits, strict=True):
-        if found and found[-1][0] == level(surprise):
-            found[-1] = (found[-1][0], found[-1][1] + char)
+    at = 0
+    for cluster in graphemes.iterate(text):
+        surprise = level(math.fsum(bits[at : at + len(cluster)]))
+        at += len(cluster)
+        if found and found[-1][0] == surprise:
+            found[-1] = (surprise, found[-1][1] + cluster)
         else:
-            found.append((level(surprise), char))
+            found.append((surprise, cluster))
     return found

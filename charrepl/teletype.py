@@ -10,8 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
-from prompt_toolkit.utils import get_cwidth
-
+from charrepl import cells, graphemes
 from charrepl.prompt import PROMPT
 from charrepl.render import INDENT
 from charrepl.safe import visible
@@ -39,7 +38,7 @@ class Teletype:
             pass
         elif line.startswith(before):
             self._write(_drawn(line[len(before) :]))
-        elif before.startswith(line) and _on_one_row(before, len(line)):
+        elif before.startswith(line) and _on_one_row(before, len(line)) and _is_certain(before[len(line) :]):
             self._write("\b \b" * _width(before[len(line) :]))
         else:
             self._write(f"\n{PROMPT}{_drawn(line)}")
@@ -56,7 +55,12 @@ def _drawn(text: str) -> str:
 
 
 def _width(text: str) -> int:
-    return sum(max(0, get_cwidth(char)) for char in visible(text))
+    return sum(cells.width(cluster) for cluster in graphemes.iterate(visible(text)))
+
+
+def _is_certain(text: str) -> bool:
+    """Whether every terminal draws a text as wide as is believed here."""
+    return not any(cells.doubtful(cluster) for cluster in graphemes.iterate(text))
 
 
 def _on_one_row(line: str, kept: int) -> bool:

@@ -2,7 +2,7 @@
 
 Its own count divides widths, forgetting that a wide character at the edge leaves a column empty and
 that controls are drawn as two characters, and it leaves out the cell the cursor is on. In a line higher
-than the window the cursor was then out of sight.
+than the window the cursor was then out of sight. Lines are drawn here cluster by cluster, see `cells.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from prompt_toolkit.formatted_text import fragment_list_width, to_formatted_text
 from prompt_toolkit.layout.controls import GetLinePrefixCallable, UIContent
 from prompt_toolkit.layout.screen import Char
-from prompt_toolkit.utils import get_cwidth
+
+from charrepl import cells, graphemes
 
 
 def rows_filled(text: str, width: int, *, start: int = 0) -> int:
@@ -18,8 +19,8 @@ def rows_filled(text: str, width: int, *, start: int = 0) -> int:
     if text.isascii() and text.isprintable():
         return max(1, -(-(start + len(text)) // width))
     rows, column = 1, start
-    for char in text:
-        size = get_cwidth(char) if char.isprintable() else Char(char).width
+    for cluster in graphemes.iterate(text):
+        size = cells.width(cluster) if cluster.isprintable() else Char(cells.drawn(cluster)).width
         if column + size > width:
             rows, column = rows + 1, 0
         column += size
@@ -27,7 +28,18 @@ def rows_filled(text: str, width: int, *, start: int = 0) -> int:
 
 
 class WrappedContent(UIContent):
-    """Content whose wrapped lines have no prefix on their further rows."""
+    """Content drawn in clusters, whose wrapped lines have no prefix on their further rows."""
+
+    @classmethod
+    def of(cls, content: UIContent) -> WrappedContent:
+        """Another content, drawn so."""
+        return cls(
+            get_line=lambda number: cells.of(content.get_line(number)),
+            line_count=content.line_count,
+            cursor_position=content.cursor_position,
+            menu_position=content.menu_position,
+            show_cursor=content.show_cursor,
+        )
 
     def get_height_for_line(
         self,

@@ -41,7 +41,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 _GREYS = ([5, 245], [5, 242], [2, 138, 138, 138], [2, 108, 108, 108])
 
 
-class _Emulator(pyte.HistoryScreen):
+class Emulator(pyte.HistoryScreen):
     """The emulator, which knows nothing of faint characters: they blink instead, as nothing else does.
 
     So do those that are grey instead.
@@ -64,9 +64,15 @@ class Screen:
     """`command` running in a terminal of `columns` x `rows`."""
 
     def __init__(
-        self, command: Sequence[str], *, env: Mapping[str, str], columns: int = 80, rows: int = 24
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        columns: int = 80,
+        rows: int = 24,
+        emulator: type[Emulator] = Emulator,
     ) -> None:
-        self._screen = _Emulator(columns, rows, history=1000, ratio=0.5)
+        self._screen = emulator(columns, rows, history=1000, ratio=0.5)
         self._stream = pyte.ByteStream(self._screen)
         self.written = b""  # everything the program wrote
         self._look: Callable[[Screen], object] | None = None

@@ -6,9 +6,11 @@ import shutil
 
 import pytest
 
+from tests.charrepl.awkward import FAMILY, FLAG, HEART, THUMB
 from tests.charrepl.multiplexer import ABOVE, inside, tmux_history
 from tests.charrepl.prompt import BACKSPACE, CTRL_C, CTRL_D, ESC, READY, Bench
 from tests.charrepl.screen import Screen
+from tests.charrepl.scripted_daemon import continuing
 
 # With the prompt, 15 rows of 5 columns: the cursor then stands on a row of its own.
 LINE = "And so my lord the king is gone to the war in France, and then Is the day"
@@ -74,5 +76,19 @@ def test_nothing_that_was_erased_stays_in_the_history_of_tmux(live: Bench) -> No
         history = tmux_history(live.place)
         assert [line for line in history if line.startswith(">")] == ["> ROMEO:", "> Is", ">"]
         assert not [line for line in history if "↵" in line]
+        screen.type(CTRL_D)
+        screen.wait_for_exit()
+
+
+def test_what_is_deleted_leaves_whatever_its_width(live: Bench, multiplexer: str) -> None:
+    live.daemon.script = continuing(f"{FAMILY}{FLAG}{THUMB}{HEART} et voil\u00e0\n")
+    with inside(multiplexer, live) as screen:
+        screen.wait_for(READY).wait_for(lambda s: s.text.count("et voil\u00e0\u21b5") == 1)
+        for cluster in (FAMILY, FLAG, THUMB, HEART):
+            screen.type("no " + cluster * 3 + "x")
+            screen.wait_for(lambda s: s.cursor[0] == 12 and "voil" not in s.text)
+            screen.type(BACKSPACE * 4)
+            screen.wait_for(lambda s: s.lines[ABOVE] == "> no" and s.cursor[0] == 5).type(CTRL_C)
+            screen.wait_for(lambda s: s.cursor[0] == 2 and s.text.count("et voil\u00e0\u21b5") == 1)
         screen.type(CTRL_D)
         screen.wait_for_exit()
