@@ -6,17 +6,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.layout.screen import Char
 
+from charrepl import cells
 from charrepl.wrapping import rows_filled
 
 
-@given(st.text("ab 日é\u0301🙂א\x07\x9b", max_size=60), st.integers(4, 30), st.integers(0, 3))
+@given(
+    st.text("ab 日é\u0301🙂א\x07\x9b\u200d\u200e👨❤\ufe0f", max_size=60),
+    st.integers(4, 30),
+    st.integers(0, 3),
+)
 def test_rows_are_counted_as_they_are_drawn(text: str, width: int, start: int) -> None:
     rows, column = 1, start  # as Window._copy_body goes
-    for char in text:
-        size = Char(char).width
-        if column + size > width:
-            rows, column = rows + 1, 0
-        column += size
+    for _, part, *_ in cells.of([("", text)]):
+        for char in part:
+            size = Char(char).width
+            if column + size > width:
+                rows, column = rows + 1, 0
+            column += size
     assert rows_filled(text, width, start=start) == rows
 
 
