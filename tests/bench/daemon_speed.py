@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from charrepl.client import Client
     from charrepl_daemon import programs
     from charrepl_daemon.engine import Engine
 
@@ -35,7 +36,7 @@ TEXT = "ROMEO:\nBut soft, what light through yonder window breaks?\nIt is the ea
 # The same in letters that no ghost foresees: what a ghost has foreseen is known, and no call is made for it.
 KEYS = codecs.encode(TEXT, "rot13")
 GHOST_CHARS = 24
-ROUNDS, TURNS = 12, 4
+ROUNDS, TURNS, FEW = 12, 4, 16
 WRITERS, KEYS_A_SECOND, WRITING_S = 64, 8, 6.0
 LENGTHS = 60, 1000, 2000
 ROWS = 32  # of the widest program that every device has
@@ -207,28 +208,26 @@ def rows_of(served: Engine, length: int, rows: int, key: int) -> tuple[float, fl
 # A ghost
 
 
-def through_the_socket(first: list[float], whole: list[float]) -> None:
+def through_the_socket(
+    client: Client, session: str, keys: range, first: list[float], whole: list[float]
+) -> None:
     """Adds the milliseconds from each key to its first piece and to its whole ghost."""
     from charrepl import protocol
-    from charrepl.client import Client
 
-    with Client() as client:
-        for n in range(1, len(KEYS) + 1):
-            request = protocol.Complete(
-                seq=0, session="bench", text=KEYS[:n], max_chars=GHOST_CHARS, stop="none"
-            )
-            began = time.perf_counter()
-            for i, _ in enumerate(client.stream(request)):
-                if not i:
-                    first.append(1000 * (time.perf_counter() - began))
-            whole.append(1000 * (time.perf_counter() - began))
+    for n in keys:
+        request = protocol.Complete(seq=0, session=session, text=KEYS[:n], max_chars=GHOST_CHARS, stop="none")
+        began = time.perf_counter()
+        for i, _ in enumerate(client.stream(request)):
+            if not i:
+                first.append(1000 * (time.perf_counter() - began))
+        whole.append(1000 * (time.perf_counter() - began))
 
 
-def in_process(served: Engine, session: str, first: list[float], whole: list[float]) -> None:
+def in_process(served: Engine, session: str, keys: range, first: list[float], whole: list[float]) -> None:
     """The same, by calling the engine."""
     from charrepl.protocol import Complete
 
-    for n in range(1, len(KEYS) + 1):
+    for n in keys:
         began = time.perf_counter()
         request = Complete(seq=0, session=session, text=KEYS[:n], max_chars=GHOST_CHARS, stop="none")
         (writing,) = served.ghosts(session, request)
@@ -242,14 +241,20 @@ def in_process(served: Engine, session: str, first: list[float], whole: list[flo
 
 def ghost(precisions: Sequence[str]) -> None:
     """Prints percentiles of both, and their ratios."""
+    from charrepl.client import Client
+
     for precision in precisions:
-        with places(), daemon(precision):
+        socket: tuple[list[float], list[float]] = [], []
+        process: tuple[list[float], list[float]] = [], []
+        with places(), daemon(precision), Client() as client:
             served = engine(precision)
-            socket: tuple[list[float], list[float]] = [], []
-            process: tuple[list[float], list[float]] = [], []
             for turn in range(TURNS):
-                through_the_socket(*socket)
-                in_process(served, f"bench {turn}", *process)
+                # A few keys in turn: the machine's speed is not the same for long.
+                for begin in range(1, len(KEYS) + 1, FEW):
+                    keys = range(begin, min(begin + FEW, len(KEYS) + 1))
+                    through_the_socket(client, f"bench {turn}", keys, *socket)
+                    settled(client)  # the daemon goes on working ahead
+                    in_process(served, f"bench {turn}", keys, *process)
         for i, what in enumerate(("first piece", f"{GHOST_CHARS} characters")):
             ordered = [sorted(side[i]) for side in (socket, process)]
             ratios = [
@@ -266,12 +271,18 @@ def ghost(precisions: Sequence[str]) -> None:
 # After an accept
 
 
-def settled(count: Callable[[], int]) -> int:
-    """A count, once it no longer grows."""
-    before, now = -1, count()
+def characters_ahead(client: Client) -> int:
+    """How many characters the daemon has decoded before anybody asked for them."""
+    (model,) = client.status()["models"]
+    return int(model["characters_ahead"])
+
+
+def settled(client: Client) -> int:
+    """The same, once it no longer grows."""
+    before, now = -1, characters_ahead(client)
     while now != before:
         time.sleep(0.03)
-        before, now = now, count()
+        before, now = now, characters_ahead(client)
     return now
 
 
@@ -293,16 +304,12 @@ def accept(precisions: Sequence[str]) -> None:
                     assert isinstance(reply, protocol.Ghost)
                     yield reply
 
-            def done_ahead(client: Client = client) -> int:
-                (model,) = client.status()["models"]
-                return int(model["characters_ahead"])
-
             for n in range(len(TEXT)):
                 for pause in (True, False):
-                    before = settled(done_ahead)  # of those who came before
+                    before = settled(client)  # of those who came before
                     session = f"{n} {pause}"
                     *_, taken = ask(session, TEXT[:n])
-                    while pause and done_ahead() < before + GHOST_CHARS:
+                    while pause and characters_ahead(client) < before + GHOST_CHARS:
                         time.sleep(0.002)
                     began = time.perf_counter()
                     for i, _ in enumerate(ask(session, TEXT[:n] + taken.text)):
