@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Literal
 
@@ -15,11 +16,11 @@ import zmq.asyncio
 from zmq.utils.monitor import parse_monitor_message
 
 from charrepl import connection, launch, protocol
+from charrepl.backoff import Backoff
 from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl.protocol import Reply, Request
 
-_RETRY_S = 1.0  # between attempts to start a daemon that will not
-_REFUSED_S = 10.0  # or to replace one that others use
+_RETRY_S = 1.0  # between attempts to connect to a daemon that is there
 
 
 async def _reach(endpoint: str) -> str:
@@ -80,7 +81,9 @@ class AsyncClient:
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._waiting: dict[int, asyncio.Queue[Reply | DaemonUnavailableError]] = {}
+        self._heard = 0  # replies, whatever to
         self._wanted = asyncio.Event()
+        self._backoff = Backoff()
 
     def _leave_parents(self) -> None:
         """In a process that was forked since, leaves the connection to its parent and begins without one."""
@@ -106,14 +109,20 @@ class AsyncClient:
         self._leave_parents()
         older = False  # whether a daemon runs that may be older than this program
         while True:
+            starting = False
             try:
                 endpoint = self._endpoint or connection.own_endpoint()
                 if older or not launch.is_listening(endpoint):
                     if not self._autostart:
                         raise DaemonUnavailableError("no daemon: start it with charrepl-daemon start")
+                    await self._hold_back()
+                    starting = True
                     self._set(ConnectionState("starting", "starting the daemon"))
-                    await launch.start_async(replace_older=older)
-                    older = False
+                    try:
+                        await launch.start_async(replace_older=older)
+                    finally:
+                        self._backoff.started()
+                    older = starting = False
                 await self._converse(endpoint)
                 if launch.left_in_order(endpoint):
                     # Stopped, or idle for long: to start it at once would make neither possible.
@@ -126,10 +135,20 @@ class AsyncClient:
                     older = True
                     continue
                 self._set(ConnectionState("down", str(error)))
-                await asyncio.sleep(_REFUSED_S if older else _RETRY_S)
+                if not starting:
+                    await asyncio.sleep(_RETRY_S)
                 older = False
             finally:
                 self._drop()
+
+    async def _hold_back(self) -> None:
+        """Waits before a daemon is started after others that were started in vain."""
+        if self._backoff.wait_s and self._backoff.spent:
+            self._wanted.clear()
+            why = self._state.detail if self._state.phase == "down" else "the daemon ends again and again"
+            self._set(ConnectionState("down", f"{why}; the next key starts it again"))
+            await self._wanted.wait()
+        await asyncio.sleep(self._backoff.wait_s)
 
     def wake(self) -> None:
         """Brings the connection back, if it waits for somebody to want it."""
@@ -153,8 +172,7 @@ class AsyncClient:
         socket = self._context.socket(zmq.DEALER)
         self._socket = socket
         monitor = socket.get_monitor_socket(connection.OUTCOMES)
-        gone: asyncio.Task[None] | None = None
-        reading: asyncio.Task[None] | None = None
+        tasks: list[asyncio.Task[None]] = []
         try:
             connection.configure(socket, endpoint)
             if connection.is_remote(endpoint):
@@ -162,14 +180,14 @@ class AsyncClient:
                 await self._shake_hands(monitor, endpoint)
             else:
                 socket.connect(endpoint)
-            gone = asyncio.create_task(self._watch(monitor))
+            tasks.append(asyncio.create_task(self._watch(monitor)))
             await self._hello(socket, endpoint)
-            reading = asyncio.create_task(self._read(socket))
-            done, _ = await asyncio.wait({gone, reading}, return_when=asyncio.FIRST_COMPLETED)
+            tasks.append(asyncio.create_task(self._read(socket)))
+            tasks.append(asyncio.create_task(self._listen_for_life(socket, endpoint)))
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            tasks = [task for task in (gone, reading) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -178,12 +196,12 @@ class AsyncClient:
 
     @staticmethod
     async def _shake_hands(monitor: zmq.asyncio.Socket, endpoint: str) -> None:
-        event = None
+        began, outcome = time.monotonic(), None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(connection.ANSWER_S):
-                event = parse_monitor_message(await monitor.recv_multipart())["event"]
-        if event != zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            raise connection.refusal(endpoint, event)
+                outcome = parse_monitor_message(await monitor.recv_multipart())
+        if outcome is None or outcome["event"] != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            raise connection.refusal(endpoint, outcome, after_s=time.monotonic() - began)
 
     async def _hello(self, socket: zmq.asyncio.Socket, endpoint: str) -> None:
         self._seq += 1
@@ -206,10 +224,24 @@ class AsyncClient:
     async def _read(self, socket: zmq.asyncio.Socket) -> None:
         while True:
             reply = protocol.decode_reply(await socket.recv())
+            self._heard += 1
             queue = self._waiting.get(reply.seq)
             if queue is not None:  # else nobody waits for it any more
                 queue.put_nowait(reply)
             await asyncio.sleep(0)  # a daemon that never stops talking must not keep keys waiting
+
+    async def _listen_for_life(self, socket: zmq.asyncio.Socket, endpoint: str) -> None:
+        """Raises DaemonUnavailableError if somebody waits for a daemon that is as good as dead."""
+        while True:
+            heard = self._heard
+            await asyncio.sleep(connection.ANSWER_S)
+            if not self._waiting or self._heard != heard:
+                continue
+            with contextlib.suppress(zmq.ZMQError):  # it does not even read
+                await socket.send(protocol.encode(connection.SIGN_OF_LIFE), zmq.NOBLOCK)
+            await asyncio.sleep(connection.ANSWER_S)
+            if self._heard == heard:
+                raise connection.silent(endpoint)
 
     async def ask(self, request: Request) -> Reply:
         """The only reply to a request."""

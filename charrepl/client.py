@@ -11,8 +11,10 @@ sent. `charrepl.async_client` is the same for programs with an event loop.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -21,10 +23,12 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from charrepl import connection, graphemes, launch, models, protocol, window
+from charrepl.backoff import Backoff
 from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
 from charrepl.protocol import Decoding, Reply, Request
 
 _SCORE_PIECE = 8192  # characters a message
+_MOST_WAIT_S = 1.0  # before a daemon is started; who would have to wait longer is told so
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Client:
         self, *, model: str = "", endpoint: str | None = None, autostart: bool = True, greet: bool = True
     ) -> None:
         self._model = models.absolute(model)
-        self._endpoint = launch.checked(endpoint) if endpoint else connection.own_endpoint()
+        self._given = launch.checked(endpoint) if endpoint else None
+        self._endpoint = self._given or connection.own_endpoint()
         self._data_dir = connection.data_dir(endpoint)
         self._autostart = autostart and endpoint is None
         self._greet = greet
@@ -56,6 +61,8 @@ class Client:
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None  # says what becomes of the connection
         self._seq = 0
+        self._backoff = Backoff()
+        self._failure = ""  # of the last start
 
     def __enter__(self) -> Self:
         return self
@@ -175,7 +182,7 @@ class Client:
                 raise
             self._drop()
             if self._autostart:
-                launch.start()  # which waits for its end first: it may still take connections
+                self._start()  # which waits for its end first: it may still take connections
             replies = self._stream(request, timeout_s)
             first = next(replies)
         yield first
@@ -190,6 +197,7 @@ class Client:
             reply = self._receive(socket, timeout_s)
             if reply.seq != self._seq:
                 continue  # to a request that was given up
+            self._backoff.reset()
             yield connection.checked(reply)
             if protocol.is_final(reply):
                 return
@@ -200,7 +208,7 @@ class Client:
         except CharreplError as error:
             if error.code != "protocol" or not self._autostart:
                 raise
-        launch.start(replace_older=True)
+        self._start(replace_older=True)
         return self._joined()
 
     def _leave_parents(self) -> None:
@@ -210,22 +218,52 @@ class Client:
             self._pid, self._context = os.getpid(), zmq.Context()
             self._socket = self._monitor = None
 
+    def _start(self, *, replace_older: bool = False) -> None:
+        """Starts a daemon, unless that was in vain just now."""
+        wait_s = self._backoff.wait_s
+        if wait_s > _MOST_WAIT_S:
+            raise DaemonUnavailableError(
+                f"{self._failure or 'the daemon ends before it answers: see charrepl-daemon logs'}; "
+                f"it is not started again for {wait_s:.0f} s"
+            )
+        time.sleep(wait_s)
+        self._failure = ""
+        try:
+            launch.start(replace_older=replace_older)
+        except DaemonUnavailableError as error:
+            self._failure = str(error)
+            raise
+        finally:
+            self._backoff.started()
+
     def _joined(self) -> zmq.Socket[bytes]:
         self._leave_parents()
         if self._socket is not None and self._lost():
             self._drop()
         if self._socket is None:
+            # Whose directory it is may have changed since the connection before.
+            self._endpoint = self._given or connection.own_endpoint()
             if not launch.is_listening(self._endpoint):
                 if not self._autostart:
                     raise DaemonUnavailableError("no daemon is running: start it with charrepl-daemon start")
-                launch.start()
-            self._socket = self._context.socket(zmq.DEALER)
+                self._start()
             try:
-                self._introduce(self._socket)
-            except BaseException:
-                self._drop()
-                raise
+                self._connect()
+            except CharreplError as error:
+                # A daemon that ends in the middle of a handshake looks as one with another key does, once.
+                if error.code != "untrusted":
+                    raise
+                self._connect()
+        assert self._socket is not None
         return self._socket
+
+    def _connect(self) -> None:
+        self._socket = self._context.socket(zmq.DEALER)
+        try:
+            self._introduce(self._socket)
+        except BaseException:
+            self._drop()
+            raise
 
     def _introduce(self, socket: zmq.Socket[bytes]) -> None:
         connection.configure(socket, self._endpoint)
@@ -235,11 +273,11 @@ class Client:
         )
         if connection.is_remote(self._endpoint):
             socket.connect(connection.reach(self._endpoint))
-            event = None
+            began, outcome = time.monotonic(), None
             if self._monitor.poll(int(1000 * connection.ANSWER_S)):
-                event = recv_monitor_message(self._monitor)["event"]
-            if event != zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                raise connection.refusal(self._endpoint, event)
+                outcome = recv_monitor_message(self._monitor)
+            if outcome is None or outcome["event"] != zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                raise connection.refusal(self._endpoint, outcome, after_s=time.monotonic() - began)
         else:
             socket.connect(self._endpoint)
         if self._greet:
@@ -270,17 +308,33 @@ class Client:
         socket.send(protocol.encode(request), zmq.NOBLOCK)
 
     def _receive(self, socket: zmq.Socket[bytes], timeout_s: float | None) -> Reply:
-        self._await(socket, zmq.POLLIN, timeout_s)
+        if timeout_s is None:
+            self._await_as_long_as_it_lives(socket)
+        else:
+            self._await(socket, zmq.POLLIN, timeout_s)
         return protocol.decode_reply(socket.recv())
 
-    def _await(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float | None) -> None:
+    def _await_as_long_as_it_lives(self, socket: zmq.Socket[bytes]) -> None:
+        """Waits for a reply, and asks a daemon that says nothing for a sign of life."""
+        if not self._ready(socket, zmq.POLLIN, connection.ANSWER_S):
+            with contextlib.suppress(zmq.Again):  # it does not even read
+                socket.send(protocol.encode(connection.SIGN_OF_LIFE), zmq.NOBLOCK)
+            self._await(socket, zmq.POLLIN, connection.ANSWER_S)
+
+    def _await(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float) -> None:
         """Waits until the socket is ready. Raises DaemonUnavailableError if it will not be."""
+        if not self._ready(socket, ready, timeout_s):
+            raise connection.silent(self._endpoint)
+
+    def _ready(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float) -> bool:
+        """Whether the socket is ready in that time. Raises ConnectionLostError if the daemon has gone."""
         if self._pid != os.getpid() or socket is not self._socket:
             raise DaemonUnavailableError("this answer was asked for on another connection: ask again")
         poller = zmq.Poller()
         poller.register(socket, ready)
         if self._monitor is not None:
             poller.register(self._monitor, zmq.POLLIN)
-        found = dict(poller.poll(None if timeout_s is None else int(1000 * timeout_s)))
-        if socket not in found:
-            raise connection.lost(self._endpoint) if found else connection.silent(self._endpoint)
+        found = dict(poller.poll(int(1000 * timeout_s)))
+        if found and socket not in found:
+            raise connection.lost(self._endpoint)
+        return bool(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket as sockets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from charrepl.protocol import Reply, Request
 
 ANSWER_S = 10.0  # for a connection, and for the answer to `hello`
 _REACH_S = 5.0
+_AT_ONCE_S = 4.0  # less than half of what a daemon leaves to a handshake
+_NOT_ALLOWED = 400  # as the daemon tells it (rfc.zeromq.org/spec/27)
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 15_000
 
@@ -31,6 +34,10 @@ OUTCOMES = (
 
 # What every ZeroMQ 4 peer says first (ZMTP 3.0, rfc.zeromq.org/spec/23): that it speaks, and its mechanism.
 _GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
+
+# Asked of a daemon that has been silent for ANSWER_S: it is told by the thread that never computes, so who
+# does not answer that either does not run. No request has its number.
+SIGN_OF_LIFE = protocol.Status(seq=0)
 
 R = TypeVar("R", bound=protocol.Message)
 
@@ -131,20 +138,27 @@ def lost(endpoint: str) -> ConnectionLostError:
     return ConnectionLostError("the daemon died while answering: run the command again")
 
 
-def refusal(endpoint: str, event: int | None) -> CharreplError:
+def refusal(endpoint: str, outcome: Mapping[str, Any] | None, *, after_s: float) -> CharreplError:
     """Why a `tcp://` endpoint that was reached did not let us in, and what to do.
 
-    `event` is the first of OUTCOMES, or None if none came in time.
+    `outcome` is the first of OUTCOMES, and came `after_s`; None if none came in time.
     """
-    if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+    event = outcome and outcome["event"]
+    if outcome and event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+        if outcome["value"] != _NOT_ALLOWED:
+            return CharreplError(
+                f"the daemon at {endpoint} could not find out whether this machine is allowed: "
+                "have its owner look into charrepl-daemon logs"
+            )
         key = credentials.encoded(credentials.own().public)
         return CharreplError(
             f"the daemon at {endpoint} does not allow this machine: "
             f"have charrepl-daemon allow NAME {key} run there",
             code="forbidden",
         )
-    if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        # It could not read what was meant for the owner of the key we trust, and hung up.
+    if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL and after_s < _AT_ONCE_S:
+        # It could not read what was meant for the owner of the key we trust, and hung up. One that has
+        # no time to answer hangs up too, but not at once.
         return CharreplError(
             f"the daemon at {endpoint} has another key than the one trusted: if that is as it should be, "
             f"run charrepl-daemon trust {endpoint} KEY --force with its new key",

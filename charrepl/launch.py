@@ -9,10 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from charrepl import interpreter
+from charrepl import interpreter, shortage
 from charrepl.errors import CharreplError, DaemonUnavailableError, reason
 
-_IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
 _START_TIMEOUT_S = 180.0
 
 
@@ -42,7 +41,7 @@ def is_listening(endpoint: str) -> bool:
 
 def _command(*, replace_older: bool) -> list[str]:
     verb = ["restart", "--if-older"] if replace_older else ["start"]
-    return interpreter.command("charrepl_daemon", *verb, "--idle-minutes", str(_IDLE_MINUTES))
+    return interpreter.command("charrepl_daemon", *verb, "--automatic")
 
 
 def _failure(error_output: bytes, *, replace_older: bool) -> DaemonUnavailableError:
@@ -54,6 +53,8 @@ def _failure(error_output: bytes, *, replace_older: bool) -> DaemonUnavailableEr
 
 
 def _no_process(error: OSError) -> DaemonUnavailableError:
+    if short := shortage.of(error):
+        return DaemonUnavailableError(f"the daemon did not start: {short}")
     return DaemonUnavailableError(
         f"the daemon did not start: cannot run {sys.executable} ({reason(error)}); "
         "if Python has moved, install charrepl again"

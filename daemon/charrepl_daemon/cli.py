@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from charrepl import __version__, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import Group, exit_codes
 from charrepl.options import AMOUNT, FloatRange, complete_model, print_json
 from charrepl_daemon import access
+
+if TYPE_CHECKING:
+    from charrepl_daemon.record import Running
+
+_IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
 
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -51,39 +57,73 @@ def _serving(command: Any) -> Any:
     return command
 
 
-def _arguments(serving: dict[str, Any]) -> list[str]:
-    """The same options, as `_serving` gave them, for another process."""
+def _absolute(serving: dict[str, Any]) -> dict[str, Any]:
+    """The same options, for a process that is elsewhere."""
     from charrepl import models
 
+    return {**serving, "model": models.absolute(serving["model"])}
+
+
+def _arguments(serving: dict[str, Any]) -> list[str]:
+    """The same options, as `_serving` gave them, for another process."""
     if serving["metrics_port"] is not None:
         from charrepl_daemon import responder  # asyncio: only where it is asked for
 
         responder.parse(serving["metrics_port"])
-    serving = {**serving, "model": models.absolute(serving["model"]) or None}
     given = [
-        (f"--{name.replace('_', '-')}", str(value)) for name, value in serving.items() if value is not None
+        (f"--{name.replace('_', '-')}", str(value))
+        for name, value in _absolute(serving).items()
+        if value not in (None, "")
     ]
     return [word for option in given for word in option]
+
+
+_automatic_option = click.option("--automatic", is_flag=True, hidden=True)  # nobody asked for it by name
+
+
+def _chosen(serving: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The options of the daemon before, with those that were given in the place of its own."""
+    given = click.get_current_context().get_parameter_source
+    kept = {
+        name: value
+        for name, value in before.items()
+        if name in serving and given(name) is ParameterSource.DEFAULT
+    }
+    return {**serving, **kept}
+
+
+def _for_a_client(serving: dict[str, Any]) -> dict[str, Any]:
+    """The options of a daemon that a client starts by itself: those of the one that it has to replace."""
+    from charrepl_daemon import process
+
+    return _chosen(serving, process.options_before() or {"idle_minutes": _IDLE_MINUTES})
 
 
 @main.command()
 @_serving
 @click.option("--foreground", is_flag=True, help="Stay in this terminal, and log to it.")
 @click.option("--ready-fd", type=int, hidden=True)
+@_automatic_option
 @debug_option
 @exit_codes
-def start(foreground: bool, ready_fd: int | None, debug: bool, **serving: Any) -> None:
+def start(foreground: bool, ready_fd: int | None, automatic: bool, debug: bool, **serving: Any) -> None:
     """Start the daemon, and wait until it is ready."""
     from charrepl_daemon import process
 
+    if automatic:
+        serving = _for_a_client(serving)
     if foreground:
         from charrepl_daemon.foreground import be
 
-        be(ready_fd=ready_fd, debug=debug, **serving)
+        be(ready_fd=ready_fd, debug=debug, **_absolute(serving))
     state, daemon = process.start(_arguments(serving))
-    click.echo("Ready" if state == "started" else "Already running", nl=False)
-    click.echo(f", pid {daemon.pid}.")
+    _say("Ready" if state == "started" else "Already running", daemon)
     _tell(serving)
+
+
+def _say(what: str, daemon: Running) -> None:
+    pid = f", pid {daemon.pid}" if daemon.pid else ""
+    click.echo(f"{what}{pid}.")
 
 
 def _tell(serving: dict[str, Any]) -> None:
@@ -121,33 +161,51 @@ def stop(endpoint: str | None, debug: bool) -> None:
         click.echo(f"Stopping, at {endpoint}.")
         return
     daemon = process.stop()
-    click.echo(f"Stopped, pid {daemon.pid}." if daemon else "No daemon was running.")
+    if daemon is None:
+        click.echo("No daemon was running.")
+    else:
+        _say("Stopped", daemon)
 
 
 @main.command()
 @_serving
 @click.option("--force", is_flag=True, help="Even while somebody types.")
 @click.option("--if-older", is_flag=True, hidden=True)
+@_automatic_option
 @debug_option
 @exit_codes
-def restart(force: bool, if_older: bool, debug: bool, **serving: Any) -> None:
-    """Stop the daemon and start a new one.
+def restart(force: bool, if_older: bool, automatic: bool, debug: bool, **serving: Any) -> None:
+    """Stop the daemon and start a new one, with the options that it had.
 
-    Not while somebody types: every prompt would wait for the new one.
+    Options given here replace its own; after stop, start begins with none. Not while somebody types: every
+    prompt would wait for the new one.
     """
-    from charrepl_daemon import process
+    from charrepl_daemon import process, service
 
-    if not force:
-        process.check_restart(if_older=if_older)
-    for _ in range(3):
-        process.stop()
-        state, daemon = process.start(_arguments(serving))
-        if state == "started":
-            click.echo(f"Ready, pid {daemon.pid}.")
-            _tell(serving)
-            return
-        # An open prompt missed its daemon and was faster, without these options.
-    raise CharreplError("another program keeps starting the daemon: close open prompts and try again")
+    if if_older and not process.older_runs():
+        state, daemon = process.start(_arguments(_for_a_client(serving) if automatic else serving))
+        _say("Ready" if state == "started" else "Already running", daemon)
+        return
+    if not force and not if_older:
+        process.check_restart()
+    if unit := process.unit():
+        if _given(serving):
+            raise CharreplError(
+                f"systemd runs the daemon, with the options in {unit}: "
+                "change them with charrepl-daemon install-service, and restart then"
+            )
+        service.control("restart", unit)
+        click.echo(f"Ready, as {unit}.")
+        return
+    chosen = _for_a_client(serving) if automatic else _chosen(serving, process.options_before())
+    daemon = process.restart(_arguments(chosen))
+    _say("Ready", daemon)
+    _tell(chosen)
+
+
+def _given(serving: dict[str, Any]) -> bool:
+    given = click.get_current_context().get_parameter_source
+    return any(given(name) is not ParameterSource.DEFAULT for name in serving)
 
 
 @main.command()

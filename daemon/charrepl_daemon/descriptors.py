@@ -12,11 +12,12 @@ import logging
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from charrepl.errors import reason
+from charrepl.errors import CharreplError, reason
 from charrepl_daemon.router import Router
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,18 @@ def in_use() -> int:
         return _WANTED if error.errno in (errno.EMFILE, errno.ENFILE) else 0
 
 
+class Endpoint(Protocol):
+    """Where a socket can listen, as often as it is told to."""
+
+    endpoint: str
+
+    def bind(self, owner: zmq.Socket[Any]) -> None:
+        """Listens. Raises CharreplError or zmq.ZMQError if that cannot be."""
+
+    def unbind(self, owner: zmq.Socket[Any]) -> None:
+        """Ends listening, and every connection."""
+
+
 class Crowd:
     """The connections to a listening socket, all closed when they leave too few file descriptors.
 
@@ -68,8 +81,8 @@ class Crowd:
         socket.monitor(address, zmq.EVENT_ACCEPTED | zmq.EVENT_CLOSED)
         self._monitor.connect(address)
 
-    async def watch(self, endpoint: str) -> None:
-        """Keeps the socket, bound to `endpoint`, from taking too many; runs until cancelled."""
+    async def watch(self, endpoint: Endpoint) -> None:
+        """Keeps the socket, which listens at `endpoint`, from taking too many; runs until cancelled."""
         accepted = 0
         while True:
             if await self._event() != zmq.EVENT_ACCEPTED:
@@ -79,23 +92,23 @@ class Crowd:
                 continue
             log.warning("too many connections from %s: closing them all", self._name)
             self._closed()
-            self._socket.unbind(endpoint)
+            endpoint.unbind(self._socket)
             await self._listen_again(endpoint)
 
-    async def _listen_again(self, endpoint: str) -> None:
+    async def _listen_again(self, endpoint: Endpoint) -> None:
         try:
-            # A listener that is being closed takes the file of an ipc socket away, whoever made it.
+            # A port is free once it is closed, which is done on ZeroMQ's own thread.
             async with asyncio.timeout(_CLOSED_S):
                 while await self._event() != zmq.EVENT_CLOSED:
                     pass
         except TimeoutError:
-            log.warning("the listener on %s takes its time to close", endpoint)
+            log.warning("the listener on %s takes its time to close", endpoint.endpoint)
         while True:
             try:
-                self._socket.bind(endpoint)
+                endpoint.bind(self._socket)
                 return
-            except zmq.ZMQError as error:
-                log.warning("cannot listen on %s yet: %s", endpoint, error.strerror)
+            except (CharreplError, zmq.ZMQError) as error:
+                log.warning("cannot listen on %s yet: %s", endpoint.endpoint, reason(error))
                 await asyncio.sleep(_AGAIN_S)
 
     async def _event(self) -> int:

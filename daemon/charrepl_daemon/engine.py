@@ -50,6 +50,13 @@ _CROWD_PIECE = 3  # characters a call decodes for a crowd, whose calls are long 
 _CROWD = 8  # rows that are none yet
 
 
+class DeviceLostError(CharreplError):
+    """The device does not compute any more: only another process may find it well."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"{message}: this daemon leaves, ask the next one", code="device")
+
+
 class Engine(Planner):
     """A model that is ready to write.
 
@@ -76,6 +83,7 @@ class Engine(Planner):
         self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
         self._compiling = threading.Lock()
         self.batches = _GPU_BATCHES if device.has_gpu() else _BATCHES
+        self._failures = 0  # of the device, since it last did what it should
         self._store_number = 0  # counts the times that every carry was lost
         store = self._slots, int(np.prod(self._shape))
         self._zeros = kept.program(lambda: jnp.zeros(store), name="zeros", constants=store)
@@ -295,7 +303,8 @@ class Engine(Planner):
         """As `Scorer.score`, of this model; compiles that program if nobody has `made` it."""
         if not self._scorer.ready:
             self.make("score")
-        return self._scorer.score(text, carry, digest, before=before)
+        with self._failing():
+            return self._scorer.score(text, carry, digest, before=before)
 
     def _call(self, rows: Rows) -> Decoded:
         with self._failing():
@@ -304,19 +313,28 @@ class Engine(Planner):
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """Counts a call on the device, and makes good for one that fails, with a CharreplError."""
+        """Counts a call on the device, and makes good for one that fails, with a CharreplError.
+
+        That is a DeviceLostError where it fails again before any call succeeds: it would for ever.
+        """
         self._calls += 1
         try:
             yield
+        except CharreplError:
+            raise
         except Exception as error:  # out of memory, a lost device: whatever the runtime raises
-            self._make_store()  # it was donated, so it is gone with the call
-            self._lose_carries()
-            kept.forget()
             log.exception("the device failed")
-            raise CharreplError(
-                f"the device failed ({reason(error)}): type on, or run charrepl-daemon restart",
-                code="device",
-            ) from error
+            kept.forget()
+            why, self._failures = f"the device failed ({reason(error)})", self._failures + 1
+            try:
+                self._make_store()  # it was donated, so it is gone with the call
+            except Exception as again:
+                raise DeviceLostError(f"{why}, and did not come back ({reason(again)})") from error
+            self._lose_carries()
+            if self._failures > 1:
+                raise DeviceLostError(f"{why} twice in a row") from error
+            raise CharreplError(f"{why}: type on, or run charrepl-daemon restart", code="device") from error
+        self._failures = 0
 
     def _lose_carries(self) -> None:
         """Forgets what every slot holds: sessions and passages go on from their texts."""

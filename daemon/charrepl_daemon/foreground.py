@@ -8,32 +8,32 @@ import faulthandler
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import filelock
 import msgspec
 
-from charrepl import paths
+from charrepl import paths, shortage
 from charrepl.errors import CharreplError, reason
 from charrepl.ignored_signals import heeded
-from charrepl_daemon import record
-from charrepl_daemon.process import running
+from charrepl_daemon import pids, readiness, record
+from charrepl_daemon.ownership import Ownership
 from charrepl_daemon.readiness import READY, TAKEN, Teller, notify
 from charrepl_daemon.record import Running
 from charrepl_daemon.unwritten import LogFile, Unwritten
 
 if TYPE_CHECKING:
+    from charrepl_daemon.precision import Wish
     from charrepl_daemon.server import Server
 
 log = logging.getLogger(__name__)
 
-_LOCK_S = 0.5
 DEVICE_THREAD = "device"  # as `scheduler.py` calls it
 
 
@@ -43,6 +43,7 @@ def be(*, debug: bool = False, **settings: Any) -> NoReturn:
     A program that is being compiled on another thread crashes the interpreter's own way out.
     """
     faulthandler.enable()  # a crash leaves its traceback, of code alone, in the log
+    _leave_no_core()
     code = 0
     try:
         serve(**settings)
@@ -58,6 +59,15 @@ def be(*, debug: bool = False, **settings: Any) -> NoReturn:
     _leave(code)
 
 
+def _leave_no_core() -> None:
+    """A core dump would hold what was typed."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Linux asks no limit where a program takes the dumps, as systemd-coredump does.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/coredump_filter").write_text("0")
+
+
 def _leave(code: int) -> NoReturn:
     for flush in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
         with contextlib.suppress(OSError):
@@ -65,7 +75,7 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+def _thread_failed(failed: threading.ExceptHookArgs, *, stopping: bool) -> None:
     """Ends the daemon if the thread that writes has failed: nobody would be answered any more.
 
     Its clients start another, which tells in `status` what became of this one.
@@ -73,64 +83,24 @@ def _thread_failed(failed: threading.ExceptHookArgs) -> None:
     name = failed.thread.name if failed.thread is not None else "unknown"
     error = failed.exc_value
     log.critical("the thread %s failed", name, exc_info=error if error is not None else True)
-    if name == DEVICE_THREAD:
+    if name == DEVICE_THREAD and not stopping:
         _leave(1)
 
 
-def serve(
-    *,
-    model: str,
-    idle_minutes: float | None,
-    cache_mb: int,
-    max_models: int,
-    precision: str,
-    metrics_port: str | None,
-    ready_fd: int | None,
-    endpoint: str | None = None,
-) -> None:
+def serve(*, ready_fd: int | None, **options: Any) -> None:
     """Is the daemon, until it is stopped. Raises CharreplError if it cannot be, or one runs already."""
     os.umask(0o077)
     tell = Teller(ready_fd)
+    unwritten = Unwritten()
     try:
-        paths.private_dir(paths.runtime_dir())
-        with _lock():
-            predecessor = record.left_behind()
-
-            def leave(number: int, frame: object) -> None:
-                # An exception could be lost in whatever is being imported.
-                record.remove()
-                tell("the daemon was stopped before it was ready")
-                os._exit(1)
-
-            for number in heeded([signal.SIGTERM]):
-                signal.signal(number, leave)  # until there is an event loop to tell
-            # At once: until then the file names a daemon of before, and a pid that may be anyone's.
-            failed = record.write(Running(os.getpid(), paths.endpoint()))
-            unwritten = Unwritten()
-            if failed:
-                unwritten.note(paths.status_file(), failed)
-            try:
-                _log_to_file(unwritten, also_here=ready_fd is None)
-                _serve(
-                    model,
-                    idle_minutes,
-                    {"most_models": max_models, "cache_bytes": cache_mb << 20, "precision": precision},
-                    endpoint,
-                    metrics_port,
-                    tell,
-                    predecessor,
-                    unwritten,
-                )
-            except (CharreplError, KeyboardInterrupt):
-                record.remove()
-                raise
-            except OSError as error:
-                record.remove()
-                where = f" ({error.filename})" if error.filename else ""
-                raise CharreplError(
-                    f"the daemon cannot run: {reason(error)}{where}; see {paths.log_file()}"
-                ) from error
-            record.remove()  # after any other error it stays, and tells of a crash
+        pid = os.getpid()
+        status = Running(pid, paths.endpoint(), birth=pids.birth(pid), options=options, unit=readiness.unit())
+        ownership = Ownership(status, unwritten=unwritten.note)
+        ownership.take()
+        try:
+            _serve_alone(ownership, tell, unwritten, also_here=ready_fd is None, **options)
+        finally:
+            ownership.release()
     except CharreplError as error:
         tell(TAKEN if error.code == TAKEN else str(error))
         raise
@@ -138,24 +108,42 @@ def serve(
         tell.close()
 
 
-@contextlib.contextmanager
-def _lock() -> Iterator[None]:
-    lock = filelock.FileLock(paths.lock_file(), mode=0o600)
+def _serve_alone(
+    ownership: Ownership, tell: Teller, unwritten: Unwritten, *, also_here: bool, **options: Any
+) -> None:
+    """Is the daemon, holding the lock."""
+    predecessor = record.left_behind()
+
+    def leave(number: int, frame: object) -> None:
+        # An exception could be lost in whatever is being imported.
+        ownership.leave()
+        tell("the daemon was stopped before it was ready")
+        os._exit(1)
+
+    for number in heeded([signal.SIGTERM]):
+        signal.signal(number, leave)  # until there is an event loop to tell
+    # At once: until then the file names a daemon of before, and a pid that may be anyone's.
+    ownership.announce()
     try:
-        # Not at the first try: a `status` looks whether it is free by holding it for a moment.
-        lock.acquire(timeout=_LOCK_S, poll_interval=0.02)
-    except filelock.Timeout:
-        found = running()
-        pid = f" (pid {found.pid})" if found and found.pid else ""
-        raise CharreplError(
-            f"a daemon is already running{pid}: charrepl-daemon stop ends it", code=TAKEN
-        ) from None
+        _log_to_file(unwritten, also_here=also_here)
+        _serve(ownership, tell, predecessor, unwritten, **options)
+    except (CharreplError, KeyboardInterrupt):
+        ownership.leave()  # unless it has, and said why
+        raise
     except OSError as error:
-        raise CharreplError(f"cannot lock {paths.lock_file()}: {reason(error)}") from None
-    try:
-        yield
-    finally:
-        lock.release()
+        ownership.leave()
+        if short := shortage.of(error):
+            raise CharreplError(short) from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise CharreplError(
+            f"the daemon cannot run: {reason(error)}{where}; see {paths.log_file()}"
+        ) from error
+    except Exception as error:
+        short = shortage.of(error)
+        if short is None or ownership.has_left:
+            raise  # the status file stays, and tells of a crash
+        ownership.leave()
+        raise CharreplError(short) from error
 
 
 def _log_to_file(unwritten: Unwritten, *, also_here: bool) -> None:
@@ -175,18 +163,22 @@ def _log_to_file(unwritten: Unwritten, *, also_here: bool) -> None:
 
 
 def _serve(
-    model: str,
-    idle_minutes: float | None,
-    scheduling: dict[str, Any],
-    network_endpoint: str | None,
-    metrics_port: str | None,
+    ownership: Ownership,
     tell: Callable[[str], None],
     predecessor: record.Predecessor | None,
     unwritten: Unwritten,
+    *,
+    model: str,
+    idle_minutes: float | None,
+    cache_mb: int,
+    max_models: int,
+    precision: Wish,
+    metrics_port: str | None,
+    endpoint: str | None = None,
 ) -> None:
     from charrepl_daemon.security import Network
 
-    network = Network(network_endpoint) if network_endpoint else None
+    network = Network(endpoint) if endpoint else None
     # Imported here, under the lock: a start that finds a daemon running need not wait for jax.
     from charrepl_train import device
 
@@ -197,18 +189,16 @@ def _serve(
 
     kept.note = unwritten.note
 
-    endpoint = paths.endpoint()
-    Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)  # stale: the lock is ours
-    threading.excepthook = _thread_failed
-    scheduler = Scheduler(**scheduling)
+    scheduler = Scheduler(most_models=max_models, cache_bytes=cache_mb << 20, precision=precision)
     server = Server(
-        endpoint,
+        ownership.listener,
         scheduler,
         model=model,
         device=device.describe(),
         idle_s=None if idle_minutes is None else 60 * idle_minutes,
         network=network,
     )
+    threading.excepthook = lambda failed: _thread_failed(failed, stopping=server.stopping)
     server.standing["predecessor"] = msgspec.to_builtins(predecessor)
     server.unwritten = unwritten.report
     server.bind()
@@ -221,23 +211,25 @@ def _serve(
     if predecessor is not None:
         log.warning("the daemon before this one: %s", predecessor)
     try:
-        asyncio.run(_until_stopped(server, metrics_port, tell))
+        asyncio.run(_until_stopped(server, ownership, metrics_port, tell))
     finally:
-        Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
         log.info("stopped")
 
 
-async def _until_stopped(server: Server, metrics_port: str | None, tell: Callable[[str], None]) -> None:
+async def _until_stopped(
+    server: Server, ownership: Ownership, metrics_port: str | None, tell: Callable[[str], None]
+) -> None:
     loop = asyncio.get_running_loop()
     for number in heeded([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]):
         loop.add_signal_handler(number, server.stop)
     loop.add_signal_handler(signal.SIGCONT, server.continued)
+    loop.set_exception_handler(server.supervision.callback_failed)
 
     def ready() -> None:
         tell(READY)
         notify("READY=1")
 
-    beating = asyncio.create_task(record.beat())
+    server.supervision.keep_up(ownership.watch(server.listen))
     async with contextlib.AsyncExitStack() as stack:
         if metrics_port is not None:
             from charrepl_daemon import responder  # asyncio's streams: only where they are asked for
@@ -245,5 +237,8 @@ async def _until_stopped(server: Server, metrics_port: str | None, tell: Callabl
             server.standing["metrics_url"] = await stack.enter_async_context(
                 responder.serving(metrics_port, server.exposition)
             )
-        await server.run(ready, lambda: notify("STOPPING=1"))
-    beating.cancel()
+        await server.run(
+            ready=ready,
+            ending=lambda: notify("STOPPING=1"),
+            leaving=lambda: ownership.leave(server.supervision.failure),
+        )

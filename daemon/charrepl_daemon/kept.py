@@ -3,6 +3,13 @@
 JAX's own cache is asked with the program itself, and to trace and lower that takes most of what a start
 has left to do. Here the question is what the program is made from: the source of this project, the
 versions beneath it, the processor, and the shapes.
+
+What JAX writes down for it are pickles, and machine code: who can write such a file has whatever its reader
+can do. So they are read and written only while their directory is the user's own and closed to everybody
+else: whoever can write there can change this user's programs themselves.
+
+A program can be whole and fault all the same, on a processor that is not quite what it says. So it is marked
+while it is loaded and first run, and one whose mark was left by a process that died is never tried again.
 """
 
 from __future__ import annotations
@@ -15,7 +22,7 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -28,7 +35,8 @@ import charrepl
 import charrepl_daemon
 import charrepl_train
 from charrepl import paths
-from charrepl.errors import reason
+from charrepl.errors import CharreplError, reason
+from charrepl_daemon.lock import Lock
 from charrepl_train import device
 
 log = logging.getLogger(__name__)
@@ -59,13 +67,77 @@ def program(
     compile.
     """
     trees = jax.tree.structure((arguments, {})), jax.tree.structure(returns)
-    path = paths.compilation_cache_dir() / f"{name}-{_key(name, constants, arguments)}.program"
-    kept = _read(path, *trees)
+    path = _path(name, constants, arguments)
+    kept = None if path is None else _read(path, *trees)
     if kept is None:
         kept = jax.jit(function, donate_argnums=donate_argnums).lower(*arguments).compile()
         assert (kept.in_tree, kept.out_tree) == trees
-        _keep(path, kept)
-    return kept
+        if path is not None:
+            _keep(path, kept)
+    return kept if path is None else _Tried(kept, path)
+
+
+class _Tried:
+    """A program that is marked while it is first run."""
+
+    def __init__(self, compiled: jax.stages.Compiled, path: Path) -> None:
+        self._call: Callable[..., Any] = compiled
+        self._path: Path | None = path
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._path is None:
+            return self._call(*arguments)
+        with _marked(self._path):
+            returned = jax.block_until_ready(self._call(*arguments))
+        self._path = None
+        return returned
+
+
+def _path(name: str, constants: Sequence[object], arguments: Sequence[Any]) -> Path | None:
+    """Where such a program is kept; None where none may be."""
+    directory = paths.compilation_cache_dir()
+    try:
+        paths.check_private(directory)
+    except CharreplError as error:
+        _tell(directory, f"{name} is not kept: {error}")
+        return None
+    if not device.processor():
+        return None  # the directory may be another machine's too
+    return directory / f"{name}-{_key(name, constants, arguments)}.program"
+
+
+def _mark(path: Path) -> Path:
+    return path.with_suffix(".tried")
+
+
+@contextlib.contextmanager
+def _marked(path: Path) -> Iterator[None]:
+    """Has a file beside the program, locked, for as long as this process lives or the block lasts."""
+    lock = Lock(_mark(path))
+    try:
+        held = lock.acquire(0.0)
+    except OSError:
+        held = False  # it cannot be written: then nothing is kept either
+    try:
+        yield
+    finally:  # also after an error: who was there to raise it did not die
+        if held:
+            _remove([_mark(path)])
+            lock.release()
+
+
+def _died(path: Path) -> bool:
+    """Whether a process died while it tried the program; takes the mark away."""
+    lock = Lock(_mark(path))
+    try:
+        if not lock.acquire(0.0, create=False):
+            return False  # it is being tried just now
+        _remove([_mark(path)])
+    except OSError:
+        return False  # there is none
+    finally:
+        lock.release()
+    return True
 
 
 def _key(name: str, constants: Sequence[object], arguments: Sequence[Any]) -> str:
@@ -85,17 +157,22 @@ def _surroundings() -> str:
             source.update(file.read_bytes())
     settings = {name: value for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_"))}
     versions = jax.__version__, metadata.version("jaxlib"), jax.devices()[0].client.platform_version
-    machine = device.describe(), sorted(device.cpu_flags())
+    machine = device.describe(), device.processor()
     return repr((source.hexdigest(), versions, machine, sorted(settings.items())))
 
 
 def _read(path: Path, taken: PyTreeDef, returned: PyTreeDef) -> jax.stages.Compiled | None:
     try:
+        if _died(path):
+            _remove([path])
+            _tell(path, f"{path.name} is compiled anew: a process died while it ran it")
+            return None
         data = zlib.decompress(path.read_bytes())
         os.utime(path)  # those used last are kept
-        kept: jax.stages.Compiled = serialize_executable.deserialize_and_load(
-            data, taken, returned, execution_devices=jax.devices()[:1]
-        )
+        with _marked(path):
+            kept: jax.stages.Compiled = serialize_executable.deserialize_and_load(
+                data, taken, returned, execution_devices=jax.devices()[:1]
+            )
     except FileNotFoundError:
         return None
     except Exception as error:  # half a file, another version's: whatever JAX and XLA raise
@@ -139,4 +216,4 @@ def _remove(files: Sequence[Path]) -> None:
 
 def _tell(path: Path, what: str) -> None:
     log.warning("%s", what)
-    note(path.parent, what)
+    note(paths.compilation_cache_dir(), what)

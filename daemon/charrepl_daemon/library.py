@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+from charrepl import shortage
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon.engine import Engine, Extra
 from charrepl_daemon.precision import Wish
@@ -116,6 +117,8 @@ class Library:
             log.warning("could not load %s: %s", directory, reason(error))
             if isinstance(error, CharreplError):
                 return error
+            if short := shortage.of(error):
+                return CharreplError(f"could not load {directory.name}: {short}", code="shortage")
             return CharreplError(f"could not load {directory.name}: {reason(error)}", code="bad_model")
 
     def engines(self) -> list[Engine]:

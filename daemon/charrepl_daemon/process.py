@@ -9,11 +9,12 @@ import subprocess
 import time
 from typing import Any, Literal
 
-import filelock
+import msgspec
 
-from charrepl import interpreter, launch, paths, protocol
-from charrepl.errors import CharreplError, DaemonUnavailableError
-from charrepl_daemon import data_dir, record, report
+from charrepl import interpreter, launch, paths, protocol, shortage
+from charrepl.errors import CharreplError, DaemonUnavailableError, reason
+from charrepl_daemon import data_dir, pids, record, report, service
+from charrepl_daemon.lock import Lock
 from charrepl_daemon.readiness import READY, TAKEN, read_line
 from charrepl_daemon.record import Running
 
@@ -21,27 +22,34 @@ START_TIMEOUT_S = 170.0
 _TERM_AFTER_S = 5.0
 _KILL_AFTER_S = 5.0
 _ANSWER_S = 3.0
+_MOST_READ = 1 << 20  # of the log
+_MOST_SILENCES = 2  # each as long as `Client.status` waits
 
 
 def running() -> Running | None:
-    """The daemon that holds the lock, if any. A status file without one is stale, and ignored."""
+    """The daemon that holds the lock, if any. A status file without one is stale, and ignored.
+
+    Its pid is one that is its own now, or 0 if that cannot be found: it may just have begun, or be in a
+    container of its own.
+    """
     if not _locked():
         return None
-    return record.read() or Running(pid=0, endpoint=paths.endpoint())  # it is about to write it
+    recorded = record.read()
+    if recorded is not None and recorded.is_alive:
+        return recorded
+    # It could not write the file anew, or has left already.
+    pid = pids.listening_at(paths.endpoint())
+    return Running(pid, paths.endpoint(), birth=pids.birth(pid))
 
 
 def _locked() -> bool:
-    if not paths.lock_file().exists():  # filelock would make its directory, open to others
-        return False
-    lock = filelock.FileLock(paths.lock_file(), mode=0o600)
+    lock = Lock(paths.lock_file())
     try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        return True
+        return not lock.acquire(0.0, create=False)
     except OSError:
-        return False  # no runtime directory: nobody ever held it
-    lock.release()
-    return False
+        return False  # no such file: nobody holds it
+    finally:
+        lock.release()
 
 
 def _wait_unlocked(timeout_s: float, *, killed: Running | None = None) -> bool:
@@ -49,14 +57,20 @@ def _wait_unlocked(timeout_s: float, *, killed: Running | None = None) -> bool:
 
     If it was `killed`, as it would not go, that is left for the one after it to tell.
     """
-    lock = filelock.FileLock(paths.lock_file(), mode=0o600)
+    lock = Lock(paths.lock_file())
     try:
-        lock.acquire(timeout=timeout_s, poll_interval=0.02)
-    except filelock.Timeout:
-        return False
-    if killed is not None and paths.status_file().exists():
-        record.write(Running(killed.pid, killed.endpoint, "charrepl-daemon stop, which it did not answer"))
-    lock.release()
+        if not lock.acquire(timeout_s, create=False):
+            return False
+        if killed is not None and paths.status_file().exists():
+            record.write(
+                msgspec.structs.replace(
+                    killed, birth="", ended="was killed by charrepl-daemon stop, which it did not answer"
+                )
+            )
+    except FileNotFoundError:
+        pass  # its directory has gone, and the lock with it
+    finally:
+        lock.release()
     return True
 
 
@@ -88,6 +102,7 @@ def _spawn(arguments: list[str], deadline: float) -> Running | None:
     read_end, write_end = os.pipe()
     command = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
     output = _open_log()
+    logged = _log_size()
     try:
         # A fresh process, not a fork: JAX's threads do not survive one.
         child = subprocess.Popen(
@@ -101,6 +116,9 @@ def _spawn(arguments: list[str], deadline: float) -> Running | None:
             # If a service runs us, it is not our child that it waits for.
             env={name: value for name, value in interpreter.environment().items() if name != "NOTIFY_SOCKET"},
         )
+    except OSError as error:
+        os.close(read_end)
+        raise CharreplError(shortage.of(error) or f"cannot run {command[0]}: {reason(error)}") from error
     finally:
         os.close(write_end)
         if output != subprocess.DEVNULL:
@@ -118,31 +136,70 @@ def _spawn(arguments: list[str], deadline: float) -> Running | None:
         child.terminate()
         raise CharreplError(f"the daemon was not ready after {START_TIMEOUT_S:.0f} s: {_see_log()}")
     if not said:
-        code = child.wait()
-        raise CharreplError(f"the daemon ended with status {code} before it was ready: {_see_log()}")
+        raise CharreplError(_how_it_ended(child.wait(), logged))
     raise CharreplError(said)
+
+
+def _how_it_ended(code: int, logged: int) -> str:
+    """What became of a daemon that ended before it was ready, and said nothing but to the log."""
+    with contextlib.suppress(OSError), paths.log_file().open("rb") as file:
+        file.seek(logged)
+        if short := shortage.in_text(file.read(_MOST_READ).decode(errors="replace")):
+            return short
+    if code == -signal.SIGKILL:
+        return f"the system killed it before it was ready, as it does where {shortage.said('memory')}"
+    if code < 0:
+        crash = f"it crashed before it was ready ({signal.Signals(-code).name})"
+        return f"{crash}: {_see_log()}"
+    return f"it ended with status {code} before it was ready: {_see_log()}"
+
+
+def _log_size() -> int:
+    try:
+        return paths.log_file().stat().st_size
+    except OSError:
+        return 0
 
 
 def _settled(deadline: float) -> Running | None:
     """The daemon that runs already, once it answers; None if none does, or it ends meanwhile.
 
-    So two starts at once both report the one that won, ready. Raises CharreplError if it hangs.
+    So two starts at once both report the one that won, ready. Raises CharreplError if it hangs, or speaks
+    another protocol.
     """
+    asked = 0
     while (found := running()) is not None:
-        from charrepl.client import Client  # zmq: only where there is something to ask
-
-        status: dict[str, Any] = {"ready": False}
-        with contextlib.suppress(CharreplError), Client(autostart=False) as client:
-            status = client.status()
-        if status["ready"]:
+        status, silent = _asked()
+        asked += silent
+        if status is not None and status["protocol"] != protocol.PROTOCOL:
+            raise CharreplError(
+                f"the daemon that runs{found.named} is of charrepl {status['version']}, which speaks "
+                "another protocol: charrepl-daemon restart replaces it"
+            )
+        if status is not None and status["ready"]:
             meant = paths.told_data_dir()
             if data_dir.differs(status["data_dir"], meant):
                 raise data_dir.another(status["data_dir"], meant)
-            return Running(status["pid"], status["endpoint"])
-        if time.monotonic() > deadline:
-            raise CharreplError(f"the daemon (pid {found.pid}) runs but does not answer: {_see_log()}")
+            return msgspec.structs.replace(found, pid=found.pid or status["pid"])
+        if asked >= _MOST_SILENCES or time.monotonic() > deadline:
+            raise CharreplError(
+                f"the daemon that runs{found.named} does not answer: run charrepl-daemon restart, "
+                f"and {_see_log()}"
+            )
         time.sleep(0.05)  # it is a process of somebody else's: there is no event to wait for
     return None
+
+
+def _asked() -> tuple[dict[str, Any] | None, bool]:
+    """What the daemon says of itself, whatever protocol it speaks; or None, and whether it kept silent."""
+    from charrepl.client import Client  # zmq: only where there is something to ask
+
+    began = time.monotonic()
+    try:
+        with Client(autostart=False, greet=False) as client:
+            return client.status(), False
+    except CharreplError:
+        return None, time.monotonic() - began >= _ANSWER_S
 
 
 def _see_log() -> str:
@@ -163,7 +220,8 @@ def _open_log() -> int:
 def stop() -> Running | None:
     """Stops the daemon and waits for its end; returns which it was, or None if none ran.
 
-    Asks first, then terminates, then kills. Raises CharreplError if it lives on.
+    Asks first, then terminates, then kills; one that is a unit of systemd's is terminated by that, which
+    would start it again. Raises CharreplError if it lives on.
     """
     found = running()
     if found is None:
@@ -172,14 +230,23 @@ def stop() -> Running | None:
         ask_to_stop()
         if _wait_unlocked(_TERM_AFTER_S):
             return found
+    if found.unit:
+        with contextlib.suppress(CharreplError):  # then it is up to us
+            service.control("stop", found.unit)
     for number in (signal.SIGTERM, signal.SIGKILL):
         found = running() or found
-        if found.pid:
+        # Asked again at the last moment: a pid may be another process's by now.
+        if found.is_alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, number)
         if _wait_unlocked(_KILL_AFTER_S, killed=found if number == signal.SIGKILL else None):
             return found
-    raise CharreplError(f"the daemon (pid {found.pid}) does not end: kill it by hand")
+    known = (
+        f"kill {found.pid} by hand"
+        if found.pid
+        else "no process here is known to be it: end it where it runs"
+    )
+    raise CharreplError(f"the daemon{found.named} does not end: {known}")
 
 
 def ask_to_stop(endpoint: str | None = None) -> None:
@@ -208,25 +275,68 @@ def status(endpoint: str | None = None) -> dict[str, Any]:
         before = record.left_behind()
         said = "" if before is None else f" (the last one: {before})"
         raise DaemonUnavailableError(f"no daemon is running{said}: start it with charrepl-daemon start")
-    if not launch.is_listening(found.endpoint):
-        raise DaemonUnavailableError(f"the daemon (pid {found.pid}) is starting: try again in a moment")
+    if not launch.is_listening(paths.endpoint()):
+        raise DaemonUnavailableError(f"the daemon{found.named} is starting, or ending: try again in a moment")
     with Client(autostart=False, greet=False) as client:
         return client.status()
 
 
-def check_restart(*, if_older: bool) -> None:
+def options_before() -> dict[str, Any]:
+    """The options of the daemon that runs, or of the last one if that did not leave in order."""
+    found = record.read()
+    return {} if found is None else found.options
+
+
+# Replacing
+
+
+def check_restart() -> None:
     """Returns if the daemon may be restarted: nobody types, or it cannot say so.
 
-    Raises CharreplError if somebody does, or, with `if_older`, if it speaks a newer protocol.
+    Raises CharreplError if somebody does.
     """
     try:
         found = status()
     except CharreplError:
         return  # it is not there, or out of order: restarting is what will help
-    if if_older and found["protocol"] > protocol.PROTOCOL:
+    refusal = report.refusal(found)
+    if refusal:
+        raise CharreplError(refusal)
+
+
+def older_runs() -> bool:
+    """Whether a daemon of an older protocol runs, which this program may replace.
+
+    Raises CharreplError if it is newer, if somebody uses it, or if it does not say.
+    """
+    if running() is None:
+        return False
+    found = status()
+    if found["protocol"] > protocol.PROTOCOL:
         raise CharreplError(
             f"the daemon that runs is newer (charrepl {found['version']}): leave this program, start it anew"
         )
     refusal = report.refusal(found)
-    if refusal:
-        raise CharreplError(f"the daemon that runs is older, and {refusal}" if if_older else refusal)
+    if found["protocol"] < protocol.PROTOCOL and refusal:
+        raise CharreplError(f"the daemon that runs is older, and {refusal}")
+    return bool(found["protocol"] < protocol.PROTOCOL)
+
+
+def restart(arguments: list[str]) -> Running:
+    """Stops the daemon that runs, if any, and starts one with these arguments of `start`.
+
+    Raises CharreplError if either cannot be.
+    """
+    for _ in range(3):
+        stop()
+        state, daemon = start(arguments)
+        if state == "started":
+            return daemon
+        # An open prompt missed its daemon and was faster, without these options.
+    raise CharreplError("another program keeps starting the daemon: close open prompts and try again")
+
+
+def unit() -> str:
+    """The unit of systemd's that the daemon which runs is; empty if it is none."""
+    found = running()
+    return "" if found is None else found.unit

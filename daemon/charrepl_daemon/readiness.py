@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import socket
 import time
+from pathlib import Path
 
 READY = "ready"
 TAKEN = "taken"  # by another daemon, the lock
@@ -61,3 +63,15 @@ def notify(state: str) -> None:
             link.send(state.encode())
     except OSError:
         pass  # systemd will find out by itself
+
+
+def unit() -> str:
+    """The systemd unit that this process is the main one of, if it is: `NAME.service`."""
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return ""
+    try:
+        groups = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        groups = ""
+    found = re.findall(r"/([^/\n]+\.service)(?=/|$)", groups, re.MULTILINE)
+    return found[-1] if found else "charrepl-daemon.service"

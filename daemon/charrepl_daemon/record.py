@@ -1,30 +1,42 @@
 """The daemon's status file: who runs, and, found by the one after it, how its life ended.
 
 A daemon that leaves in order takes the file with it. One that is still there when the lock is free
-was left by a daemon that could not.
+was left by a daemon that could not, or that says in it why it left.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
+from typing import Any
 
 import msgspec
 
 from charrepl import paths
 from charrepl.errors import reason
+from charrepl_daemon import pids
 from charrepl_daemon.metrics import stamp
-
-_BEAT_S = 15.0
 
 
 class Running(msgspec.Struct, frozen=True):
     """What the status file says of the daemon that wrote it."""
 
-    pid: int
+    pid: int  # 0 where it cannot be known
     endpoint: str
-    killed_by: str = ""  # what had to end it, if it would not by itself
+    birth: str = ""  # as `pids.birth` has it
+    options: dict[str, Any] = {}  # of `start`, for the daemon after it
+    unit: str = ""  # that the service manager runs it as
+    ended: str = ""  # how, once it has
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its process still is: not another with its pid."""
+        return bool(self.birth) and self.birth == pids.birth(self.pid)
+
+    @property
+    def named(self) -> str:
+        """` (pid 17)`, or nothing where that is not known."""
+        return f" (pid {self.pid})" if self.pid else ""
 
 
 class Predecessor(msgspec.Struct, frozen=True):
@@ -39,7 +51,7 @@ class Predecessor(msgspec.Struct, frozen=True):
 
 
 def write(status: Running) -> str:
-    """Writes the file; returns why that failed, or nothing: only `stop` of a daemon that hangs needs it."""
+    """Writes the file; returns why that failed, or nothing: a daemon does without."""
     temporary = paths.status_file().with_suffix(".new")
     try:
         temporary.write_bytes(msgspec.json.encode(status))
@@ -66,16 +78,13 @@ def left_behind() -> Predecessor | None:
         last_seen = stamp(paths.status_file().stat().st_mtime)
     except OSError:
         return None
-    how = f"was killed by {found.killed_by}" if found.killed_by else "ended unexpectedly"
-    return Predecessor(found.pid, how, last_seen)
+    return Predecessor(found.pid, found.ended or "ended unexpectedly", last_seen)
 
 
-async def beat() -> None:
-    """Marks the file as current now and then, until cancelled."""
-    while True:
-        with contextlib.suppress(OSError):
-            os.utime(paths.status_file())
-        await asyncio.sleep(_BEAT_S)
+def mark() -> None:
+    """Marks the file as current."""
+    with contextlib.suppress(OSError):
+        os.utime(paths.status_file())
 
 
 def remove() -> None:

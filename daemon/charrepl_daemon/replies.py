@@ -12,6 +12,8 @@ from charrepl_daemon.router import Router
 from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import NO_LONGER, Peer
 
+STOPPED = "the daemon was stopped: ask again"
+
 
 class Replies:
     """What a server answers. Any thread may reply to the owner, the event loop to guests as well.
@@ -76,8 +78,7 @@ class Replies:
         with self._lock:
             left = [(peer, job) for peer, jobs in self._jobs.items() for job in jobs]
         for peer, job in left:
-            message = "the daemon was stopped: ask again"
-            self.reply(peer, job, protocol.Error(seq=job.request.seq, code="stopping", message=message))
+            self.reply(peer, job, protocol.Error(seq=job.request.seq, code="stopping", message=STOPPED))
 
     def _gone(self, peer: Peer) -> None:
         self._metrics.clients_let_go += 1

@@ -17,7 +17,7 @@ from charrepl import graphemes, protocol
 from charrepl.errors import CharreplError, reason
 from charrepl.window import STRIDE, window_start
 from charrepl_daemon.compiles import Compiles
-from charrepl_daemon.engine import Engine
+from charrepl_daemon.engine import DeviceLostError, Engine
 from charrepl_daemon.idle import Idle
 from charrepl_daemon.jobs import Job
 from charrepl_daemon.library import Library
@@ -39,6 +39,7 @@ class Scheduler:
 
     def __init__(self, *, most_models: int, cache_bytes: int, precision: Wish = "auto") -> None:
         self.metrics = Metrics()
+        self.lost: Callable[[DeviceLostError], None] = lambda error: None  # called on the device's thread
         self.library = Library(
             most=most_models, cache_bytes=cache_bytes, precision=precision, loaded=self._on_loaded
         )
@@ -278,6 +279,8 @@ class Scheduler:
                 if job in self._active:
                     self._active.remove(job)
                     self._fail(job, error)
+            if isinstance(error, DeviceLostError):
+                self.lost(error)
 
     def _compute(self, jobs: list[Job], work: Callable[[], None]) -> None:
         """A call on the device for some jobs, and what comes of it."""

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import zmq
-from zmq.auth.asyncio import AsyncioAuthenticator
+import zmq.asyncio
+from zmq.auth import Authenticator
 from zmq.utils import z85
 
 from charrepl import credentials, launch, models, paths, protocol
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 NO_LONGER = "your key is no longer allowed here: ask the daemon's owner"
 _DOMAIN = "charrepl"
+_FAILED = b"500"  # ZeroMQ's code for it (rfc.zeromq.org/spec/27)
 _KEPT_S = 1.0
 _QUIET_S = 60.0  # between two mentions of the same stranger
 _HANDSHAKE_MS = 10_000
@@ -135,22 +137,27 @@ class Network:
         socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
         try:
-            address = _numeric(self.endpoint)
-            socket.setsockopt(zmq.IPV6, "[" in address)
-            socket.bind(address)
+            self._port = _Port(_numeric(self.endpoint))
+            socket.setsockopt(zmq.IPV6, "[" in self._port.endpoint)
+            self._port.bind(socket)
         except (OSError, UnicodeError) as error:  # the second of a name that no host can have
             raise CharreplError(f"cannot listen on {self.endpoint}: {reason(error)}") from None
         except zmq.ZMQError as error:
             why, _, _ = error.strerror.partition(" (addr=")
             raise CharreplError(f"cannot listen on {self.endpoint}: {why}") from None
-        self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self.endpoint = self._port.endpoint
         names = ", ".join(guest.name for guest in self.guests.read().values())
         log.info("listening on %s for %s", self.endpoint, names)
 
     async def limit(self) -> None:
         """Keeps the connections from taking too many file descriptors; runs until cancelled."""
         assert self._crowd is not None
-        await self._crowd.watch(self.endpoint)
+        await self._crowd.watch(self._port)
+
+    async def let_in(self) -> None:
+        """Answers, for each that knocks, whether it is on the list; runs until cancelled."""
+        assert self._authenticator is not None
+        await self._authenticator.run()
 
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether to let in who holds a key, given in Z85: what pyzmq's authenticator asks."""
@@ -220,9 +227,38 @@ class Network:
             self.socket.close()
 
 
-class _Authenticator(AsyncioAuthenticator):
+class _Port:
+    """A port of a ZeroMQ socket."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+
+    def bind(self, owner: zmq.Socket[Any]) -> None:
+        owner.bind(self.endpoint)
+        self.endpoint = owner.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def unbind(self, owner: zmq.Socket[Any]) -> None:
+        owner.unbind(self.endpoint)
+
+
+class _Authenticator(Authenticator):
+    """pyzmq's, in a task that is the caller's: its own one ends in silence at the first error."""
+
     def curve_user_id(self, client_public_key: bytes) -> str:
         return credentials.encoded(client_public_key)
+
+    async def run(self) -> None:
+        """Answers until cancelled. An error in one answer is that client's alone."""
+        poller = zmq.asyncio.Poller()
+        poller.register(self.zap_socket, zmq.POLLIN)
+        while True:
+            await poller.poll()
+            request = self.zap_socket.recv_multipart()
+            try:
+                await self.handle_zap_message(request)
+            except Exception:
+                log.exception("could not tell whether to let somebody in")
+                self._send_zap_reply(request[1], _FAILED, b"Internal error")
 
 
 def _numeric(endpoint: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,14 @@ from charrepl import __version__, models, paths, protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon import data_dir, descriptors, exposition
 from charrepl_daemon.jobs import Job, Work
+from charrepl_daemon.listener import Listener
 from charrepl_daemon.metrics import Writers, stamp
-from charrepl_daemon.replies import Replies
+from charrepl_daemon.reloads import Reloads
+from charrepl_daemon.replies import STOPPED, Replies
 from charrepl_daemon.router import Router
 from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import Network, Peer
+from charrepl_daemon.supervision import Supervision, soon
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class Server:
 
     def __init__(
         self,
-        endpoint: str,
+        listener: Listener,
         scheduler: Scheduler,
         *,
         model: str,
@@ -50,7 +53,7 @@ class Server:
         idle_s: float | None,
         network: Network | None = None,
     ) -> None:
-        self._endpoint = endpoint
+        self._listener = listener
         self._scheduler = scheduler
         self._chosen = models.find(model) if model else None
         self._default = self._chosen or models.default()
@@ -63,7 +66,8 @@ class Server:
         self._began = self._last_request = time.monotonic()
         self._stop: asyncio.Event | None = None
         self._replies = Replies(scheduler, self._socket_of, admits=self._admits, later=self._later)
-        self._failure: BaseException | None = None
+        self._reloads = Reloads(scheduler, self._send)
+        self.supervision = Supervision(self.stop)
         self._writers = Writers(TYPING_S)
         self._metrics = scheduler.metrics
         self._started_at = stamp()
@@ -82,10 +86,11 @@ class Server:
         self._crowd = descriptors.Crowd(
             self._socket, "this machine", most=self._most_descriptors * 3 // 4, closed=self._closed_all
         )
-        try:
-            self._socket.bind(self._endpoint)
-        except zmq.ZMQError as error:
-            raise CharreplError(f"cannot listen on {self._endpoint}: {error.strerror}") from None
+        self.listen()
+
+    def listen(self) -> None:
+        """Listens at the owner's endpoint, if need be once more: who is connected stays so."""
+        self._listener.bind(self._socket)
 
     def _router(self) -> Router:
         socket = Router(self._context)
@@ -97,9 +102,12 @@ class Server:
         socket.setsockopt(zmq.RCVHWM, 1000)
         return socket
 
-    async def run(self, ready: Callable[[], None], ending: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self, *, ready: Callable[[], None], ending: Callable[[], None], leaving: Callable[[], None]
+    ) -> None:
         """Serves; calls `ready` when the default model answers, and `ending` when told to stop.
 
+        `leaving` is called when all are answered, and nobody should find it any more.
         Raises CharreplError if the default model cannot be loaded, and whatever keeps it from going on.
         """
         self._loop = loop = asyncio.get_running_loop()
@@ -111,40 +119,41 @@ class Server:
                 if not loading.done():
                     loading.set_exception(error) if error else loading.set_result(None)
 
-            loop.call_soon_threadsafe(settle)
+            soon(loop, settle)
 
+        self._scheduler.lost = lambda error: soon(loop, self.supervision.give_up, error)
         self._scheduler.reload(self._default, loaded)
-        receiving = [self._kept_up(self._receive()), self._kept_up(self._crowd.watch(self._endpoint))]
-        watching: asyncio.Task[None] | None = None
+        self.supervision.keep_up(self._receive())
+        self.supervision.keep_up(self._crowd.watch(self._listener))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             if self._network is not None:
                 self._network.bind(self._router(), most=self._most_descriptors // 2, closed=self._closed_all)
-                receiving.append(self._kept_up(self._receive_from(self._network)))
-                receiving.append(self._kept_up(self._network.limit()))
+                self.supervision.keep_up(self._network.let_in())
+                self.supervision.keep_up(self._receive_from(self._network))
+                self.supervision.keep_up(self._network.limit())
             first: set[asyncio.Future[Any]] = {loading, stopping}
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if loading.done():
                 loading.result()
                 ready()
                 self._last_request = time.monotonic()  # loading is not idling
-                watching = asyncio.create_task(self._watch_idle())
+                self.supervision.keep_up(self._watch_idle())
             await stopping
             ending()
             await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
             self._replies.refuse_the_rest()
+            self._reloads.refuse_the_rest()
             # Before any connection goes, so that whoever loses one sees that it was no accident.
-            Path(self._endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
+            leaving()
             # The last replies are on their way, but ZeroMQ has a client with IMMEDIATE set drop what
             # it has not read yet when its connection goes.
             await asyncio.sleep(_GRACE_S)
-            if self._failure is not None:
-                raise self._failure
+            if self.supervision.failure is not None:
+                raise self.supervision.failure
         finally:
-            tasks = [task for task in (*receiving, watching, stopping) if task is not None]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            stopping.cancel()
+            await self.supervision.cancel()
             self._crowd.close()
             self._socket.close()
             if self._network is not None:
@@ -157,21 +166,9 @@ class Server:
             self._stop.set()
 
     @property
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
         return self._stop is not None and self._stop.is_set()
-
-    def _kept_up(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """A task that serving cannot do without: should it fail, whoever comes starts another daemon."""
-
-        def ended(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and task.exception() is not None:
-                log.critical("cannot go on", exc_info=task.exception())
-                self._failure = task.exception()
-                self.stop()
-
-        task = asyncio.create_task(work)
-        task.add_done_callback(ended)
-        return task
 
     def _closed_all(self) -> None:
         self._metrics.connections_closed += 1
@@ -235,7 +232,9 @@ class Server:
             case protocol.Models():
                 self._send(peer, self._model_list(peer, seq))
             case protocol.Reload():
-                self._reload(peer, request)
+                if self.stopping:
+                    raise CharreplError(STOPPED, code="stopping")
+                self._reloads.begin(peer, seq, self._directory(request.model))
             case protocol.Shutdown():
                 log.info("asked to shut down")
                 self._send(peer, protocol.Done(seq=seq))
@@ -293,7 +292,7 @@ class Server:
             if peer.is_owner:
                 self._replies.reply(peer, job, reply)
             else:  # the allow-list is the event loop's
-                self._loop.call_soon_threadsafe(self._replies.reply, peer, job, reply)
+                soon(self._loop, self._replies.reply, peer, job, reply)
 
         job = Job(request, directory=self._directory(request.model), session=session, send=send)
         self._replies.expect(peer, job)
@@ -310,7 +309,7 @@ class Server:
         return self._network is None or self._network.admits(peer)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, call)
+        soon(self._loop, self._loop.call_later, seconds, call)
 
     def _socket_of(self, peer: Peer) -> Router:
         return self._socket if self._network is None or peer.is_owner else self._network.socket
@@ -326,18 +325,6 @@ class Server:
         if not peer.is_owner:  # who could not name them so either
             found = [msgspec.structs.replace(model, path="") for model in found]
         return protocol.ModelList(seq=seq, models=found, default=self._directory("").name)
-
-    def _reload(self, peer: Peer, request: protocol.Reload) -> None:
-        directory = self._directory(request.model)
-        loop = asyncio.get_running_loop()
-
-        def done(error: CharreplError | None) -> None:
-            reply: protocol.Reply = protocol.Done(seq=request.seq)
-            if error is not None:
-                reply = protocol.Error(seq=request.seq, code=error.code, message=str(error))
-            loop.call_soon_threadsafe(self._send, peer, reply)
-
-        self._scheduler.reload(directory, done)
 
     def _active(self, asker: Peer | None) -> int:
         """Sessions at work, of connections besides the asker's."""
@@ -360,11 +347,11 @@ class Server:
             "pid": os.getpid(),
             "version": __version__,
             "protocol": protocol.PROTOCOL,
-            "endpoint": self._endpoint,
+            "endpoint": self._listener.endpoint,
             "data_dir": self._data_dir,
             "network": self._network.status() if self._network else None,
             "device": self._device,
-            "ready": bool(loaded) and not self._stopping,
+            "ready": bool(loaded) and not self.stopping,
             "started_at": self._started_at,
             "uptime_s": round(time.monotonic() - self._began, 1),
             "active": self._active(asker),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -118,6 +119,26 @@ def install(text: str, *, force: bool) -> Path:
     except OSError as error:
         raise CharreplError(f"cannot write {path}: {reason(error)}") from None
     return path
+
+
+def control(verb: str, name: str) -> None:
+    """Has systemd `stop` or `restart` a unit, of the user's or else of the machine's, and waits for it.
+
+    Raises CharreplError if it cannot.
+    """
+    said = ""
+    for manager in (["systemctl", "--user"], ["systemctl"]):
+        try:
+            done = subprocess.run([*manager, verb, name], capture_output=True, text=True, check=False)
+        except OSError as error:
+            said = reason(error)
+            break
+        if not done.returncode:
+            return
+        said = said or " ".join(done.stderr.split())
+    raise CharreplError(
+        f"a service manager runs the daemon, as {name}, and could not {verb} it ({said}): {verb} it there"
+    )
 
 
 def _ours(path: Path) -> bool:

@@ -76,8 +76,10 @@ class ScriptedDaemon:
         self.endpoint = f"ipc://{path}"
         self.requests: list[protocol.Complete] = []
         self.models = ["shakespeare", "tiny"]
+        self.protocol = protocol.PROTOCOL  # the number that it goes by
         self.script = script
         self.pace_ms = 5  # between two pieces of what it says
+        self.only_welcomes = False  # and says nothing else
         self._path = path
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -114,6 +116,8 @@ class ScriptedDaemon:
                 if socket.poll(self.pace_ms if streams else 20):
                     sender, frame = socket.recv_multipart()
                     request = protocol.decode_request(frame)
+                    if self.only_welcomes and not isinstance(request, protocol.Hello):
+                        continue
                     if isinstance(request, protocol.Complete):
                         self.requests.append(request)
                         streams.append((sender, self.script(request)))
@@ -135,7 +139,7 @@ class ScriptedDaemon:
         if isinstance(request, protocol.Hello):
             return protocol.Welcome(
                 seq=request.seq,
-                protocol=protocol.PROTOCOL,
+                protocol=self.protocol,
                 version="scripted",
                 pid=1,
                 models=self.models,
@@ -155,7 +159,8 @@ class ScriptedDaemon:
             nats = [-math.log(2) * (4 if char.isupper() else 0.5) for char in request.text]
             return protocol.Scores(seq=request.seq, log_probs=nats, carry=b"carry", digest="digest")
         if isinstance(request, protocol.Status):
-            return protocol.Report(seq=request.seq, status={"pid": 1, "ready": True, "device": "scripted"})
+            status = {"pid": 1, "ready": True, "device": "scripted", "version": "scripted"}
+            return protocol.Report(seq=request.seq, status={**status, "protocol": self.protocol})
         return protocol.Done(seq=request.seq)
 
 

@@ -160,9 +160,9 @@ def daemon(home: Path, start_daemon: Callable[..., Command]) -> Command:
 class Altered(subprocess.Popen[str]):
     """A daemon in this terminal, ready, in whose process some code ran first, and what it said."""
 
-    def __init__(self, code: str, *, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, code: str, *, prefix: tuple[str, ...] = (), options: tuple[str, ...] = ()) -> None:
         code += "\nimport sys; from charrepl_daemon.cli import main"
-        code += "\nmain(['start', '--foreground', '--ready-fd', sys.argv.pop()])"
+        code += f"\nmain(['start', '--foreground', *{options!r}, '--ready-fd', sys.argv.pop()])"
         read_end, write_end = os.pipe()
         super().__init__(
             [*prefix, sys.executable, "-c", code, str(write_end)],
@@ -183,9 +183,9 @@ def altered_daemon(shared_home: Path) -> Iterator[Callable[..., Altered]]:
 
     with contextlib.ExitStack() as running:
 
-        def start(code: str, *, prefix: tuple[str, ...] = ()) -> Altered:
+        def start(code: str, **how: tuple[str, ...]) -> Altered:
             process.stop()
-            daemon = Altered(code, prefix=prefix)
+            daemon = Altered(code, **how)
             running.callback(daemon.wait)
             running.callback(daemon.kill)
             return daemon

@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -342,6 +344,127 @@ def test_a_daemon_whose_thread_fails_ends_and_is_replaced(altered_daemon, failin
         assert client.complete(TEXT).text.startswith(NEXT)
     serves_after(daemon.pid)
     assert "MemoryError" in paths.log_file().read_text()
+
+
+DEVICE_LOST = """
+from charrepl_daemon import engine
+class Lost:
+    def __call__(self, *arguments):
+        raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
+works = engine.Engine.step
+def step(self, writings):
+    if any(self.vocabulary.decode(w.tokens).endswith("the end") for w in writings):
+        self._compiled = dict.fromkeys(self._compiled, Lost())
+        {zeros}
+    works(self, writings)
+engine.Engine.step = step
+"""
+TWICE = DEVICE_LOST.format(zeros="pass")
+AT_ONCE = DEVICE_LOST.format(zeros="self._zeros = Lost()")
+
+
+@pytest.mark.parametrize(
+    ("failing", "failures", "why"),
+    [(TWICE, 2, "twice in a row"), (AT_ONCE, 1, "and did not come back (CUDA_ERROR_ILLEGAL_ADDRESS)")],
+    ids=["twice", "for good"],
+)
+def test_a_daemon_whose_device_is_lost_leaves_and_the_next_one_tells_why(
+    altered_daemon, failing, failures, why
+):
+    daemon = altered_daemon(failing)
+    with Client() as client:
+        for _ in range(failures):
+            with pytest.raises(CharreplError, match="the device failed") as told:
+                client.complete("the end")
+        assert f"{why}: this daemon leaves, ask the next one" in str(told.value)
+        assert daemon.wait(DEADLINE_S) == 1
+    serves_after(daemon.pid, f"left: {told.value}")
+
+
+# A call that ends after the event loop has, and before the process.
+OUTLASTING = """
+import threading, time
+from charrepl_daemon import engine, foreground
+works, leave, ended = engine.Engine.step, foreground._leave, threading.Event()
+def step(self, writings):
+    if any(self.vocabulary.decode(w.tokens).endswith("the end") for w in writings):
+        ended.wait()
+    works(self, writings)
+def slowly(code):
+    ended.set()
+    for thread in threading.enumerate():
+        if thread.name == "device" and thread is not threading.current_thread():
+            thread.join(5)
+    leave(code)
+engine.Engine.step, foreground._leave = step, slowly
+"""
+
+
+def test_a_call_on_the_device_that_outlasts_the_daemon_is_no_failure(altered_daemon):
+    daemon = altered_daemon(OUTLASTING)
+    with Wire() as wire:
+        wire.send(complete(1, "the end"))
+        wire.status()  # it has the request
+        daemon.terminate()
+        assert wire.receive()["code"] == "stopping"
+    assert daemon.wait(DEADLINE_S) == 0
+    assert record.left_behind() is None
+
+
+# Crashing
+
+CRASHES = """
+import ctypes, os
+from charrepl_daemon import server, unwritten
+unwritten.MOST_BYTES = 2000
+works = server.Server._answer
+def crashes(self, peer, frame):
+    if b"the end" in frame:
+        for n in range(200):
+            server.log.info("another line of the log, the %dth, so that it is begun anew", n)
+        ctypes.string_at(0)
+    works(self, peer, frame)
+server.Server._answer = crashes
+"""
+
+
+def test_a_crash_after_the_log_was_begun_anew_is_in_the_log_and_leaves_no_core(shared_home):
+    process.stop()
+    limits = "import resource; resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2)\n"
+    with paths.log_file().open("ab") as log:  # as a daemon is started
+        read_end, write_end = os.pipe()
+        daemon = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                f"{limits}{CRASHES}from charrepl_daemon.cli import main\n"
+                f"main(['start', '--foreground', '--ready-fd', '{write_end}'])",
+            ],
+            stdout=log,
+            stderr=log,
+            pass_fds=[write_end],
+        )
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        assert pipe.read() == "ready\n"
+    found = Path(f"/proc/{daemon.pid}/limits")
+    if found.exists():
+        assert re.search(r"Max core file size\s+0\s+0", found.read_text())
+        assert Path(f"/proc/{daemon.pid}/coredump_filter").read_text().strip() == "00000000"
+    with Wire() as wire:
+        wire.send(complete(1, "the end"))
+        assert daemon.wait(DEADLINE_S) == -signal.SIGSEGV
+    logged = paths.log_file().read_text()
+    assert "Fatal Python error: Segmentation fault" in logged
+    assert "in crashes" in logged
+    assert "another line of the log, the 0th" not in logged
+    assert len(list(paths.log_file().parent.glob("daemon.log.*"))) == 3
+
+
+def test_a_log_that_is_taken_away_is_begun_anew(living):
+    paths.log_file().unlink()
+    assert living("stop").returncode == 0
+    assert "asked to shut down" in paths.log_file().read_text()
 
 
 # Out of file descriptors

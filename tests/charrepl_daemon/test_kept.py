@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
+import signal
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +26,7 @@ from charrepl.protocol import Decoding
 from charrepl_daemon import kept
 from charrepl_daemon.compiles import Compiles
 from charrepl_daemon.engine import Engine
+from charrepl_train import device
 from tests.charrepl_daemon import asked
 
 ONES = np.ones(3, np.float32)
@@ -174,3 +179,96 @@ def test_only_programs_are_removed(tmp_path, monkeypatch):
         (place / name).touch()
     kept.forget()
     assert sorted(path.name for path in place.iterdir()) == ["notes.program.txt", "serve.program"]
+
+
+ON_THIS_MACHINE = """
+import numpy
+from charrepl_daemon import kept
+ones = numpy.ones(3, numpy.float32)
+print(kept.program(lambda values: 2 * values, ones, name="double")(ones).tolist())
+"""
+
+
+def break_the_code(program: Path) -> None:
+    """Puts instructions that no processor has in the place of a program's own."""
+    data = bytearray(zlib.decompress(program.read_bytes()))
+    start = data.find(b"\x7fELF")
+    if start < 0 or platform.machine() != "x86_64":
+        pytest.skip("written for ELF and x86-64")
+    (table,) = struct.unpack_from("<Q", data, start + 0x28)
+    size, count = struct.unpack_from("<HH", data, start + 0x3A)
+    for section in range(count):
+        at = start + table + section * size
+        flags, _, offset, length = struct.unpack_from("<QQQQ", data, at + 8)
+        if flags & 4:  # it is executed
+            data[start + offset : start + offset + length] = (b"\x0f\x0b" * length)[:length]
+    program.write_bytes(zlib.compress(bytes(data)))
+
+
+def test_one_that_faults_ends_one_process_and_is_compiled_anew_by_the_next(directory):
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", ON_THIS_MACHINE], capture_output=True, text=True)
+
+    assert run().stdout == "[2.0, 2.0, 2.0]\n"
+    (program,) = files(directory)
+    break_the_code(program)
+    assert run().returncode == -signal.SIGILL
+    again = run()
+    assert again.stdout == "[2.0, 2.0, 2.0]\n"
+    assert f"{program.name} is compiled anew: a process died while it ran it" in again.stderr
+    assert list(directory.iterdir()) == [program]
+
+
+def test_one_that_another_process_is_trying_is_not_taken_for_one_that_faults(directory, compiles):
+    doubled()
+    (program,) = files(directory)
+    before = compiles.count
+    with kept._marked(program):
+        assert doubled() == [2, 2, 2]
+        assert compiles.count == before
+    assert list(directory.iterdir()) == [program]
+
+
+def test_one_that_raises_when_it_is_called_leaves_no_mark(directory):
+    program = kept.program(lambda values: 2 * values, ONES, name="double")
+    with pytest.raises(TypeError):
+        program(ONES, ONES)
+    assert not list(directory.glob("*.tried"))
+
+
+def test_none_is_kept_in_a_directory_that_others_can_enter(directory, caplog):
+    directory.chmod(0o755)
+    with caplog.at_level(logging.WARNING):
+        assert doubled() == [2, 2, 2]
+    assert f"double is not kept: {directory} is open to other users" in caplog.text
+    assert files(directory) == []
+
+
+CPUS = {  # and what differs where a program may fault
+    "arm": (
+        "processor\t: 0\nBogoMIPS\t: 48\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU part\t: 0xd4\n",
+        " asimd",
+    ),
+    "x86": ("processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu MHz\t: 48\nflags\t\t: fpu avx2\n", " avx2"),
+    "risc-v": ("processor\t: 0\nhart\t: 48\nisa\t\t: rv64imafdcv\nuarch\t\t: sifive,u74\n", "v\n"),
+}
+
+
+@pytest.mark.parametrize("name", CPUS)
+def test_the_processor_is_part_of_what_tells_one_from_another(directory, monkeypatch, tmp_path, name):
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(device, "_CPU", cpuinfo)
+    text, feature = CPUS[name]
+    told = []
+    for other in (text, text.replace(": 0\n", ": 1\n").replace("48", "49"), text.replace(feature, "\n")):
+        cpuinfo.write_text(other)
+        told.append(device.processor())
+    assert told[0] == told[1] != told[2]  # which core it is, and how fast just now, says nothing
+    kept._surroundings.cache_clear()
+    try:
+        cpuinfo.unlink()
+        assert device.processor() == ""
+        assert doubled() == [2, 2, 2]
+        assert files(directory) == []  # where nothing says, none is kept
+    finally:
+        kept._surroundings.cache_clear()

@@ -18,7 +18,7 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from charrepl import credentials, paths
+from charrepl import connection, credentials, paths
 from charrepl.client import Client
 from charrepl.errors import DaemonUnavailableError
 from tests.charrepl_daemon.site import said
@@ -146,3 +146,52 @@ def test_strangers_who_take_every_connection_neither_end_it_nor_keep_a_guest_out
                 assert client.complete("every").text
                 break
             assert time.monotonic() < deadline
+
+
+IN_THE_ALLOW_LIST = """
+from charrepl_daemon import security
+works, count = security.Network.callback, iter(range(100))
+def fails(self, domain, key):
+    if next(count) < 2:
+        raise OSError("a bug")
+    return works(self, domain, key)
+security.Network.callback = fails
+"""
+
+
+def test_an_error_in_letting_one_in_keeps_nobody_else_out(altered_daemon, machine):
+    here = machine("here")
+    here.allow("owner", here.make_key())
+    with here.here():
+        altered_daemon(IN_THE_ALLOW_LIST, options=("--endpoint", "tcp://127.0.0.1:0"))
+    with Client(autostart=False) as client:
+        endpoint = client.status()["network"]["endpoint"]
+    here.trust(endpoint, here.key)
+    for _ in range(2):
+        refused = said(here, endpoint)
+        assert f"the daemon at {endpoint} could not find out whether this machine is allowed" in str(refused)
+    with here.here(), Client(endpoint=endpoint) as client:
+        assert client.complete("every").text
+
+
+def test_a_daemon_that_has_no_time_for_a_handshake_is_not_taken_for_another(machine, monkeypatch):
+    """Its owner is stopped, and its heart beats on: whoever knocks is neither let in nor refused."""
+    monkeypatch.setattr(connection, "ANSWER_S", 3.0)
+    here = machine("here")
+    here.make_key()
+    with here.here(), zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        asked = context.socket(zmq.REP)  # which is asked who may come in, and never answers
+        asked.bind("inproc://zeromq.zap.01")
+        pair = credentials.own()
+        router.curve_server, router.curve_secretkey = True, pair.secret
+        router.zap_domain = b"test"
+        for handshake_ms in (1000, 60_000):  # it gives up first, or we do
+            router.setsockopt(zmq.HANDSHAKE_IVL, handshake_ms)
+            monkeypatch.setattr(connection, "_AT_ONCE_S", 0.5)
+            port = router.bind_to_random_port("tcp://127.0.0.1")
+            endpoint = f"tcp://127.0.0.1:{port}"
+            here.trust(endpoint, here.key)
+            refused = said(here, endpoint)
+            assert "does not answer" in str(refused)
+            assert "trust" not in str(refused)
+        asked.close(linger=0)

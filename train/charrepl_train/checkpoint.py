@@ -31,6 +31,7 @@ import jax
 import msgspec
 from orbax.checkpoint import v1 as ocp
 
+from charrepl import shortage
 from charrepl.errors import CharreplError, reason
 from charrepl_train import config as config_module
 from charrepl_train import params as params_module
@@ -104,6 +105,10 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
         new.rename(path)
     except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
         _discard(_unfinished(path, kind))
+        if short := shortage.of(error):
+            raise CharreplError(
+                f"could not save {path}: {short}, and run again with --resume", code="shortage"
+            ) from error
         raise CharreplError(
             f"could not save {path}: {_cause(error)}; the checkpoint before it is untouched: "
             "free some space and run again with --resume"
@@ -162,6 +167,8 @@ def _read(path: Path, like: Any) -> Any:
             code="bad_model",
         ) from None
     except Exception as error:  # whatever a damaged file provokes in Orbax and tensorstore
+        if short := shortage.of(error):
+            raise CharreplError(f"{path} cannot be read: {short}", code="shortage") from error
         raise CharreplError(
             f"{path} is damaged or not a charrepl checkpoint ({_cause(error)}): "
             "copy or train the model again",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ _THEIRS = re.compile(
     r"JAX_(COMPILER_DETAILED_LOGGING\w+|COORDINATOR\w+|CPU_COLLECTIVES\w+|CUDA_VISIBLE_DEVICES|DEBUG_LOG_MODULES"
     r"|DUMP_IR\w+|EXPLAIN_CACHE_MISSES|LOCAL_DEVICE_IDS|LOG_\w+|LOGGING_LEVEL|NUM_CPU_DEVICES|NUM_PROCESSES"
     r"|PARTITION_INDEX|PLATFORM_NAME|PLATFORMS|PROCESS_ID|ROCM_VISIBLE_DEVICES|SLICE_INDEX|TRACEBACK_FILTERING)"
+)
+# What says which processor it is, in the words of x86, ARM, RISC-V, POWER and s390.
+_IDENTIFIES = re.compile(
+    r"(vendor_id|cpu family|model|model name|stepping|flags"
+    r"|Features|features|CPU (implementer|architecture|variant|part|revision)"
+    r"|isa|uarch|mvendorid|marchid|mimpid|cpu|machine)\s*:"
 )
 HUGE_PAGES = "glibc.malloc.hugetlb=1"  # has malloc ask for huge pages, which `madvise` kernels wait for
 
@@ -117,6 +124,27 @@ def cpu_flags() -> set[str]:
         return set()
     found = re.search(r"^flags\s*:(.*)$", cpu, re.MULTILINE)
     return set(found[1].split()) if found else set()
+
+
+def processor() -> str:
+    """The make of this machine's processors, and what they can do; empty where nothing says.
+
+    Programs compiled for one processor may fault on another.
+    """
+    if sys.platform == "darwin":
+        asked = ["sysctl", "-a", "hw.cputype", "hw.cpusubtype", "hw.optional", "machdep.cpu"]
+        try:
+            done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        except OSError:
+            return ""
+        return "\n".join(sorted(done.stdout.splitlines()))
+    try:
+        cpu = _CPU.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # Of each kind of core: an ARM processor may have several.
+    told = {" ".join(line.split()) for line in cpu.splitlines() if _IDENTIFIES.match(line)}
+    return "\n".join(sorted(told))
 
 
 def _devices() -> list[Any]:

@@ -1,0 +1,63 @@
+"""Tasks that serving cannot do without: if one fails, the daemon leaves, and whoever comes starts another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from charrepl.errors import CharreplError
+
+log = logging.getLogger(__name__)
+
+
+class Supervision:
+    """The tasks of one event loop; `stop` is called when one has failed."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.failure: BaseException | None = None  # the first
+        self._stop = stop
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def keep_up(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a task until it ends or `cancel` is called."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self.give_up(error)
+
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+
+    def give_up(self, error: BaseException) -> None:
+        """Takes note of an error with which there is no going on."""
+        if self.failure is None:
+            told = isinstance(error, CharreplError)
+            log.critical("cannot go on: %s", error, exc_info=None if told else error)
+            self.failure = error
+        self._stop()
+
+    def callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Takes note of an error that nobody handled: somebody may wait for what was not done."""
+        error = context.get("exception")
+        if error is not None and "handle" in context:
+            self.give_up(error)
+        else:
+            loop.default_exception_handler(context)
+
+    async def cancel(self) -> None:
+        """Ends the tasks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
+    """Has an event loop make a call, from another thread; one that outlives the loop tells nobody."""
+    try:
+        loop.call_soon_threadsafe(call, *arguments)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
