@@ -56,18 +56,27 @@ def use_utf8_names() -> None:
 
 
 def leave_out_relative_places() -> None:
-    """Takes out of `sys.path` what is relative in PYTHONPATH, before anything is imported from there."""
-    if not os.environ.get("PYTHONPATH"):
+    """Takes the current directory out of `sys.path`, and what is relative in PYTHONPATH.
+
+    To be called before anything is imported from there. Where we are installed ourselves stays.
+    """
+    named = os.environ.get("PYTHONPATH")
+    try:
+        left_out = {
+            Path(place).absolute() for place in (named or "/").split(os.pathsep) if _is_relative(place)
+        }
+        if Path(sys.path[0]).absolute() == Path.cwd():  # as `python -m` has it
+            left_out.add(Path.cwd())
+    except OSError:  # it has been removed
         return
+    sys.path[:] = [place for place in sys.path if Path(place).absolute() not in left_out or _is_ours(place)]
+
+
+def _is_ours(place: str) -> bool:
     own = Path(__file__).parents[1]
-    for place in os.environ["PYTHONPATH"].split(os.pathsep):
-        try:
-            found = str(Path(place).absolute())
-        except OSError:  # the current directory has been removed
-            continue
-        # Run from the project's own folder, that is where the project itself is found.
-        if _is_relative(place) and Path(found) not in (own, own / "daemon", own / "train"):
-            sys.path[:] = [other for other in sys.path if other not in (found, place)]
+    return Path(place) in (own, own / "daemon", own / "train") or any(
+        Path(place).is_relative_to(prefix) for prefix in (sys.prefix, sys.base_prefix)
+    )
 
 
 def _is_relative(place: str) -> bool:

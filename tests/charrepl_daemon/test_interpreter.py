@@ -56,6 +56,7 @@ def test_nothing_is_imported_from_the_directory_a_user_is_in(home, elsewhere):
     assert "Ready" in run([BIN / "charrepl-daemon", "start"], PYTHONPATH=":/nowhere")
     assert run([BIN / "charrepl", "complete", "every", "--chars", "4", "--greedy"], PYTHONPATH=".")
     assert "Usage" in run([BIN / "charrepl-train", "--help"], PYTHONPATH="./")
+    assert "Usage" in run([sys.executable, "-m", "charrepl_train", "--help"])
     assert [path.name for path in elsewhere.glob("imported-*")] == []
 
 
@@ -89,3 +90,13 @@ def test_of_pythons_own_variables_those_that_say_where_it_is_are_handed_on(
 ):
     monkeypatch.setenv(variable, value)
     assert interpreter.environment().get(variable) == kept
+
+
+def test_a_program_runs_where_python_itself_is_and_where_there_is_nothing_left(tmp_path, monkeypatch):
+    help_ = [sys.executable, "-m", "charrepl", "--help"]
+    monkeypatch.chdir(Path(pytest.__file__).parents[1])
+    assert "Usage" in run(help_, PYTHONPATH=":")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "Usage" in run(help_)

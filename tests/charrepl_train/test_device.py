@@ -62,3 +62,15 @@ def test_other_choices_for_the_allocator_are_kept_beside_it() -> None:
         assert report(tunables="glibc.malloc.check=0") == f"glibc.malloc.check=0:{HUGE_PAGES} []"
     else:
         assert report(tunables="glibc.malloc.check=0") == "glibc.malloc.check=0 []"
+
+
+def test_programs_are_not_kept_where_they_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import jax
+
+    before = jax.config.jax_compilation_cache_dir
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path / "file"))  # in which nothing can be made
+    device.prepare()
+    assert jax.config.jax_compilation_cache_dir == before

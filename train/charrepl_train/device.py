@@ -72,7 +72,7 @@ def prepare(*, cache: bool = True) -> None:
     with contextlib.suppress(OSError):  # a full disk, or one that is only read: programs are not kept
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths.check_private(directory)
-    if not cache:
+    if not cache or not os.access(directory, os.W_OK):  # where JAX would warn at each of them
         return
     jax.config.update("jax_compilation_cache_dir", str(directory))
     # The default leaves out programs that compile in under a second: here, most of them.
