@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -25,10 +24,19 @@ class _Program(click.Command):
         """Runs it."""
         output = standard_streams.prepare()
         try:
-            return super().main(*args, **extra)
-        finally:
-            if output.note():
-                _say(output.note())
+            try:
+                return super().main(*args, **extra)
+            finally:
+                sys.stdout.flush()  # here, and not where nobody would hear of it, a full disk is met
+                if output.note():
+                    _say(output.note())
+        except OSError as error:
+            if not standard_streams.is_output(error):
+                raise
+            standard_streams.give_up_output()
+            if isinstance(error, BrokenPipeError):
+                sys.exit(1)  # the reader left, as in `| head`: nothing to say, and nobody to say it to
+            _complain(f"cannot write to standard output: {reason(error)}")
 
 
 class Command(_Program):
@@ -51,16 +59,12 @@ def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except (KeyboardInterrupt, EOFError):
             sys.exit(130)
-        except BrokenPipeError:
-            # The reader left, as in `| head`: nothing to say, and nobody to say it to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
         except CharreplError as error:
             if kwargs.get("debug"):
                 raise
             _complain(str(error))
         except (OSError, MemoryError) as error:
-            if kwargs.get("debug"):
+            if kwargs.get("debug") or (isinstance(error, OSError) and standard_streams.is_output(error)):
                 raise
             _complain(f"{reason(error)}{_file(error)}; --debug shows where")
 

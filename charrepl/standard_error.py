@@ -7,12 +7,12 @@ disk that is full. Whatever is being computed is worth more than what is said ab
 from __future__ import annotations
 
 import contextlib
-import os
-import select
 import signal
 import threading
 from collections import deque
 from typing import TextIO
+
+from charrepl import nonblocking
 
 _MOST_WAITING = 1 << 20  # bytes: what is said while more than that waits is dropped
 
@@ -76,18 +76,8 @@ class StandardError:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
                 data = self._waiting.popleft()
-            _write(self.descriptor or 0, data)
+            with contextlib.suppress(OSError):  # nobody can read it: the next may have better luck
+                nonblocking.write_all(self.descriptor or 0, data)
             with self._changed:
                 self._bytes -= len(data)
                 self._changed.notify_all()
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        try:
-            data = data[os.write(descriptor, data) :]
-        except BlockingIOError:  # another program has made it so, for all that share it
-            with contextlib.suppress(OSError, ValueError):
-                select.select([], [descriptor], [], 1.0)
-        except OSError:
-            return  # nobody can read it: the next may have better luck

@@ -1,5 +1,7 @@
 """Standard output and standard error that take whatever is written: in any locale, and where they are closed.
 
+Where another program has made them non-blocking, they wait.
+
 What an encoding lacks is written as the nearest that it has; the name of a file as the bytes that it is.
 """
 
@@ -12,7 +14,10 @@ import sys
 import unicodedata
 from pathlib import Path
 
+from charrepl import nonblocking
+
 _NEAREST = str.maketrans("‘’‚“”„«»‐‑–—−·•→↵", '\'\'\'"""""-----..>/')
+_NAMES = {"stdout": "standard output", "stderr": "standard error"}
 _SHOWN = 8  # of the characters that an encoding lacks
 
 
@@ -58,6 +63,20 @@ class Lenient:
         )
 
 
+def is_output(error: OSError) -> bool:
+    """Whether it was standard output that could not be written."""
+    return bool(error.filename == _NAMES["stdout"])
+
+
+def give_up_output() -> None:
+    """Has what is left to be written to standard output, and all that comes, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _raw(stream: io.TextIOWrapper) -> object:
+    return getattr(stream.buffer, "raw", stream.buffer)
+
+
 def _is_byte(char: str) -> bool:
     """Whether it is a byte of a name that is no text, as Python reads it."""
     return "\udc80" <= char <= "\udcff"
@@ -79,6 +98,12 @@ def _prepared(name: str) -> Lenient:
     stream = getattr(sys, name)
     if stream is None:  # closed, as by `>&-`: nobody reads, as with /dev/null
         stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (kept to the end)
+        setattr(sys, name, stream)
+    elif isinstance(stream, io.TextIOWrapper) and isinstance(_raw(stream), io.FileIO):
+        stream.flush()
+        # What is computed is worth more than what is said about it.
+        raw = nonblocking.Writer(stream.fileno(), _NAMES[name], fails=name == "stdout")
+        stream = nonblocking.patient(stream, raw)
         setattr(sys, name, stream)
     lenient = Lenient(stream.encoding or "utf-8", to_terminal=stream.isatty())
     if isinstance(stream, io.TextIOWrapper):

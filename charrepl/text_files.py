@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from charrepl import file_kinds, text_encodings
+from charrepl import file_kinds, nonblocking, text_encodings
 from charrepl.errors import CharreplError, reason
 
 STANDARD_INPUT = Path("-")
@@ -214,5 +214,5 @@ def _read_on(file: BinaryIO) -> Iterator[bytes]:
 def _read_some(raw: Any) -> bytes:
     """Some bytes more, none at the end, also where others made the file non-blocking."""
     while (chunk := raw.read(_CHUNK)) is None:
-        select.select([raw], [], [])
+        nonblocking.wait(raw.fileno(), select.POLLIN)
     return bytes(chunk)

@@ -173,7 +173,7 @@ def test_where_there_are_several_devices_it_is_for_the_first(directory, monkeypa
 def test_only_programs_are_removed(tmp_path, monkeypatch):
     monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
     place = paths.compilation_cache_dir()
-    place.mkdir(parents=True)
+    place.mkdir(parents=True, exist_ok=True)
     key = "0123456789abcdef01234567"
     for name in (f"serve-{key}.program", f"serve-{key}.program-1-2", "notes.program.txt", "serve.program"):
         (place / name).touch()

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, TextIO
 import click
 import msgspec
 
+from charrepl import nonblocking
 from charrepl.errors import CharreplError, reason
 from charrepl_train.config import Config
 
@@ -262,7 +263,8 @@ def _moved(stream: TextIO, number: int) -> TextIO:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, number)
     os.close(nowhere)
-    return os.fdopen(kept, "w", encoding=stream.encoding, errors=stream.errors, buffering=1)
+    raw = nonblocking.Writer(kept, stream.name, fails=number == 1, closes=True)
+    return nonblocking.patient(stream, raw, by_line=True)
 
 
 def _is_loss(error: Exception) -> bool:
