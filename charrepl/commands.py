@@ -40,6 +40,9 @@ class Desk(Protocol):
 # Of a word that is no command.
 SHOWN_CHARS = 20
 
+# What /help says of the keys, so that it fits on a screen of 24 rows.
+FIRST_KEYS = ("take", "take_word", "next_alternative", "dismiss", "write_on", "undo")
+
 Act = Callable[[str, Desk], Coroutine[None, None, None] | None]
 
 
@@ -73,11 +76,17 @@ async def _guarded(work: Coroutine[None, None, None], desk: Desk) -> None:
 
 
 def _help(argument: str, desk: Desk) -> None:
+    keys = keymap.effective(desk.session.settings.keys)
+    if argument == "keys":
+        desk.say("\n".join(keymap.table(keys, plain=desk.plain)))
+        return
+    if argument:
+        raise CharreplError(f"/help {argument}: expected /help or /help keys")
     shown = [command for command in COMMANDS if not command.name.endswith("!")]
     width = max(len(command.name + command.takes) for command in shown) + 2
     lines = [f"/{f'{command.name} {command.takes}':{width}} {command.does}" for command in shown]
-    keys = keymap.effective(desk.session.settings.keys)
-    desk.say("\n".join([*keymap.table(keys, plain=desk.plain), "", *lines]))
+    first = {name: keys[name] for name in FIRST_KEYS}
+    desk.say("\n".join([*keymap.table(first, plain=desk.plain), "", *lines]))
 
 
 def _quit(argument: str, desk: Desk) -> None:
@@ -97,7 +106,7 @@ COMMANDS = (
     Command("heat", "[LINES]", "the last lines, each character by how surprising it was", model.heat),
     Command("next", "", "what the model thinks comes next", model.next_characters),
     Command("stats", "", "how you and the model are doing", model.stats),
-    Command("help", "", "this", _help),
+    Command("help", "[keys]", "this; all keys", _help),
     Command("quit", "", "end the session; charrepl --continue goes on", _quit),
 )
 ALIASES = {"voice": "model", "exit": "quit", "q": "quit", "h": "help", "?": "help"}

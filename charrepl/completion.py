@@ -40,6 +40,8 @@ def completed(line: str, *, commands: Iterable[str], models: Iterable[str]) -> t
                     argument = pasted_paths.begun(argument)
                     found = files(argument)
             return _extended(before, argument, found)
+        case "/help":
+            return _extended(before, argument, ["keys"])
         case _:
             return line, []
 

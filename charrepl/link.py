@@ -57,6 +57,11 @@ class Link:
             await self._client.close()
 
     @property
+    def preparing(self) -> bool:
+        """Whether there will be a daemon in a moment."""
+        return self.connection is None or self.connection.phase in ("connecting", "starting")
+
+    @property
     def condition(self) -> str:
         """How things are with the daemon, in a few words: the device it has, or what is amiss."""
         state = self.connection

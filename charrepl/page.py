@@ -30,6 +30,9 @@ HISTORY_CHARS = 10_000
 # By so much of its beginning a line is known to be one that was pasted.
 PASTED_CHARS = 8
 
+# What people type elsewhere to leave.
+LEAVING = ("quit", "exit", ":q", ":q!", ":wq")
+
 
 class Line(NamedTuple):
     """A line that was entered."""
@@ -64,6 +67,7 @@ class Page:
         self._command = command
         self._echoed = echoed
         self._ahead: list[tuple[Line, Callable[[Line], None]]] = []  # entered while the model writes
+        self._asked = False  # whether a word was meant as a command
         self._pasted = ""  # how the line begins, if that was pasted and would else be read as typed
         # Of the line before it changed; None if it changes by more than a key.
         self._length: int | None = 0
@@ -107,8 +111,16 @@ class Page:
         self._buffer.insert_text(text)
 
     def enter(self) -> None:
-        """Adds the line to the scrollback and the text, or carries it out as a command."""
-        self._in_turn(self._enter)
+        """Adds the line to the scrollback and the text, or carries it out as a command.
+
+        A word by which people leave, alone, is asked about once.
+        """
+        word = self.line.strip()
+        if word in LEAVING and not self._asked and self.writer.passage is None:
+            self._asked = True
+            self._session.tell(f"/quit or Ctrl-D ends the session; Enter again adds {word} to the text")
+        else:
+            self._in_turn(self._enter)
 
     def write_on(self) -> None:
         """Lets the model write on from the end of the line, to the end of the speech."""
@@ -265,4 +277,6 @@ class Page:
             self._session.tally.typed += 1
         self._length = len(buffer.text)
         self._session.notice = ""
+        if buffer.text:
+            self._session.untouched = False
         self.sync()

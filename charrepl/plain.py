@@ -22,9 +22,11 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from charrepl import keymap, spoken
+from charrepl import keymap, paths, spoken
 from charrepl.chords import Chords, Stroke, stroke
+from charrepl.errors import CharreplError
 from charrepl.ghost import Answer, next_char, next_line, next_word, whole
+from charrepl.greeting import greeting
 from charrepl.host import Host, reopened
 from charrepl.safe import printable
 from charrepl.session import SLOW_S, Session
@@ -91,6 +93,7 @@ class Plain(Host):
         self._input.whole_lines = not echo
         with self._input.raw_mode(), self._input.attach(self._read):
             self._begin()
+            self._greet()
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
             self._connect()
             reading = loop.create_task(self._buffer.read_history())
@@ -103,6 +106,13 @@ class Plain(Host):
                 self._quiet()
                 self._paper.end()
                 await self._close()
+
+    def _greet(self) -> None:
+        """Says the first things to who has entered nothing yet, ever."""
+        with contextlib.suppress(CharreplError, OSError):
+            if not (paths.data_dir() / "history").exists():
+                keys = keymap.effective(self.session.settings.keys)
+                self._paper.print(greeting(keys, preparing=self.session.link.preparing, plain=True))
 
     # Host
 

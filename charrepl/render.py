@@ -177,8 +177,8 @@ def unfinished(text: str, *, begins: bool) -> StyleAndTextTuples:
     )
 
 
-def toolbar(session: Session, *, writing: bool) -> StyleAndTextTuples:
-    """The line under the input: a notice if there is one, else how things are."""
+def toolbar(session: Session, *, writing: bool, greeting: str = "") -> StyleAndTextTuples:
+    """The line under the input: a notice if there is one, else how things are. The greeting has its own."""
     if session.notice:
         return [("class:toolbar.notice", visible(session.notice))]
     tally = session.tally
@@ -196,4 +196,5 @@ def toolbar(session: Session, *, writing: bool) -> StyleAndTextTuples:
     bits = session.surprise.mean_of_pieces(session.draft)
     if bits is not None:
         parts.append(f"{bits:.2f} bits/char")
-    return [("class:toolbar", visible(" · ".join(part for part in parts if part)))]
+    lines = [" · ".join(part for part in parts if part), *([greeting] if greeting else [])]
+    return [("class:toolbar", "\n".join(map(visible, lines)))]

@@ -19,8 +19,9 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import ColorDepth, Output
 
-from charrepl import looks
+from charrepl import keymap, looks
 from charrepl.ghost import Ghost
+from charrepl.greeting import greeting
 from charrepl.host import Host, reopened
 from charrepl.keys import bindings, editing
 from charrepl.layout import layout
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 # How long a frame with a key's echo may wait for other work to end.
 RENDER_POSTPONED_S = 0.001
+# Where there is room for a greeting.
+GREETED_ROWS = 6
 
 
 def run(
@@ -81,7 +84,7 @@ class Repl(Host):
                 self._buffer,
                 ghost=self._ghost,
                 passage=lambda: self.page.unfinished,
-                toolbar=lambda: toolbar(self.session, writing=self.page.writer.passage is not None),
+                toolbar=self._toolbar,
                 output=self._output,
             ),
             color_depth=self._depth,
@@ -159,6 +162,13 @@ class Repl(Host):
         )
         hidden = vi_commands or not self.app.layout.has_focus(self._buffer)
         return Ghost() if hidden else self.session.ghost
+
+    def _toolbar(self) -> StyleAndTextTuples:
+        session = self.session
+        said = ""
+        if session.untouched and self._output.get_size().rows >= GREETED_ROWS:
+            said = greeting(keymap.effective(session.settings.keys), preparing=session.link.preparing)
+        return toolbar(session, writing=self.page.writer.passage is not None, greeting=said)
 
     def _depth(self) -> ColorDepth:
         return looks.depth(self.session.settings.colors, os.environ)

@@ -50,6 +50,7 @@ class Session:
         self.surprise = Surprise(self.link)
         self.shown_when_asked = False  # ghosts, rather than at once
         self.notice = ""  # one line for the toolbar, until the text changes
+        self.untouched = True  # until something is typed
         self.changed: Callable[[], None] = lambda: None  # called when there is something new to draw
         self._seed = int.from_bytes(os.urandom(4))
         self._request: asyncio.Task[None] | None = None

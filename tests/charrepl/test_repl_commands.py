@@ -15,12 +15,15 @@ from tests.charrepl.scripted_daemon import answer, continuing, offering
 
 
 def test_help_names_every_key_and_command_and_a_mistake_the_nearest(live: Bench) -> None:
-    with live.repl(rows=50) as screen:
+    with live.repl() as screen:
         screen.type("/help\r")
-        screen.wait_for("Alt-F Alt-Right Ctrl-Right   take its next word").wait_for(
-            "/stats             how you"
-        )
+        screen.wait_for("take its next word").wait_for("/stats             how you")
+        assert screen.lines[0] == "> /help"  # all of it is there, of 80 columns
         assert max(map(len, screen.lines)) < 80
+        screen.type("/help keys\r")
+        screen.wait_for("Alt-F Alt-Right Ctrl-Right   take its next word").wait_for("go back to the shell")
+        screen.type("/help kes\r")
+        screen.wait_for("/help kes: expected /help or /help keys")
         screen.type("/nonsense\r")
         screen.wait_for("no command /nonsense: /help lists them; it is text now, /undo takes it back")
 

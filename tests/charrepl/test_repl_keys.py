@@ -36,7 +36,7 @@ def test_every_action_takes_the_keys_it_is_given_and_loses_its_own(live: Bench) 
         screen.wait_for(lambda s: s.ghost == "" and s.before_cursor == "Is ").type("\x01" + F4)
         screen.wait_for(typed("")).type(CTRL_R + "x")  # no search: the x is typed
         screen.wait_for(typed("x")).type(CTRL_C + F3 + "ROM\r")
-        screen.wait_for("> ROMEO:\n> ROMEO:\n").type(CTRL_C + "/help\r")
+        screen.wait_for("> ROMEO:\n> ROMEO:\n").type(CTRL_C + "/help keys\r")
         screen.wait_for("F4                    kill line")
         for line in ("F2                    take the ghost", "Tab Ctrl-T            take its next word"):
             assert line in screen.text
