@@ -252,7 +252,7 @@ class EscapeSequences:
         return len(data)
 
     def _end_paste(self) -> None:
-        text = "".join(self._paste) + self._held
+        text = "".join(self._paste)  # without half an end
         self._paste, self._held, self._state = [], "", self._in_text
         # One begun within another had an end that was lost.
         self._emit(PASTE, text.replace(PASTE_BEGINS, ""))

@@ -161,8 +161,10 @@ class Page:
     @property
     def _typed(self) -> str:
         """What is typed and has not had its turn."""
-        line = as_typed(self.line) if self._as_it_is else self.line
-        return "".join(f"{ahead.shown}\n" for ahead, _ in self._ahead) + line
+        ahead = [line.shown if line.text is None else line.text for line, _ in self._ahead]
+        if ahead:
+            return as_typed("\n".join([*ahead, self.line]))
+        return as_typed(self.line) if self._as_it_is else self.line
 
     # The text
 

@@ -104,7 +104,9 @@ class TerminalInput(Vt100Input):
 
     def _is_key(self, data: str) -> bool:
         """Whether this is a key pressed in the middle of something: a control that is in no paste."""
-        return len(data) == 1 and (data < " " or data == "\x7f") and data not in "\t\n\r\x1b\x07"
+        if data == "\x1b":
+            return self._sequences.pasting  # if it begins the end, that comes to nothing
+        return len(data) == 1 and (data < " " or data == "\x7f") and data not in "\t\n\r\x07"
 
     def _read(self, count: int) -> str:
         data = b""

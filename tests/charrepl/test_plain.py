@@ -215,6 +215,8 @@ def test_where_the_other_end_shows_what_is_typed_it_is_not_shown_twice(live: Ben
         screen.wait_for("> Is the day so young?").type("\n")
         screen.wait_for("BENVOLIO")
         assert "> ROMEO:" not in screen.text
+        screen.send("one\ttwo\n/x\n")  # several lines, and the Enter that sent them
+        screen.wait_for(lambda s: live.daemon.requests[-1].text.endswith("young?\none\ttwo\n/x\n"))
 
 
 NO_ECHO = """

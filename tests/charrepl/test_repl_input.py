@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from charrepl.terminal_input import LONG_CHARS, PATIENCE_S, is_paste
-from tests.charrepl.prompt import CTRL_C, CTRL_D, UNDO, UP, Bench
+from tests.charrepl.prompt import CTRL_C, CTRL_D, ESC, UNDO, UP, Bench
 from tests.charrepl.screen import Screen
 from tests.charrepl.test_repl_autosave import kept
 
@@ -61,6 +61,9 @@ def test_a_paste_whose_end_never_comes_is_in_the_line_after_a_moment_and_keys_wo
     holds(live, screen, "", "")
     screen.type(UNDO)
     holds(live, screen, "", "one")
+    screen.send(f"{CTRL_C}{BEGIN}two")
+    screen.wait_for(lambda s: not s.unread).send(ESC)
+    holds(live, screen, "", "two")
     screen.send(f"{CTRL_C}{END}{BEGIN}a\x1b[A{BEGIN}b\x1b[20")  # ends and beginnings where they do not belong
     screen.send("1~c")
     holds(live, screen, "", "a\x1b[Abc")
