@@ -177,6 +177,22 @@ def test_what_is_typed_goes_nowhere_that_others_can_listen(living):
         assert client.complete("every").text
 
 
+def test_a_client_that_was_there_before_the_directory_sends_nothing_into_one_of_another(home):
+    """The directory is looked at wherever a connection is made, not once."""
+    with Client(autostart=False) as client:
+        place = paths.runtime_dir()
+        place.mkdir(exist_ok=True)
+        place.chmod(0o777)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(place / "daemon.sock"))
+            listener.listen()
+            listener.setblocking(False)
+            with pytest.raises(CharreplError, match=f"{place} is open to other users"):
+                client.complete("a most private sentence")
+            with pytest.raises(BlockingIOError):  # nobody so much as connected
+                listener.accept()
+
+
 def test_another_local_user_can_neither_reach_the_socket_nor_be_led_to_it(living):
     if os.geteuid():
         pytest.skip("only root can become another user")
