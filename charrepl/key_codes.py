@@ -57,7 +57,7 @@ def keys_of(sequence: str) -> tuple[Key, ...]:
     if re.fullmatch(r"\x1b\[\[[A-E]", sequence):
         return _named(f"f{ord(sequence[-1]) - 0x40}", 0)
     if found := re.fullmatch(r"\x1bO([j-y]|[IMX ])", sequence):  # the keypad
-        return (character({"X": "=", " ": " "}.get(found[1], chr(ord(found[1]) - 0x40))),)
+        return (character({"X": "=", " ": " "}.get(found[1]) or chr(ord(found[1]) - 0x40)),)
     if found := re.fullmatch(r"\x1b([O\[])([a-d])", sequence):  # rxvt's arrows
         return _named(_LETTERS[found[2].upper()], _CTRL if found[1] == "O" else _SHIFT)
     if found := _OTHER.fullmatch(sequence):

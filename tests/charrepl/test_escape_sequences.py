@@ -29,7 +29,9 @@ CONTROL = st.builds(
     st.characters(min_codepoint=0x40, max_codepoint=0x7E),
 ).filter(lambda sequence: sequence[-1] not in "M[" or len(sequence) > 3)
 SINGLE = st.builds(
-    "{}{}".format, begun("O") | begun("N"), st.characters(min_codepoint=0x3C, max_codepoint=0x7E)
+    "{}{}".format,
+    begun("O") | begun("N"),
+    st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="0123456789;"),
 )
 STRING = st.builds(
     "{}{}{}".format,
@@ -81,6 +83,8 @@ def test_no_sequence_of_the_grammar_leaves_text_and_what_is_between_them_stays_w
         == texts
     )
     assert not [token for token in found if token.kind == ESCAPE]
+    for token in found:
+        keys_of(token.text)  # whatever it is
 
 
 @pytest.mark.parametrize(
@@ -180,6 +184,8 @@ ALT = Keys.Escape
         ("\x1bOM", (Keys.Enter,)),
         ("\x1bOr", ("2",)),
         ("\x1bOA", (Keys.Up,)),
+        ("\x1bO ", (" ",)),
+        ("\x1bOX", ("=",)),
         ("\x1bO5P", (Keys.ControlF1,)),
         ("\x9b1;5A", (Keys.ControlUp,)),
         ("\x8fP", (Keys.F1,)),
