@@ -26,10 +26,9 @@ def expanded(path: str | Path) -> Path:
 
 def base(kind: str) -> Path:
     """Where programs have their `data` or `config`; in the private place if there is no home."""
-    xdg = os.environ.get(f"XDG_{kind.upper()}_HOME", "")
-    if _is_absolute(xdg) and (os.geteuid() or _is_for_us(Path(xdg))):
+    xdg, home = os.environ.get(f"XDG_{kind.upper()}_HOME", ""), _home()
+    if _is_absolute(xdg) and not _is_left_behind(Path(xdg), home):
         return Path(xdg)
-    home = _home()
     if home is None:
         return private() / kind
     return home / ("Library/Application Support" if sys.platform == "darwin" else _BELOW_HOME[kind])
@@ -80,6 +79,12 @@ def _is_absolute(name: str) -> bool:
     return Path(name).is_absolute()  # the specification has others ignored
 
 
+def _is_left_behind(place: Path, home: Path | None) -> bool:
+    """Whether a directory is in the home that root came from, as by `sudo`, and which is not root's."""
+    named = os.environ.get("HOME", "")
+    return not os.geteuid() and bool(named) and home != Path(named) and place.is_relative_to(named)
+
+
 def _is_for_us(place: Path) -> bool:
     """Whether we may leave files there, once it is made.
 
@@ -106,4 +111,5 @@ def _home() -> Path | None:
         known = Path(pwd.getpwuid(os.geteuid()).pw_dir)
     except KeyError:
         return None
-    return known if known.is_absolute() and _is_for_us(known) else None
+    # Root's own may be another's directory, as where a container has a user's in its place.
+    return known if known.is_absolute() and (not os.geteuid() or _is_for_us(known)) else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -198,6 +200,19 @@ def test_root_leaves_nothing_in_the_home_it_came_from(home: Path, monkeypatch: p
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / ".config"))
     for place in (paths.data_dir(), paths.config_file()):
         assert not place.is_relative_to(home)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: SimpleNamespace(pw_dir=str(home)))
+    assert paths.data_dir().is_relative_to(home)  # a volume, mounted where root's own home is
+
+
+@as_root
+def test_root_heeds_what_it_is_told_outside_of_homes(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(home, 54321, 54321)
+    (tmp_path / "volume").mkdir()
+    os.chown(tmp_path / "volume", 54321, 54321)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "volume"))
+    assert paths.data_dir() == tmp_path / "volume" / "charrepl"
 
 
 def test_a_path_may_begin_with_the_home_wherever_one_is_taken(
