@@ -312,6 +312,34 @@ def test_a_daemon_that_a_client_started_leaves_when_idle(living):
     assert "leaving" in living("logs").stdout
 
 
+# Busy
+
+BUSY = """
+import pathlib, time
+from charrepl_daemon import server
+works = server.Server.status
+def busy(self, asker=None):
+    while not pathlib.Path({path!r}).exists():
+        time.sleep(0.01)
+    return works(self, asker)
+server.Server.status = busy
+"""
+
+
+def test_what_is_being_written_is_sent_on_while_the_event_loop_is_busy(altered_daemon, tmp_path):
+    free = tmp_path / "free"
+    altered_daemon(BUSY.format(path=str(free)))
+    with Wire() as wire:
+        wire.send({"type": "sample", "seq": 1, "text": "the road ", "max_chars": 2000})
+        replies = [wire.receive()]
+        wire.send({"type": "status", "seq": 2})
+        while not replies[-1]["final"]:
+            replies.append(wire.receive())
+        assert {reply["seq"] for reply in replies} == {1}
+        free.touch()
+        assert wire.receive()["seq"] == 2
+
+
 # Failing from within
 
 IN_THE_THREAD = """
