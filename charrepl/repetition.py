@@ -11,6 +11,7 @@ grows: so it may be asked piece by piece, and after a part of the ghost was take
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ REACH = 2 * FARTHEST
 
 # A word begins at a letter or digit that follows none; in scripts without spaces, at each character.
 _WORD = re.compile(r"(?<![^\W_])[^\W_]|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_WITHIN = re.compile(r"[^\W_]+\Z")  # the word that a text ends in
 _SYLLABLES = re.compile(r"(?=(([^\W_]{1,6}?)\2{2,}))")
 _STUTTER = 12  # characters of syllables that say the same as those before them
 
@@ -39,28 +41,51 @@ def straight(before: str, ghost: str) -> Straight:
     """How much of a ghost after the text `before` may be shown."""
     before = before[-REACH:]
     text, cursor = before + ghost, len(before)
-    ends, waits = _stutter(text, cursor), len(text)
-    words: dict[str, list[int]] = {}  # where words with this first character begin
-    for found in _WORD.finditer(text):
+    begun = _begun(before)
+    ends, waits = _stutter(text, cursor, begun.word), len(text)
+    for first, at in begun.copies:
+        period = at - first
+        alike = _alike(text, first, at)
+        copy_end = cursor + period - (cursor - first) % period
+        if alike >= min(period, ENOUGH + cursor - first) and at + alike > copy_end:
+            ends = min(ends, copy_end)
+    words: dict[str, list[int]] = {}  # where words of the ghost with this first character begin
+    for found in _WORD.finditer(text, cursor):
         at = found.start()
         earlier = words.setdefault(text[at], [])
-        if at >= cursor - FARTHEST:
-            for first in earlier:
-                period = at - first
-                if period > FARTHEST:
-                    continue
-                alike = _alike(text, first, at)
-                if alike < min(period, ENOUGH + max(0, cursor - first)):
-                    if at >= cursor and at + alike == len(text):
-                        waits = min(waits, at)
-                elif at >= cursor:
-                    ends = min(ends, at)
-                else:
-                    copy_end = cursor + period - (cursor - first) % period
-                    if at + alike > copy_end:
-                        ends = min(ends, copy_end)
+        for first in (*begun.words.get(text[at], ()), *earlier):
+            period = at - first
+            if period > FARTHEST:
+                continue
+            alike = _alike(text, first, at)
+            if alike >= min(period, ENOUGH + max(0, cursor - first)):
+                ends = min(ends, at)
+            elif at + alike == len(text):
+                waits = min(waits, at)
         earlier.append(at)
     return Straight(ends - cursor, min(ends, waits) - cursor, ends < len(text) and ends <= waits)
+
+
+class _Begun(NamedTuple):
+    """What the text before the cursor has of words."""
+
+    words: dict[str, list[int]]  # where those with this first character begin
+    copies: list[tuple[int, int]]  # two words each: all from the second on is as from the first on
+    word: int  # where the word begins in which it ends
+
+
+@functools.lru_cache(maxsize=256)  # a ghost is looked at with each piece of it
+def _begun(before: str) -> _Begun:
+    within = _WITHIN.search(before)
+    begun = _Begun({}, [], within.start() if within else len(before))
+    for found in _WORD.finditer(before):
+        at = found.start()
+        earlier = begun.words.setdefault(before[at], [])
+        if at >= len(before) - FARTHEST:
+            near = [first for first in earlier if at - first <= FARTHEST]
+            begun.copies.extend((first, at) for first in near if before.startswith(before[at:], first))
+        earlier.append(at)
+    return begun
 
 
 def _alike(text: str, first: int, second: int) -> int:
@@ -71,12 +96,15 @@ def _alike(text: str, first: int, second: int) -> int:
     return count
 
 
-def _stutter(text: str, cursor: int) -> int:
-    """Where a ghost that stutters within a word ends, as a place in the text; its end if none does."""
+def _stutter(text: str, cursor: int, word: int) -> int:
+    """Where a ghost that stutters within a word ends, as a place in the text; its end if none does.
+
+    `word` is where the one begins that the cursor is in.
+    """
     ends = len(text)
-    for found in _SYLLABLES.finditer(text):
+    for found in _SYLLABLES.finditer(text, word):
         period = len(found[2])
         enough = found.start() + period + _STUTTER
-        if found.start() + len(found[1]) >= enough:
+        if found.start() + len(found[1]) >= max(enough, cursor + 1):
             ends = min(ends, max(enough, cursor + period))
     return ends

@@ -18,14 +18,14 @@ class Router(zmq.Socket[bytes]):
     """A ROUTER of a context, read by one event loop."""
 
     # What is not named here zmq takes for an option.
-    _lock: Any = None
+    _lock: threading.Lock
     _loop: asyncio.AbstractEventLoop | None = None
     _readable: asyncio.Event
     _descriptor: int
 
     def __init__(self, context: zmq.Context[Any]) -> None:
-        super().__init__(context, zmq.ROUTER)
         self._lock = threading.Lock()  # a socket of ZeroMQ's is for one thread at a time
+        super().__init__(context, zmq.ROUTER)
 
     def bind(self, addr: str) -> Any:
         """As ever."""

@@ -96,3 +96,10 @@ def test_no_words_stand_twice_in_a_row_in_what_is_shown(before, ghost, period):
 def test_a_ghost_that_repeats_what_it_said_ends(before, length):
     turn = "over the hills and far away they went on the road"[:length].strip() + " "
     assert straight(before + "\n\nAnd so ", "x " + turn + turn).length <= 2 + len(turn)
+
+
+@pytest.mark.parametrize(
+    "before", ["hahahahahahaha, he said ", "0000000000000000\nand then ", "hahahahahahaha"]
+)
+def test_syllables_that_the_writer_repeated_end_no_ghost_that_does_not(before):
+    assert straight(before, " that he would go") == (17, 17, False)
