@@ -71,7 +71,9 @@ def doubtful(text: str) -> bool:
     if text.isascii() or len(graphemes.first(text)) != len(text):
         return False
     if len(text) > 1:
-        return True
+        # A few accents on a letter of Europe every terminal puts there.
+        accents = all(unicodedata.category(mark) == "Mn" for mark in text[1:4])
+        return not (text[0].isalpha() and text[0] < "\u0590" and accents and len(text) <= 4)
     kind = unicodedata.category(text)
     # A sign that is an emoji, or can be one.
     return kind[0] in "MC" or (kind in ("So", "Sk") and wcwidth.wcswidth(text + "\ufe0f") == 2)

@@ -60,7 +60,7 @@ def _width(text: str) -> int:
 
 def _is_certain(text: str) -> bool:
     """Whether every terminal draws a text as wide as is believed here."""
-    return not any(cells.doubtful(cluster) for cluster in graphemes.iterate(text))
+    return not any(cells.doubtful(cells.drawn(cluster)) for cluster in graphemes.iterate(visible(text)))
 
 
 def _on_one_row(line: str, kept: int) -> bool:

@@ -13,6 +13,7 @@ from charrepl.ghost import Answer, Ghost
 from charrepl.spoken import ghost as told
 from charrepl.spoken import passage
 from charrepl.teletype import Teletype
+from tests.charrepl.awkward import FAMILY, FLAG, THUMB
 from tests.charrepl.prompt import (
     ALT_ENTER,
     BACKSPACE,
@@ -283,3 +284,16 @@ def test_a_teletype_only_ever_adds_at_the_end() -> None:
         "> xb",
         "\n",
     ]
+
+
+def test_every_character_is_taken_and_struck_out_as_people_see_it(live: Bench, plain: Screen) -> None:
+    kept = "a\u00a0\u3000\u200b\u200eb" + FAMILY + FLAG + "e\u0301\u0938\u094d\u0924\u0947" + "\ufeffc"
+    plain.type(kept + "xe\u0301" + BACKSPACE * 2)
+    plain.wait_for(lambda s: live.daemon.requests[-1].text == kept)
+    plain.type("n" + THUMB + FAMILY + BACKSPACE)
+    plain.wait_for(lambda s: live.daemon.requests[-1].text == kept + "n" + THUMB)
+    plain.type(BACKSPACE)  # one whose width is not known is not struck out: the line begins anew
+    plain.wait_for(lambda s: live.daemon.requests[-1].text == kept + "n" and len(s.lines) == 3)
+    plain.type(f"\r/save {live.place}/kept\r")
+    plain.wait_for(lambda s: (live.place / "kept").exists())
+    assert (live.place / "kept").read_text() == kept + "n\n"
