@@ -283,11 +283,13 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
 
         print_json({"default": default, "models": msgspec.to_builtins(found)})
         return
+    import wcwidth
+
     for model in found:
         mark = "*" if default in (model.name, model.path) else " "
         loss = f"held-out loss {model.held_out_loss:.4f}" if model.held_out_loss else "not measured"
         click.echo(
-            f"{mark} {model.name:20} {model.layers} x {model.hidden_size}, "
+            f"{mark} {wcwidth.ljust(model.name, 20)} {model.layers} x {model.hidden_size}, "
             f"{model.characters} characters, {loss}"
         )
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import wcwidth
 
 from charrepl.commands_text import count
 from charrepl.draft import last_lines
@@ -38,6 +41,7 @@ async def choose(argument: str, desk: Desk) -> None:
         return
     known = await session.link.models()
     names = [model.name for model in known.models]
+    argument = unicodedata.normalize("NFC", argument)
     if argument in names:
         _change_model(argument, desk)
     elif argument:
@@ -45,10 +49,10 @@ async def choose(argument: str, desk: Desk) -> None:
         raise CharreplError(f"no model named {argument}: {fix}")
     else:
         current = session.link.model or known.default
-        width = max(map(len, names), default=0)
+        width = max(map(wcwidth.width, names), default=0)
         for model in known.models:
             mark = "*" if model.name == current else " "
-            desk.say(f"{mark} {model.name:{width}}  {model.layers} x {model.hidden_size}")
+            desk.say(f"{mark} {wcwidth.ljust(model.name, width)}  {model.layers} x {model.hidden_size}")
 
 
 def _change_model(name: str, desk: Desk) -> None:

@@ -7,10 +7,11 @@ import contextlib
 import math
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from charrepl import asking, baselines, graphemes, models, policy
+from charrepl import asking, baselines, models, policy
 from charrepl.asking import Advance
 from charrepl.client import Client, Completion
 from charrepl.evaluate import WORDS, Replay, Shown, at_coverage, replay
@@ -31,11 +32,13 @@ def evaluate(
     the daemon says.
     """
     began = time.monotonic()
+    # The writer types letters, however the file stores them.
+    text = unicodedata.normalize("NFC", text)
+    corpus = unicodedata.normalize("NFC", corpus or "")
     with Client(model=model, endpoint=endpoint) as client:  # starts a daemon where there is none
         name = model or client.models().default
-        letters = graphemes.letters(text)
-        nats = _loss(client.score(text), stage("reading")) / letters
-        adapting_nats = _loss(client.score(text, adapt=True), stage("reading and adapting")) / letters
+        nats = _loss(client.score(text), stage("reading"))
+        adapting_nats = _loss(client.score(text, adapt=True), stage("reading and adapting"))
     asked = asking.ask(text, model=models.absolute(model), endpoint=endpoint, advance=stage("typing"))
     ghosts, latencies = asyncio.run(asked)
     with_model = {name: replay(text, _by_policy(ghosts.adapting, name)) for name in ASSERTIVENESS}
@@ -51,7 +54,7 @@ def evaluate(
         "latency_ms": latencies,
         "charrepl": {name: _figures(done) for name, done in with_model.items()},
         "plain": {name: _figures(done) for name, done in plain.items()},
-        "history": _with_history(text, corpus or "", coverage),
+        "history": _with_history(text, corpus, coverage),
     }
     if corpus:
         result["ngram"] = _with_ngram(text, corpus, coverage, stage("typing by n-gram"))
@@ -60,12 +63,12 @@ def evaluate(
 
 
 def _loss(log_probs: Iterable[float], advance: Advance) -> float:
-    """Nats in all."""
+    """Nats a character."""
     losses = []
     for log_prob in log_probs:
         losses.append(-log_prob)
         advance(1)
-    return math.fsum(losses)
+    return math.fsum(losses) / len(losses)
 
 
 def _figures(done: Replay, *, calibrated: bool = True) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import wcwidth
 
 from charrepl.safe import visible
 from charrepl_daemon.record import Predecessor
@@ -152,7 +153,7 @@ def _count(count: int, what: str) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Its lines, the first column to the left and the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(wcwidth.width(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        yield "  ".join([row[0].ljust(widths[0]), *cells]).rstrip()
+        yield "  ".join([wcwidth.ljust(row[0], widths[0]), *cells]).rstrip()

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from charrepl import graphemes
 from charrepl.progress import Display, bar, duration
 from charrepl.safe import printable
 from charrepl_train import curve
@@ -108,7 +109,7 @@ class Reporter:
             return Group(top, chart)
         room = height - _ABOVE - (0 if beside else len(lines))
         panel = Panel(
-            Text(self._sample[: self._shown], style="dim italic"),
+            Text(self._sample[: graphemes.start(self._sample, self._shown)], style="dim italic"),
             title="sample",
             height=max(3, min(_SAMPLE, room)),
         )
