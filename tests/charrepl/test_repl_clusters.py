@@ -66,7 +66,7 @@ def test_whatever_is_typed_the_screen_is_as_if_drawn_anew(live: Bench, emulator:
     source = random.Random(21)
     with Screen(live.command(), env=live.env, columns=40, emulator=emulator) as screen:
         screen.wait_for(READY).wait_for("\u21b5")
-        for turn in range(12):
+        for turn in range(8):
             keys = [*CLUSTERS, *INVISIBLE[:4], *PARTS[:3], BACKSPACE, LEFT, DELETE, SHIFT_RIGHT, HOME, "\x05"]
             for _ in range(3):
                 screen.type("".join(source.choices(keys, k=4)))
