@@ -45,6 +45,11 @@ def of(error: BaseException) -> str | None:
     return None
 
 
+def likely() -> str | None:
+    """Memory, where the address space is limited: programs that lack it end in ways without number."""
+    return said("memory") if _limit("ulimit -v", resource.RLIMIT_AS) else None
+
+
 def in_text(text: str) -> str | None:
     """The same of what a program has printed as it ended."""
     kind = _kind(text)

@@ -150,7 +150,8 @@ def _how_it_ended(code: int, logged: int) -> str:
         return f"the system killed it before it was ready, as it does where {shortage.said('memory')}"
     if code < 0:
         crash = f"it crashed before it was ready ({signal.Signals(-code).name})"
-        return f"{crash}: {_see_log()}"
+        short = shortage.likely()
+        return f"{crash}, as it does where {short}" if short else f"{crash}: {_see_log()}"
     return f"it ended with status {code} before it was ready: {_see_log()}"
 
 
@@ -241,12 +242,8 @@ def stop() -> Running | None:
                 os.kill(found.pid, number)
         if _wait_unlocked(_KILL_AFTER_S, killed=found if number == signal.SIGKILL else None):
             return found
-    known = (
-        f"kill {found.pid} by hand"
-        if found.pid
-        else "no process here is known to be it: end it where it runs"
-    )
-    raise CharreplError(f"the daemon{found.named} does not end: {known}")
+    fix = f"kill {found.pid} by hand" if found.pid else "end it where it runs, as in another container"
+    raise CharreplError(f"the daemon{found.named} does not end: {fix}")
 
 
 def ask_to_stop(endpoint: str | None = None) -> None:

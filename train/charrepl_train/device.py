@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from charrepl import paths
+from charrepl import paths, shortage
 from charrepl.errors import CharreplError, reason
 from charrepl_train import xla_flags
 
@@ -66,6 +66,8 @@ def prepare(*, cache: bool = True) -> None:
     try:
         import jax
     except (ImportError, ValueError) as error:
+        if short := shortage.of(error) or shortage.likely():
+            raise CharreplError(f"JAX cannot be imported: {short}", code="shortage") from error
         raise CharreplError(f"JAX cannot be imported ({reason(error)}){_blame()}") from error
 
     directory = paths.compilation_cache_dir()
