@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -26,6 +28,9 @@ from charrepl.options import (
     print_json,
     vi_option,
 )
+
+if TYPE_CHECKING:
+    from charrepl.client import Client
 
 # What a shell leaves as it is in quotes.
 _ESCAPE = re.compile(r"\\[nrt]")
@@ -143,9 +148,11 @@ def complete(
             r"or use printf 'ROMEO:\n' | charrepl complete",
             err=True,
         )
+    chosen = models.chosen(model)
     if beam:
-        with Client(model=models.chosen(model), endpoint=endpoint) as client:
+        with Client(model=chosen, endpoint=endpoint) as client:
             found = client.complete(prompt, max_chars=chars, stop="none", decoding=Decoding(beam=beam))
+            _tell_default(client, chosen)
         if as_json:
             print_json({"text": found.text, "log_probability": sum(found.log_probs)})
             return
@@ -157,14 +164,24 @@ def complete(
         top_p=top_p,
         seed=secrets.randbits(32) if seed is None else seed,
     )
-    with Client(model=models.chosen(model), endpoint=endpoint) as client:
+    with Client(model=chosen, endpoint=endpoint) as client:
         pieces = client.sample(prompt, max_chars=chars, decoding=decoding)
         if as_json:
             print_json({"text": "".join(pieces), "seed": decoding.seed})
-            return
-        for piece in pieces:
-            _write(piece)
-        _write("\n")
+        else:
+            for piece in pieces:
+                _write(piece)
+            _write("\n")
+        _tell_default(client, chosen)
+
+
+def _tell_default(client: Client, chosen: str) -> None:
+    """Says if no model was chosen and the last one trained cannot be loaded, so that another answered."""
+    if not chosen:
+        with contextlib.suppress(CharreplError):  # all is done
+            notice = client.models().notice
+            if notice:
+                click.echo(f"Note: {notice}", err=True)
 
 
 def _refuse_beside_beam(context: click.Context, chars: int) -> None:
@@ -203,8 +220,10 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     text = text_files.read(file or text_files.STANDARD_INPUT)
     if not text:
         raise CharreplError("there is nothing to score: give a text of one character or more")
-    with Client(model=models.chosen(model), endpoint=endpoint) as client:
+    chosen = models.chosen(model)
+    with Client(model=chosen, endpoint=endpoint) as client:
         nats = -fsum(client.score(text)) / graphemes.letters(text)
+        _tell_default(client, chosen)
     if as_json:
         print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
         return
@@ -237,6 +256,7 @@ def measure(
 ) -> None:
     """Print how many keys the ghosts would save a writer of FILE, or of standard input for `-`."""
     from charrepl import baselines, evaluation, models, text_files
+    from charrepl.client import Client
 
     if file == baseline_corpus == text_files.STANDARD_INPUT:
         raise click.UsageError("standard input can be read only once: give - once")
@@ -245,10 +265,11 @@ def measure(
     if not text:
         raise CharreplError(f"{text_files.Source(file)} is empty: give a text of one character or more")
     corpus = baselines.without(text_files.read(baseline_corpus), whole) if baseline_corpus else None
+    chosen = models.chosen(model)
     with evaluation.progress(len(text)) as stage:
-        result = evaluation.evaluate(
-            text, corpus=corpus, model=models.chosen(model), endpoint=endpoint, stage=stage
-        )
+        result = evaluation.evaluate(text, corpus=corpus, model=chosen, endpoint=endpoint, stage=stage)
+    with Client(model=chosen, endpoint=endpoint) as client:
+        _tell_default(client, chosen)
     if as_json:
         print_json(result)
         return

@@ -36,9 +36,9 @@ def evaluate(
     text = unicodedata.normalize("NFC", text)
     corpus = unicodedata.normalize("NFC", corpus or "")
     with Client(model=model, endpoint=endpoint) as client:  # starts a daemon where there is none
-        name = model or client.models().default
         nats = _loss(client.score(text), stage("reading"))
         adapting_nats = _loss(client.score(text, adapt=True), stage("reading and adapting"))
+        name = model or client.models().default  # which it is once it has answered
     asked = asking.ask(text, model=models.absolute(model), endpoint=endpoint, advance=stage("typing"))
     ghosts, latencies = asyncio.run(asked)
     with_model = {name: replay(text, _by_policy(ghosts.adapting, name)) for name in ASSERTIVENESS}

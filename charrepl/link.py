@@ -30,6 +30,8 @@ class Link:
         self.connection: ConnectionState | None = None
         self.changed: Callable[[], None] = lambda: None
         self.regained: Callable[[], None] = lambda: None  # there is a daemon that has heard nothing yet
+        self.noticed: Callable[[str], None] = lambda notice: None  # something to tell, of the model
+        self._default = ""  # its name, where it was not chosen
         self.session = f"repl-{os.getpid()}-{os.urandom(6).hex()}"
         self._client: AsyncClient | None = None
         self._naming: asyncio.Task[None] | None = None
@@ -47,7 +49,12 @@ class Link:
         from charrepl.async_client import AsyncClient
 
         # By name from here on, so that a model that finishes training does not take over this prompt.
-        self.model = models.absolute(self.model) or ("" if endpoint else models.default().name)
+        self.model = models.absolute(self.model)
+        if not self.model and not endpoint:
+            from charrepl import opened
+
+            self.model = self._default = models.default().name
+            self._announce(opened.announcement(self.model))
         self._client = AsyncClient(endpoint=endpoint, on_state=self._connection_changed)
         try:
             await self._client.run()
@@ -103,6 +110,8 @@ class Link:
         A newer one supersedes it; those of another `part` do not. Ghosts are no longer than asked for,
         and have a log-probability, never above 0, for each character or none at all.
         """
+        from msgspec.structs import replace
+
         from charrepl import protocol
 
         start = window_start(base + len(tail))
@@ -111,18 +120,24 @@ class Link:
             session=self.session + part,
             text=tail[start - base :],
             offset=start,
-            model=self.model,
             max_chars=max_chars,
             stop=stop,
             alternatives=alternatives,
             min_confidence=min_confidence,
             decoding=protocol.Decoding(temperature=temperature, seed=seed, adapt=adapt),
         )
-        async for reply in self._connected().stream(request):
-            if not isinstance(reply, protocol.Ghost):
-                yield reply
-            elif reply.session == request.session and reply.alternative < alternatives:
-                yield _within(reply, max_chars)
+        while True:
+            try:
+                async for reply in self._connected().stream(replace(request, model=self.model)):
+                    if not isinstance(reply, protocol.Ghost):
+                        yield reply
+                    elif reply.session == request.session and reply.alternative < alternatives:
+                        yield _within(reply, max_chars)
+            except CharreplError as error:
+                if not await self._falls_back(error):
+                    raise
+            else:
+                return
 
     async def score(self, text: str, carry: bytes, digest: str) -> Scores:
         """The log-probabilities of a piece of text after a carry. Raises CharreplError as the daemon says."""
@@ -137,6 +152,24 @@ class Link:
         if self._client is None:
             raise DaemonUnavailableError("there is no daemon to ask yet: try again in a moment")
         return self._client
+
+    async def _falls_back(self, error: CharreplError) -> bool:
+        """Whether it is another model now: nobody chose the one there was, and it cannot be loaded."""
+        from charrepl import models
+
+        if error.code not in models.UNLOADABLE or not self.model or self.model != self._default:
+            return False
+        known = await self.models()
+        if known.default == self.model:
+            return False
+        self.model = self._default = known.default
+        self._announce(known.notice)
+        self.changed()
+        return True
+
+    def _announce(self, notice: str) -> None:
+        if notice:
+            self.noticed(notice)
 
     def _connection_changed(self, state: ConnectionState) -> None:
         was_ready = self.ready

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tomllib
 import unicodedata
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messag
     from charrepl.protocol import ModelInfo
 
 BUNDLED = "shakespeare"
+UNLOADABLE = ("bad_model", "no_model")  # the codes of errors that another model would not have
 _MOST_NAME = 100  # characters
 _JOINERS = "\u200c\u200d"  # which words of Persian and of Indian languages are written with
 
@@ -138,18 +141,36 @@ def find(model: str = "") -> Path:
     )
 
 
-def default() -> Path:
-    """The last model trained, else the bundled one."""
-    trained = [path for path in installed() if path != bundled_dir()]
-    return max(trained, key=_trained_at, default=bundled_dir())
+def default(*, passed_over: Container[Path] = ()) -> Path:
+    """The last model that was trained to its end, else the bundled one; none of those `passed_over`."""
+    own = [path for path in installed() if path != bundled_dir() and path not in passed_over]
+    trained = {path: at for path in own if (at := _trained_at(path)) is not None}
+    return max(trained, key=trained.__getitem__, default=bundled_dir())
 
 
-def _trained_at(directory: Path) -> float:
-    # Training rewrites run.json when it stops, done or interrupted.
+def _trained_at(directory: Path) -> float | None:
+    """When a model was last trained to its end, in seconds since 1970; None if it never was."""
+    import json
+
+    path = directory / "run.json"
     try:
-        return (directory / "run.json").stat().st_mtime
+        run = json.loads(path.read_bytes())
+        if run.get("completed_at"):
+            return float(run["completed_at"])
+        return path.stat().st_mtime if run["finished"] else None
     except OSError:
-        return 0.0
+        return 0.0  # made elsewhere, and copied
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return None
+
+
+def changed_at(directory: Path) -> float:
+    """When a model's files last changed, in seconds since 1970."""
+    times = [0.0]
+    for name in ("", "config.toml", "vocab.json", "checkpoints"):
+        with contextlib.suppress(OSError):
+            times.append((directory / name).stat().st_mtime)
+    return max(times)
 
 
 def installed() -> list[Path]:

@@ -193,6 +193,7 @@ class ModelList(Message, tag="model_list", frozen=True, kw_only=True):
 
     models: list[ModelInfo]
     default: str
+    notice: str = ""  # why the default is not the last one trained, where that cannot be loaded
 
 
 class Done(Message, tag="done", frozen=True, kw_only=True):

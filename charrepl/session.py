@@ -44,6 +44,7 @@ class Session:
         self.link = Link(model=settings.model)
         self.link.changed = lambda: self.changed()
         self.link.regained = self.ask_again
+        self.link.noticed = self.tell
         self.draft = Draft()
         self.ghost = Ghost()
         self.tally = Tally()

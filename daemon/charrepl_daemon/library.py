@@ -116,7 +116,8 @@ class Library:
             # Whatever a broken model provokes concerns those who asked for it, not the daemon.
             log.warning("could not load %s: %s", directory, reason(error))
             if isinstance(error, CharreplError):
-                return error
+                # What has no code of its own is wrong with its files.
+                return CharreplError(str(error), code="bad_model" if error.code == "failed" else error.code)
             if short := shortage.of(error):
                 return CharreplError(f"could not load {directory.name}: {short}", code="shortage")
             return CharreplError(f"could not load {directory.name}: {reason(error)}", code="bad_model")

@@ -21,6 +21,7 @@ import zmq.asyncio
 from charrepl import __version__, models, paths, protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon import data_dir, descriptors, exposition
+from charrepl_daemon.defaults import Default
 from charrepl_daemon.jobs import Job, Work
 from charrepl_daemon.listener import Listener
 from charrepl_daemon.metrics import Writers, stamp
@@ -36,7 +37,6 @@ log = logging.getLogger(__name__)
 DRAIN_S = 2.0  # what a shutdown leaves to requests in flight
 _GRACE_S = 0.2
 _HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
-_DEFAULT_KEPT_S = 1.0
 TYPING_S = 10.0  # after its last key, a writer counts as typing
 
 
@@ -55,9 +55,7 @@ class Server:
     ) -> None:
         self._listener = listener
         self._scheduler = scheduler
-        self._chosen = models.find(model) if model else None
-        self._default = self._chosen or models.default()
-        self._default_read = time.monotonic()
+        self._default = Default(model)
         self._device = device
         self._data_dir = paths.told_data_dir()
         self._idle_s = idle_s
@@ -108,21 +106,23 @@ class Server:
         """Serves; calls `ready` when the default model answers, and `ending` when told to stop.
 
         `leaving` is called when all are answered, and nobody should find it any more.
-        Raises CharreplError if the default model cannot be loaded, and whatever keeps it from going on.
+        Raises CharreplError if no default model can be loaded, and whatever keeps it from going on.
         """
         self._loop = loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         loading: asyncio.Future[None] = loop.create_future()
 
-        def loaded(error: CharreplError | None) -> None:
-            def settle() -> None:
-                if not loading.done():
+        def load(directory: Path) -> None:
+            def settle(error: CharreplError | None) -> None:
+                if error is not None and self._default.pass_over(directory, error):
+                    load(self._default())
+                elif not loading.done():
                     loading.set_exception(error) if error else loading.set_result(None)
 
-            soon(loop, settle)
+            self._scheduler.reload(directory, lambda error: soon(loop, settle, error))
 
         self._scheduler.lost = lambda error: soon(loop, self.supervision.give_up, error)
-        self._scheduler.reload(self._default, loaded)
+        load(self._default())
         self.supervision.keep_up(self._receive())
         self.supervision.keep_up(self._crowd.watch(self._listener))
         stopping = asyncio.create_task(self._stop.wait())
@@ -259,10 +259,7 @@ class Server:
         )
 
     def _directory(self, model: str) -> Path:
-        """The directory of the model a request names.
-
-        Without a name: the one the daemon was started with, or else the last one trained by now.
-        """
+        """The directory of the model a request names, or of the default."""
         if models.is_path(model) and not Path(model).is_absolute():
             raise CharreplError(f"{model!r} is relative: name a model's directory from / on", code="bad_name")
         if model:
@@ -274,12 +271,7 @@ class Server:
                 if loaded is None:
                     raise
                 return loaded
-        if self._chosen is not None:
-            return self._chosen
-        now = time.monotonic()
-        if now - self._default_read > _DEFAULT_KEPT_S:  # it is read from the disk
-            self._default, self._default_read = models.default(), now
-        return self._default
+        return self._default()
 
     def _submit(self, peer: Peer, request: Work) -> None:
         session: Peer | tuple[Peer, str] = peer
@@ -288,6 +280,9 @@ class Server:
             self._writers.typed(peer, request.session, time.monotonic())
 
         def send(reply: protocol.Reply) -> None:
+            if isinstance(reply, protocol.Error) and reply.code in models.UNLOADABLE:
+                soon(self._loop, self._failed, peer, job, reply)
+                return
             job.count_unsent(1)
             if peer.is_owner:
                 self._replies.reply(peer, job, reply)
@@ -301,6 +296,19 @@ class Server:
         except CharreplError:
             self._replies.forget(peer, job)
             raise
+
+    def _failed(self, peer: Peer, job: Job, reply: protocol.Error) -> None:
+        """Has another model answer a job whose model could not be loaded, if it named none; else says so."""
+        error = CharreplError(reply.message, code=reply.code)
+        if self._default.pass_over(job.directory, error) and not job.request.model:
+            self._replies.forget(peer, job)
+            try:
+                self._submit(peer, job.request)
+                return
+            except CharreplError:  # busy, or stopping
+                self._replies.expect(peer, job)
+        job.count_unsent(1)
+        self._replies.reply(peer, job, reply)
 
     def _send(self, peer: Peer, reply: protocol.Reply) -> None:
         self._replies.send(peer, reply)
@@ -322,9 +330,10 @@ class Server:
                 found.append(models.info(directory, loaded=loaded))
             except CharreplError as error:
                 log.warning("%s", error)
+        default, notice = self._default().name, self._default.notice
         if not peer.is_owner:  # who could not name them so either
-            found = [msgspec.structs.replace(model, path="") for model in found]
-        return protocol.ModelList(seq=seq, models=found, default=self._directory("").name)
+            found, notice = [msgspec.structs.replace(model, path="") for model in found], ""
+        return protocol.ModelList(seq=seq, models=found, default=default, notice=notice)
 
     def _active(self, asker: Peer | None) -> int:
         """Sessions at work, of connections besides the asker's."""

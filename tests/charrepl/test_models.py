@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from charrepl import models
+from charrepl import models, opened
 from charrepl.errors import CharreplError
 
 Make = Callable[..., Path]
@@ -21,12 +22,14 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("CHARREPL_CONFIG_DIR", str(tmp_path))
 
-    def make(name: str, *, finished: bool = True, config: str = "", trained_at: float = 0.0) -> Path:
+    def make(
+        name: str, *, finished: bool = True, config: str = "", trained_at: float = 0.0, run: str = ""
+    ) -> Path:
         directory = tmp_path / "models" / name
         (directory / "checkpoints").mkdir(parents=True)
         (directory / "config.toml").write_text(config)
         (directory / "vocab.json").write_text('{"characters": ["a", "b"]}')
-        (directory / "run.json").touch()
+        (directory / "run.json").write_text(run or '{"finished": true}')
         os.utime(directory / "run.json", (trained_at, trained_at))
         if finished:
             (directory / "checkpoints" / "best-00000001").mkdir()
@@ -41,6 +44,34 @@ def test_the_default_is_the_last_one_trained_else_the_bundled_one(make: Make) ->
     make("older", trained_at=1e9)
     make("unfinished", trained_at=3e9, finished=False)
     assert models.default() == models.find() == newer
+
+
+def test_the_default_was_trained_to_its_end_once(make: Make) -> None:
+    trained = make("trained", trained_at=1e9)
+    make("interrupted", trained_at=2e9, run='{"finished": false}')
+    make("damaged", trained_at=3e9, run='{"finish')
+    assert models.default() == trained
+    further = make("further", trained_at=4e9, run='{"finished": false, "completed_at": 1.5e9}')
+    assert models.default() == further
+    newer = make("newer", trained_at=1e9, run='{"finished": true, "completed_at": 1.6e9}')
+    assert models.default() == newer
+    (trained / "run.json").unlink()  # made elsewhere, and copied
+    assert models.default(passed_over={newer, further}) == trained
+    assert models.default(passed_over={newer, further, trained}) == models.bundled_dir()
+
+
+def test_another_default_is_announced_once_with_the_command_that_goes_back(make: Make) -> None:
+    assert opened.announcement(models.BUNDLED) == ""
+    make("lamp")
+    assert (
+        opened.announcement("lamp") == "charrepl opens lamp now, trained last: /model shakespeare goes back"
+    )
+    assert opened.announcement("lamp") == ""
+    kettle = make("kettle")
+    assert opened.announcement("kettle").endswith("/model lamp goes back")
+    shutil.rmtree(kettle)
+    assert opened.announcement("lamp").endswith("/model shakespeare goes back")
+    assert opened.announcement(models.BUNDLED).endswith("/model lamp goes back")
 
 
 def test_an_unfinished_model_does_not_hide_the_bundled_one(make: Make) -> None:

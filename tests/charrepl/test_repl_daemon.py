@@ -178,6 +178,10 @@ def test_the_users_own_daemon_is_asked_for_the_default_model_by_name(bench: Benc
     (model / "checkpoints" / "best-00000001").mkdir(parents=True)
     (model / "config.toml").touch()
     bench.daemon = ScriptedDaemon(run / "daemon.sock", continuing())
-    with bench.daemon, bench.repl(endpoint=None, ready="lamp · scripted") as screen:
+    announced = "charrepl opens lamp now, trained last: /model shakespeare goes back"
+    with bench.daemon, bench.repl(endpoint=None, ready=announced) as screen:
+        screen.type(" ")
+        screen.wait_for("lamp · scripted")
+        screen.type("\b")
         screen.wait_for(shows("ROMEO:↵"))
         assert {request.model for request in bench.daemon.requests} == {"lamp"}

@@ -64,6 +64,7 @@ Places = Callable[[Path], contextlib.AbstractContextManager[Path]]
 def _places(directory: Path, model_dir: Path, store: Store) -> Iterator[Path]:
     runtime = Path(tempfile.mkdtemp(prefix="cr-"))  # short: a socket's path has 107 bytes
     shutil.copytree(model_dir, directory / "models" / "kettle")
+    (directory / "opened").write_text("kettle\n")  # not the first time, of which the prompt would tell
     with store.lent_to(directory / "compiled"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHARREPL_DATA_DIR", str(directory))
         patch.setenv("CHARREPL_CONFIG_DIR", str(directory / "config"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,14 +10,19 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
 import pytest
+from click.testing import CliRunner
 
 from charrepl import paths
+from charrepl.cli import main
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.link import Link
 from charrepl_daemon import process, readiness, record
 from tests.charrepl_daemon.wire import DEADLINE_S
 
@@ -344,6 +350,51 @@ def test_a_start_with_a_broken_model_says_so_and_leaves_nothing_running(home, da
     assert str(model) in started.stderr
     assert process.running() is None
     assert record.left_behind() is None  # it did not crash
+
+
+def test_a_default_model_that_cannot_be_loaded_keeps_no_other_from_answering(home, daemon_command, model_dir):
+    spoilt = shutil.copytree(model_dir, home / "models" / "spoilt")
+    (spoilt / "run.json").write_text('{"finished": true, "completed_at": 9e9}')
+    garble_config(spoilt)  # as one of a newer version is, to this one
+    assert daemon_command("start").returncode == 0
+    scored = CliRunner().invoke(main, ["score", "-"], input="every cup is warm")
+    assert scored.exit_code == 0
+    note = f"Note: spoilt cannot be loaded, so kettle answers: {spoilt}/config.toml: line 2: unknown setting"
+    assert scored.stderr.startswith(note)
+    assert scored.stderr.count("\n") == 1
+    assert asyncio.run(asked_by_a_prompt()) == ("kettle", [ANNOUNCED, scored.stderr[6:-1]])
+    with Client() as client:
+        shutil.copy(model_dir / "config.toml", spoilt)  # mended, and then spoilt otherwise, while it runs
+        until(lambda: client.models().default == "spoilt")
+        assert client.models().notice == ""
+        truncate_weights(spoilt)
+        assert client.complete("every cup is wa").text
+        assert client.models().default == "kettle"
+        shutil.rmtree(spoilt)
+        until(lambda: not client.models().notice)
+
+
+ANNOUNCED = "charrepl opens spoilt now, trained last: /model kettle goes back"
+
+
+async def asked_by_a_prompt() -> tuple[str, list[str]]:
+    """The model that answers a prompt which was told none, and what it says of that."""
+    link, notices = Link(model=""), []
+    link.noticed = notices.append
+    keeping = asyncio.create_task(link.keep(None))
+    while not link.ready:
+        await asyncio.sleep(0.01)
+    assert [reply.final async for reply in link.complete("every cup is wa", 0)][-1]
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+    return link.model, notices
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_help_needs_neither_jax_nor_a_socket():

@@ -53,7 +53,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
             assert code == -signal.SIGKILL
             continue
         assert code == 130
-        assert err[-2] == "Saving... Another Ctrl-C stops without."
+        assert err[-3] == "Saving... Another Ctrl-C stops without."
+        assert err[-2] == f"Type with what it has learnt so far: charrepl --model {tmp_path / 'run'}"
         assert err[-1] == f"Saved. Go on with: charrepl-train {corpus} --out {tmp_path / 'run'} --resume"
         assert not run_file(tmp_path / "run")["finished"]
         assert (tmp_path / "run" / "curve.png").is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,10 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
     assert err[0].startswith("Training corpus on CPU, ")
     assert " with preset small, for a short text: 1 x 16, " in err[0]
     assert err[0].endswith("1,641 characters of 46 kinds, 2 epochs. Ctrl-C saves.")
-    assert err[-2].startswith("Held-out loss ")
+    assert err[-3].startswith("Held-out loss ")
+    assert re.fullmatch(
+        r"charrepl opens corpus from now on. The one before, (\w+), opens with: charrepl --model \1", err[-2]
+    )
     assert err[-1] == "Type with it: charrepl"
     directory = home / "data" / "models" / "corpus"
     assert sorted(path.name for path in directory.iterdir()) == [

@@ -221,6 +221,8 @@ def resumed(directory: Path, text: Text, wishes: Wishes) -> Trainer:
         run.minutes, run.total_steps = wishes.minutes, 0
     else:
         return trainer
+    if run.finished and not run.completed_at:  # by an earlier version
+        run.completed_at = (directory / "run.json").stat().st_mtime
     run.finished = run.finished and run.total_steps == step
     trainer.write_settings()
     return trainer

@@ -102,6 +102,7 @@ def main(
     paths.utf8(directory, fix="choose another place with --out")
     wishes = begin.Wishes(preset, config_file, base, epochs, minutes, seed)
     group = processes.group(coordinator, count, process_id, distributed=distributed)
+    before = models.default()
     with contextlib.ExitStack() as stack:
         clock = stack.enter_context(RunningTime())
         begun = clock()
@@ -130,17 +131,20 @@ def main(
             _train_along(trainer, stopped)
             return
         from charrepl.progress import Display
+        from charrepl_train import checkpoint
 
         with Display(sys.stderr, now=clock) as display:
             display.say(_introduction(trainer, where, resume=resume))
             results = _train(trainer, display, begun=begun, clock=clock, stopped=stopped)
             if results is None:
+                if checkpoint.exists(directory, "best"):
+                    display.say("Type with what it has learnt so far:", command=_typing(directory))
                 own = directory.parent == paths.models_dir()
                 place = ["--name", directory.name] if own else ["--out", str(directory)]
                 again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
                 display.say("Saved. Go on with:", command=again)
                 raise click.exceptions.Exit(130)
-            _summary(display, trainer, results, as_json=as_json)
+            _summary(display, trainer, results, before, as_json=as_json)
 
 
 def _name(name: str | None, corpus: Path) -> str:
@@ -221,16 +225,38 @@ def _tell_daemon(directory: Path) -> None:
                 client.ask(protocol.Reload(seq=0, model=str(directory)), timeout_s=60)
 
 
-def _summary(display: Display, trainer: Trainer, results: dict[str, float], *, as_json: bool) -> None:
+def _typing(directory: Path) -> str:
+    """The command that types with a model."""
+    named = directory in models.installed()
+    return shlex.join(["charrepl", "--model", directory.name if named else str(directory)])
+
+
+def _configured() -> str:
+    """The model that the settings name, which no other takes the place of; empty if they name none."""
+    with contextlib.suppress(CharreplError):  # which is for charrepl to complain of
+        return models.chosen()
+    return ""
+
+
+def _summary(
+    display: Display, trainer: Trainer, results: dict[str, float], before: Path, *, as_json: bool
+) -> None:
     if "held_out_loss" in results:
         from charrepl.progress import duration
 
         nats, took = results["held_out_loss"], duration(trainer.run.elapsed_s)
         bits = nats / math.log(2)
         display.say(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
-    in_models = trainer.directory.parent == paths.models_dir()
-    command = "charrepl" if in_models else shlex.join(["charrepl", "--model", str(trainer.directory)])
-    display.say("Type with it:", command=command)
+    directory = trainer.directory
+    if _configured() or models.default() != directory:
+        display.say("Type with it:", command=_typing(directory))
+    else:
+        if before != directory:
+            display.say(
+                f"charrepl opens {directory.name} from now on. The one before, {before.name}, opens with:",
+                command=_typing(before),
+            )
+        display.say("Type with it: charrepl")
     best = float(trainer.state["best"])
     if as_json:
         report = {

@@ -43,6 +43,7 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     loss_steps: int = 0
     elapsed_s: float = 0.0  # as of the latest checkpoint too
     finished: bool = False
+    completed_at: float = 0.0  # when it was last finished, in seconds since 1970; 0 for never
 
 
 class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -142,7 +143,7 @@ class Trainer:
 
     def _write_run(self) -> None:
         # Only where the run begins, saves and ends: never with losses and times that are not those of
-        # the latest checkpoint, and the last model trained is known by the time of this file.
+        # the latest checkpoint.
         if not self.devices.leads:
             return
         run = msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n"
@@ -378,6 +379,7 @@ class Trainer:
                 results["held_out_loss_windows_256"] = in_windows
             self._log({"step": int(self.state["step"]), **results})
         self.run.finished = True
+        self.run.completed_at = time.time()
         self._write_run()
         return results
 

@@ -1,0 +1,58 @@
+"""Which model answers where a request names none: the last one trained that can be loaded."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from charrepl import models
+from charrepl.errors import CharreplError
+
+log = logging.getLogger(__name__)
+
+_KEPT_S = 1.0  # it is read from the disk
+
+
+class Default:
+    """The model that the daemon was started with, or else the last one trained by now.
+
+    One that turns out not to load is passed over, until its files change. For the thread of the sockets.
+    """
+
+    def __init__(self, chosen: str) -> None:
+        self._chosen = models.find(chosen) if chosen else None
+        self._passed_over: dict[Path, tuple[float, str]] = {}  # as last changed, and why
+        self._found = self._chosen or models.default()
+        self._read_at = time.monotonic()
+
+    def __call__(self) -> Path:
+        """Its directory."""
+        if self._chosen is None and time.monotonic() - self._read_at > _KEPT_S:
+            self._read()
+        return self._found
+
+    def _read(self) -> None:
+        self._passed_over = {
+            path: was for path, was in self._passed_over.items() if was[0] == models.changed_at(path)
+        }
+        self._found, self._read_at = models.default(passed_over=self._passed_over), time.monotonic()
+
+    def pass_over(self, directory: Path, error: CharreplError) -> bool:
+        """Whether another model is the default now that this one could not be loaded."""
+        if directory != self._found or self._chosen is not None or error.code not in models.UNLOADABLE:
+            return False
+        self._passed_over[directory] = (models.changed_at(directory), str(error))
+        self._read()
+        if self._found == directory:
+            return False
+        log.warning("%s", self.notice)
+        return True
+
+    @property
+    def notice(self) -> str:
+        """What a person should know of the choice, in one line; empty if it is as usual."""
+        if not self._passed_over:
+            return ""
+        directory, (_, why) = next(reversed(self._passed_over.items()))
+        return f"{directory.name} cannot be loaded, so {self._found.name} answers: {why}"
