@@ -60,7 +60,9 @@ def test_the_best_weights_are_those_of_the_lowest_dev_loss(whole: Path) -> None:
 
 def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path, corpus: Path) -> None:
     directory = tmp_path / "my model"
-    result = train(corpus, "--config", settings, "--epochs", 1, "--json", "--out", directory)
+    book = tmp_path / "book.txt"
+    book.write_text(corpus.read_text() + "\nAll rights reserved. It is licensed under the terms of use.\n")
+    result = train(book, "--config", settings, "--epochs", 1, "--json", "--out", directory)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     assert report["model"] == str(directory)
@@ -68,6 +70,7 @@ def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path
     measured = metrics(directory)
     assert report["held_out_loss"] == measured[-1]["held_out_loss"]
     assert report["dev_loss"] == pytest.approx(min(line.get("dev_loss", 9) for line in measured), abs=1e-6)
+    assert "on, look like a licence. A model is measured by the end of its text" in result.stderr
     assert result.stderr.splitlines()[-1] == f"Type with it: charrepl --model '{directory}'"
 
 

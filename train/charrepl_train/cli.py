@@ -117,7 +117,7 @@ def main(
             from charrepl_train import device
 
             device.prepare()
-            trainer, where = None, device.describe()
+            trainer, where, remark = None, device.describe(), text.strange_end() if leads else ""
             processes.check_same(text)
             # From here on there is something to save.
             stopped = stack.enter_context(Interruption())
@@ -135,6 +135,8 @@ def main(
 
         with Display(sys.stderr, now=clock) as display:
             display.say(_introduction(trainer, where, resume=resume))
+            if remark and trainer.config.training.held_out:
+                display.say(remark)
             results = _train(trainer, display, begun=begun, clock=clock, stopped=stopped)
             if results is None:
                 if checkpoint.exists(directory, "best"):

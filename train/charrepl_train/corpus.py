@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from charrepl import text_files
 from charrepl.errors import CharreplError, reason
-from charrepl_train import folding
+from charrepl_train import folding, text_end
 from charrepl_train.config import TrainingConfig
 from charrepl_train.data import Ids, split
 from charrepl_train.folding import NFC, NormalForm
@@ -74,6 +74,10 @@ class Text:
         self.digest = digest
         self.encoding = encoding
         self._normal = normal
+
+    def strange_end(self) -> str:
+        """What a person should know of the end of the text; empty for nothing."""
+        return str(text_end.unlike(self._blocks.read, self._blocks.length) or "")
 
     def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC) -> Corpus:
         """The text in a normal form, split and encoded with the vocabulary of its training part.
@@ -146,9 +150,19 @@ class _Blocks:
         for length in self._lengths:
             yield self._file.read(length)
 
+    @property
+    def length(self) -> int:
+        """The bytes of all."""
+        return sum(self._lengths)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Some of the bytes, wherever the blocks begin."""
+        self._file.seek(at)
+        return self._file.read(size)
+
     def array(self, dtype: DTypeLike) -> Ids:
         """All blocks as one array, which outlives them."""
-        if sum(self._lengths) > _IN_MEMORY:
+        if self.length > _IN_MEMORY:
             return np.frombuffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
         return np.frombuffer(b"".join(self), dtype)
 
