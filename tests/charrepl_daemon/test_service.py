@@ -102,7 +102,7 @@ def test_the_unit_starts_this_interpreter_in_these_places(home, daemon_command):
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not here")
 def test_systemd_understands_the_unit(monkeypatch, tmp_path):
-    monkeypatch.setenv("CHARREPL_DATA_DIR", '/a "b"\\c %h $HOME; #d')
+    monkeypatch.setenv("CHARREPL_DATA_DIR", '/a "b"\\c %h $HOME; #d\n\te')
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     unit = tmp_path / service.NAME
     verify = ["systemd-analyze", "--user", "verify", str(unit)]
