@@ -175,7 +175,11 @@ class Chunk(Message, tag="chunk", frozen=True, kw_only=True):
 
 
 class Scores(Message, tag="scores", frozen=True, kw_only=True):
-    """Log-probabilities in nats, one a character, and what the next piece needs to go on."""
+    """Log-probabilities in nats, one a character, and what the next piece needs to go on.
+
+    Of a letter that is several characters of the text and one to the model, all is the first one's, and the
+    others have 0.
+    """
 
     log_probs: list[float]
     carry: bytes

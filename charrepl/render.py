@@ -41,7 +41,7 @@ def ghost_lines(rest: str, *, columns: int, rows: int, mark: str = "") -> list[s
     if not rest:
         return []
     lines = [visible(line) for line in rest.split("\n")]
-    if not lines[-1]:
+    if rest.endswith("\n"):
         lines.pop()
         lines[-1] += NEWLINE_MARK
     lines[-1] += mark
@@ -118,13 +118,14 @@ class GhostControl(BufferControl):
 
         def get_line(number: int) -> StyleAndTextTuples:
             if number < last:
-                return own_line(number)
+                return cells.of(own_line(number))
             # The base class ends each line with a space for the cursor, which the ghost takes over.
             before = own_line(last)[:-1] if number == last else []
-            return [*before, *lines[number - last], ("", " ")]
+            # Apart: a ghost that begins with a mark changes nothing of what is typed.
+            return [*cells.of(before), *cells.of(lines[number - last]), ("", " ")]
 
         return WrappedContent(
-            get_line=lambda number: cells.of(get_line(number)),
+            get_line=get_line,
             line_count=content.line_count + len(lines) - 1,
             cursor_position=content.cursor_position,
             menu_position=content.menu_position,

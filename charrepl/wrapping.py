@@ -7,20 +7,26 @@ than the window the cursor was then out of sight. Lines are drawn here cluster b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prompt_toolkit.formatted_text import fragment_list_width, to_formatted_text
 from prompt_toolkit.layout.controls import GetLinePrefixCallable, UIContent
 from prompt_toolkit.layout.screen import Char
+from prompt_toolkit.utils import get_cwidth
 
-from charrepl import cells, graphemes
+from charrepl import cells
 
 
-def rows_filled(text: str, width: int, *, start: int = 0) -> int:
-    """How many rows `text` fills in a window of `width` columns, the first from column `start` on."""
-    if text.isascii() and text.isprintable():
-        return max(1, -(-(start + len(text)) // width))
+def rows_filled(drawn: Iterable[str], width: int, *, start: int = 0) -> int:
+    """How many rows are filled in a window of `width` columns, the first from column `start` on.
+
+    `drawn` is a text, or what is drawn for each of its characters.
+    """
+    if isinstance(drawn, str) and drawn.isascii() and drawn.isprintable():
+        return max(1, -(-(start + len(drawn)) // width))
     rows, column = 1, start
-    for cluster in graphemes.iterate(text):
-        size = cells.width(cluster) if cluster.isprintable() else Char(cells.drawn(cluster)).width
+    for part in drawn:
+        size = get_cwidth(part) if part.isprintable() else Char(part).width
         if column + size > width:
             rows, column = rows + 1, 0
         column += size
@@ -48,9 +54,11 @@ class WrappedContent(UIContent):
         get_line_prefix: GetLinePrefixCallable | None,
         slice_stop: int | None = None,
     ) -> int:
-        text = "".join(fragment[1] for fragment in self.get_line(lineno))
+        line = self.get_line(lineno)
+        text = "".join(fragment[1] for fragment in line)
+        drawn = text if text.isascii() else [char for fragment in line for char in fragment[1]]
         if slice_stop is not None:
-            text = text[: slice_stop + 1]  # that is the cursor, and its own cell counts
+            drawn = drawn[: slice_stop + 1]  # that is the cursor, and its own cell counts
         prefix = to_formatted_text(get_line_prefix(lineno, 0) if get_line_prefix else None)
         start = fragment_list_width(prefix)
-        return rows_filled(text, width, start=start) if width else 10**8
+        return rows_filled(drawn, width, start=start) if width else 10**8

@@ -7,10 +7,11 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prompt_toolkit.utils import get_cwidth
 
+from charrepl import cells, graphemes
 from charrepl.render import committed, ghost_lines
 from charrepl.safe import visible
+from tests.charrepl.awkward import texts
 
 
 @given(st.text())
@@ -40,15 +41,15 @@ def test_a_ghost_as_lines(rest: str, drawn: list[str]) -> None:
     assert ghost_lines(rest, columns=10, rows=4) == drawn
 
 
-@given(st.text(alphabet="ab日é\n ", max_size=80), st.integers(4, 20), st.integers(1, 5))
+@given(texts | st.text(alphabet="ab日é\n ", max_size=80), st.integers(4, 20), st.integers(1, 5))
 def test_a_ghost_never_fills_more_rows_than_it_may(rest: str, columns: int, rows: int) -> None:
     used = 0
     for number, line in enumerate(ghost_lines(rest, columns=columns, rows=rows)):
         used, column = used + 1, 2 if number else 0
-        for char in line:
-            if column + get_cwidth(char) > columns:
+        for cluster in graphemes.clusters(line):
+            if column + cells.width(cluster) > columns:
                 used, column = used + 1, 0
-            column += get_cwidth(char)
+            column += cells.width(cluster)
     assert used <= rows
 
 

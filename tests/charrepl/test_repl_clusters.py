@@ -38,7 +38,7 @@ def emulator(request: pytest.FixtureRequest) -> type[Emulator]:
 
 def seen(screen: Screen) -> tuple[list[str], tuple[int, int]]:
     """What is on the screen above the toolbar, and where the cursor is."""
-    return [row for row in screen.lines if READY not in row], screen.cursor
+    return [row for row in screen.lines if row and "·" not in row], screen.cursor
 
 
 def test_what_is_deleted_leaves_and_a_ghost_is_drawn_once(live: Bench, emulator: type[Emulator]) -> None:
@@ -74,7 +74,7 @@ def test_whatever_is_typed_the_screen_is_as_if_drawn_anew(live: Bench, emulator:
             mark = f"~{turn}"
             screen.type("\x05" + mark)  # at the end of the line, or past the ghost
             screen.wait_for(lambda s, mark=mark: mark in s.text)
-            screen.take_in(0.05)
+            screen.take_in(0.2)
             drawn = seen(screen)
             screen.type(CTRL_L)
             screen.wait_for(lambda s, drawn=drawn: seen(s) == drawn)
@@ -92,3 +92,12 @@ def test_invisible_marks_are_drawn_as_nothing_and_kept_in_the_text(live: Bench) 
         screen.type(f"/save {live.place}/kept\r")
         screen.wait_for(lambda s: (live.place / "kept").exists())
     assert (live.place / "kept").read_text() == line + "\n"
+
+
+def test_a_ghost_that_begins_with_a_mark_leaves_the_letter_before_it_as_it_is(live: Bench) -> None:
+    live.daemon.script = continuing("cafe\u0301s\n")
+    with live.repl() as screen:
+        screen.type("cafe")
+        screen.wait_for(lambda s: s.cursor == (6, 0) and s.lines[0] == "> cafe\u25cc\u0301s\u21b5")
+        screen.type(SHIFT_RIGHT)
+        screen.wait_for(lambda s: s.cursor == (6, 0) and s.lines[0] == "> caf\u00e9s\u21b5")

@@ -17,13 +17,14 @@ from charrepl.wrapping import rows_filled
 )
 def test_rows_are_counted_as_they_are_drawn(text: str, width: int, start: int) -> None:
     rows, column = 1, start  # as Window._copy_body goes
-    for _, part, *_ in cells.of([("", text)]):
-        for char in part:
-            size = Char(char).width
-            if column + size > width:
-                rows, column = rows + 1, 0
-            column += size
-    assert rows_filled(text, width, start=start) == rows
+    drawn = [char for _, part, *_ in cells.of([("", text)]) for char in part]
+    assert len(drawn) == len(text)
+    for char in drawn:
+        size = Char(char).width
+        if column + size > width:
+            rows, column = rows + 1, 0
+        column += size
+    assert rows_filled(drawn, width, start=start) == rows
 
 
 @given(st.text("ab c", max_size=60), st.integers(4, 30), st.integers(0, 3))
