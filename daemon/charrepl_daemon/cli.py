@@ -81,15 +81,16 @@ def _arguments(serving: dict[str, Any]) -> list[str]:
 _automatic_option = click.option("--automatic", is_flag=True, hidden=True)  # nobody asked for it by name
 
 
+def _given(serving: dict[str, Any]) -> set[str]:
+    """The names of the options that were given, rather than left as they are by default."""
+    source = click.get_current_context().get_parameter_source
+    return {name for name in serving if source(name) is not ParameterSource.DEFAULT}
+
+
 def _chosen(serving: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The options of the daemon before, with those that were given in the place of its own."""
-    given = click.get_current_context().get_parameter_source
-    kept = {
-        name: value
-        for name, value in before.items()
-        if name in serving and given(name) is ParameterSource.DEFAULT
-    }
-    return {**serving, **kept}
+    kept = before.keys() & serving.keys() - _given(serving)
+    return {**serving, **{name: before[name] for name in kept}}
 
 
 def _for_a_client(serving: dict[str, Any]) -> dict[str, Any]:
@@ -201,11 +202,6 @@ def restart(force: bool, if_older: bool, automatic: bool, debug: bool, **serving
     daemon = process.restart(_arguments(chosen))
     _say("Ready", daemon)
     _tell(chosen)
-
-
-def _given(serving: dict[str, Any]) -> bool:
-    given = click.get_current_context().get_parameter_source
-    return any(given(name) is not ParameterSource.DEFAULT for name in serving)
 
 
 @main.command()

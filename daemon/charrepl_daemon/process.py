@@ -280,7 +280,7 @@ def status(endpoint: str | None = None) -> dict[str, Any]:
 
 def options_before() -> dict[str, Any]:
     """The options of the daemon that runs, or of the last one if that did not leave in order."""
-    found = record.read()
+    found = running() or record.read()
     return {} if found is None else found.options
 
 
