@@ -66,7 +66,7 @@ def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     assert report["model"] == str(directory)
-    assert report["steps"] == 25
+    assert report["steps"] == 26
     measured = metrics(directory)
     assert report["held_out_loss"] == measured[-1]["held_out_loss"]
     assert report["dev_loss"] == pytest.approx(min(line.get("dev_loss", 9) for line in measured), abs=1e-6)
