@@ -81,15 +81,29 @@ def doubtful(text: str) -> bool:
 
 def of(fragments: StyleAndTextTuples) -> StyleAndTextTuples:
     """A line, as the library draws it, cluster by cluster: each in the style that it begins in."""
-    text = "".join(fragment[1] for fragment in fragments)
-    if text.isascii():
+    if all(fragment[1].isascii() for fragment in fragments):
         return fragments
-    styles = [fragment[0] for fragment in fragments for _ in range(len(fragment[1]))]
+    return _line(tuple((fragment[0], fragment[1]) for fragment in fragments))
+
+
+@lru_cache(maxsize=64)  # each line is asked for several times a frame, and most are those of the frame before
+def _line(fragments: tuple[tuple[str, str], ...]) -> StyleAndTextTuples:
+    text = "".join(text for _, text in fragments)
+    styles = [style for style, text in fragments for _ in text]
     line: StyleAndTextTuples = []
-    at = 0
+    at = first = 0  # from `first` on, characters of one style that are drawn as they are
     for part in graphemes.iterate(text):
-        cell = Cluster(drawn(part))
-        cell.characters = len(part)
-        line.append((styles[at], cell))
+        cell = drawn(part)
+        alone = len(part) > 1 or cell != part
+        if first < at and (alone or styles[at] != styles[first]):
+            line.append((styles[first], text[first:at]))
+            first = at
+        if alone:
+            cluster = Cluster(cell)
+            cluster.characters = len(part)
+            line.append((styles[at], cluster))
+            first = at + len(part)
         at += len(part)
+    if first < at:
+        line.append((styles[first], text[first:at]))
     return line
