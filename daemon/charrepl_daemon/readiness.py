@@ -67,7 +67,9 @@ def notify(state: str) -> None:
 
 def unit() -> str:
     """The systemd unit that this process is the main one of, if it is: `NAME.service`."""
-    if not os.environ.get("NOTIFY_SOCKET"):
+    own = str(os.getpid())
+    # A shell in somebody else's unit hands these on.
+    if not os.environ.get("NOTIFY_SOCKET") or os.environ.get("SYSTEMD_EXEC_PID", own) != own:
         return ""
     try:
         groups = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace")

@@ -80,6 +80,18 @@ def test_a_daemon_that_is_not_the_services_own_tells_systemd_nothing(home, monke
             listening.recv(100)
 
 
+def test_only_the_main_process_of_a_unit_takes_itself_for_it(monkeypatch):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.delenv("SYSTEMD_EXEC_PID", raising=False)
+    assert readiness.unit() == ""
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/user/1000/systemd/notify")
+    assert readiness.unit().endswith(".service")
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", "1")  # of the service that this shell is in
+    assert readiness.unit() == ""
+    monkeypatch.setenv("SYSTEMD_EXEC_PID", str(os.getpid()))
+    assert readiness.unit().endswith(".service")
+
+
 @pytest.mark.parametrize("address", ["", "/nowhere/at/all", "relative", "@" + "x" * 200])
 def test_a_systemd_that_does_not_listen_is_no_obstacle(monkeypatch, address):
     monkeypatch.setenv("NOTIFY_SOCKET", address)
