@@ -147,6 +147,11 @@ def _key(name: str, constants: Sequence[object], arguments: Sequence[Any]) -> st
     return hashlib.sha256(described.encode()).hexdigest()[:24]
 
 
+def here() -> str:
+    """What stands for all that a program depends on besides what it is made for."""
+    return hashlib.sha256(_surroundings().encode()).hexdigest()[:24]
+
+
 @functools.cache
 def _surroundings() -> str:
     """Whatever a program depends on besides what it is made for."""

@@ -39,7 +39,8 @@ class Served(NamedTuple):
 def served(params: Params, wish: Wish, *, newline: int, digest: str = "") -> Served:
     """The weights to serve: as wished, or with `auto` as bytes where that is faster and costs little.
 
-    What a model loses is remembered by its digest, if there is one, from one start to the next.
+    What a model loses is remembered by its digest, if there is one, from one start to the next, until
+    anything changes that computes it.
     """
     exact = network.prepared(params, "f32")
     plain = Served("f32", exact, exact, 0.0)
@@ -48,7 +49,7 @@ def served(params: Params, wish: Wish, *, newline: int, digest: str = "") -> Ser
     precision: Precision = "int8" if wish == "auto" else wish
     low = network.prepared(params, precision, unsigned=_unsigned())
     known = _known()
-    name = f"{digest} {precision}"
+    name = f"{digest} {precision} {kept.here()}"
     cost = known[name] if name in known else _cost(exact, low, newline)
     if digest and name not in known:
         _remember({**dict(list(known.items())[-_REMEMBERED:]), name: cost})
@@ -62,8 +63,7 @@ def served(params: Params, wish: Wish, *, newline: int, digest: str = "") -> Ser
 
 
 def _pays(exact: Weights) -> bool:
-    on_processor = not device.has_gpu()
-    return on_processor and network.multiplies_bytes() and network.step_bytes(exact) >= _WORTH_IT
+    return _unsigned() and network.step_bytes(exact) >= _WORTH_IT
 
 
 def _unsigned() -> bool:

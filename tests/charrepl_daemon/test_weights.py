@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from charrepl_daemon import precision, weights
+from charrepl_daemon import kept, precision, weights
 from charrepl_train import model
 from charrepl_train.config import ModelConfig
 from tests.conftest import textbook_lstm
@@ -86,6 +86,9 @@ def test_the_cost_is_measured_once_for_a_model(params, tmp_path, monkeypatch, ca
     monkeypatch.setattr(precision, "_cost", None)
     costs.append(precision.served(params, "int8", newline=1, digest="d").cost)
     assert len(set(costs)) == 1
+    monkeypatch.setattr(kept, "here", lambda: "another quantiser, or another processor")
+    with pytest.raises(TypeError):  # it would be measured again
+        precision.served(params, "int8", newline=1, digest="d")
 
 
 def test_auto_leaves_alone_what_is_small(params):
