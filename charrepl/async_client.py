@@ -21,6 +21,8 @@ from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl.protocol import Reply, Request
 
 _RETRY_S = 1.0  # between attempts to connect to a daemon that is there
+_READY_S = 0.25  # between two looks at whether the daemon has a model
+_LEFT_S = 0.05  # until a request that was left is given up
 
 
 async def _reach(endpoint: str) -> str:
@@ -47,7 +49,7 @@ async def _reach(endpoint: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class ConnectionState:
-    """Where an AsyncClient stands; `detail` is one line for a person."""
+    """Where an AsyncClient stands; `detail` is one line for a person, empty once all is well."""
 
     phase: Literal["connecting", "starting", "ready", "down"]
     detail: str = ""
@@ -82,6 +84,7 @@ class AsyncClient:
         self._socket: zmq.asyncio.Socket | None = None
         self._waiting: dict[int, asyncio.Queue[Reply | DaemonUnavailableError]] = {}
         self._heard = 0  # replies, whatever to
+        self._newest: dict[str, int] = {}  # request of each session
         self._wanted = asyncio.Event()
         self._backoff = Backoff()
 
@@ -184,7 +187,9 @@ class AsyncClient:
             await self._hello(socket, endpoint)
             tasks.append(asyncio.create_task(self._read(socket)))
             tasks.append(asyncio.create_task(self._listen_for_life(socket, endpoint)))
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            lasting = list(tasks)
+            tasks.append(asyncio.create_task(self._see_ready()))
+            done, _ = await asyncio.wait(lasting, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
@@ -212,7 +217,18 @@ class AsyncClient:
                 welcome = connection.welcomed(protocol.decode_reply(await socket.recv()))
         except TimeoutError:
             raise connection.silent(endpoint) from None
-        self._set(ConnectionState("ready", device=welcome.device, pid=welcome.pid))
+        self._welcomed(welcome)
+
+    def _welcomed(self, welcome: protocol.Welcome) -> None:
+        detail = "" if welcome.ready else "preparing the model"
+        self._set(ConnectionState("ready", detail, device=welcome.device, pid=welcome.pid))
+
+    async def _see_ready(self) -> None:
+        """Asks until a model is ready: what was asked for before is answered then, and a person is told."""
+        with contextlib.suppress(DaemonUnavailableError):  # which others see as well
+            while self._state.detail:
+                await asyncio.sleep(_READY_S)
+                self._welcomed(connection.welcomed(await self.ask(connection.hello(0))))
 
     @staticmethod
     async def _watch(monitor: zmq.asyncio.Socket) -> None:
@@ -253,7 +269,8 @@ class AsyncClient:
         """The replies to a request, the last one final.
 
         Raises DaemonUnavailableError if there is no connection or it is lost, and CharreplError for
-        what the daemon refuses. Leaving the loop early drops what comes later.
+        what the daemon refuses. To leave the loop early, or to close the iterator, drops what comes later
+        and has the daemon give the request up.
         """
         self._leave_parents()
         socket = self._socket
@@ -264,6 +281,9 @@ class AsyncClient:
         seq = self._seq
         queue: asyncio.Queue[Reply | DaemonUnavailableError] = asyncio.Queue()
         self._waiting[seq] = queue
+        if isinstance(request, protocol.Complete):
+            self._newest[request.session] = seq
+        final = False
         try:
             try:
                 await socket.send(
@@ -272,12 +292,21 @@ class AsyncClient:
                 )
             except zmq.ZMQError:  # not connected, or its queue is full
                 raise DaemonUnavailableError("the daemon is not reading: try again") from None
-            while True:
+            while not final:
                 reply = await queue.get()
                 if isinstance(reply, DaemonUnavailableError):
+                    final = True
                     raise reply
+                final = protocol.is_final(reply)
                 yield connection.checked(reply)
-                if protocol.is_final(reply):
-                    return
         finally:
             del self._waiting[seq]
+            if not final and protocol.is_work(request):
+                # Not now: most are left for a newer one, which ends them too, and must not wait for this.
+                asyncio.get_running_loop().call_later(_LEFT_S, self._give_up, socket, request, seq)
+
+    def _give_up(self, socket: zmq.asyncio.Socket, request: Request, seq: int) -> None:
+        replaced = isinstance(request, protocol.Complete) and self._newest.get(request.session) != seq
+        if socket is self._socket and not replaced:
+            with contextlib.suppress(zmq.ZMQError):  # it has gone, or is full
+                socket.send(protocol.encode(protocol.Cancel(seq=seq)), zmq.NOBLOCK)

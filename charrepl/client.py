@@ -63,6 +63,7 @@ class Client:
         self._seq = 0
         self._backoff = Backoff()
         self._failure = ""  # of the last start
+        self._under_way = 0  # the request that is being answered
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +113,7 @@ class Client:
         stop: protocol.Stop = "none",
         decoding: Decoding | None = None,
     ) -> Iterator[str]:
-        """Pieces of a passage after `text`, as they are written."""
+        """Pieces of a passage after `text`, as they are written. To close the iterator ends the passage."""
         sent, offset = window.windowed(text)
         request = protocol.Sample(
             seq=0,
@@ -171,7 +172,8 @@ class Client:
         """The replies to a request, the last one final. `timeout_s` bounds the wait for each, and to send.
 
         A daemon that ends before it said anything has a successor, which is asked instead, once;
-        unless the request was for that daemon alone.
+        unless the request was for that daemon alone. To leave early, or to close the iterator, has the
+        daemon give the request up.
         """
         replies = self._stream(request, timeout_s)
         try:
@@ -192,15 +194,35 @@ class Client:
         socket = self._connected()
         self._seq += 1
         request = connection.addressed(request, seq=self._seq, data_dir=self._data_dir)
+        self._give_up(self._under_way)
         self._send(socket, request, timeout_s=timeout_s)
-        while True:
-            reply = self._receive(socket, timeout_s)
-            if reply.seq != self._seq:
-                continue  # to a request that was given up
-            self._backoff.reset()
-            yield connection.checked(reply)
-            if protocol.is_final(reply):
-                return
+        if protocol.is_work(request):
+            self._under_way = request.seq
+        final = False
+        try:
+            while not final:
+                reply = self._receive(socket, timeout_s)
+                if reply.seq != request.seq:
+                    continue  # to a request that was given up
+                self._backoff.reset()
+                final = protocol.is_final(reply)
+                if final:
+                    self._under_way = 0
+                yield connection.checked(reply)
+                if self._seq != request.seq:
+                    raise CharreplError(
+                        "a Client has one request at a time, and this one was given up for a newer: use two"
+                    )
+        finally:
+            if self._under_way == request.seq:
+                self._give_up(request.seq)
+
+    def _give_up(self, seq: int) -> None:
+        """Has the daemon give up a request that is under way, if there is one."""
+        if seq and self._socket is not None:
+            with contextlib.suppress(zmq.ZMQError):  # the daemon has gone, or reads nothing
+                self._socket.send(protocol.encode(protocol.Cancel(seq=seq)), zmq.NOBLOCK)
+        self._under_way = 0
 
     def _connected(self) -> zmq.Socket[bytes]:
         try:
@@ -294,6 +316,7 @@ class Client:
         return self._monitor is not None and bool(self._monitor.poll(0))
 
     def _drop(self) -> None:
+        self._under_way = 0
         if self._socket is not None:
             if self._monitor is not None:
                 self._socket.disable_monitor()

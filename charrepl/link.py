@@ -41,6 +41,11 @@ class Link:
         """Whether there is a daemon to ask."""
         return self.connection is not None and self.connection.phase == "ready"
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the daemon that there is answers at once."""
+        return self.ready and self.connection is not None and not self.connection.detail
+
     async def keep(self, endpoint: str | None) -> None:
         """Keeps a connection until cancelled. Raises CharreplError if there can be none."""
         # In a thread, so that keys typed during the import are echoed at once.
@@ -75,7 +80,7 @@ class Link:
         if state is None or state.phase == "connecting":
             return "connecting"
         if state.phase == "ready":
-            return state.device
+            return state.detail or state.device
         return state.detail or ("starting the daemon" if state.phase == "starting" else "no daemon")
 
     def wake(self) -> None:

@@ -298,7 +298,7 @@ class Plain(Host):
             return
         if self.session.ghost.shown:
             self._say_ghost()
-        elif self.session.link.ready:
+        elif self.session.link.prepared:
             self._paper.print("no ghost")
         else:
             self._paper.print(f"no ghost: {printable(self.session.link.condition)}")
@@ -352,10 +352,10 @@ class Plain(Host):
         if notice:
             self._paper.print(printable(notice))
         condition = link.condition
-        if condition not in (self._condition, "connecting") and (not link.ready or self._condition):
-            self._paper.print(printable(f"ready: {condition}" if link.ready else condition))
+        if condition not in (self._condition, "connecting") and (not link.prepared or self._condition):
+            self._paper.print(printable(f"ready: {condition}" if link.prepared else condition))
         if condition != "connecting":
-            self._condition = "" if link.ready else condition
+            self._condition = "" if link.prepared else condition
         self._refresh()
 
     async def _idle(self) -> None:

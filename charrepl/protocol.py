@@ -2,7 +2,8 @@
 
 A message is an object with a `type` and the fields below, and no others; `seq` is chosen by the
 client and repeated in every reply. Every request gets exactly one final reply: `ghost` or `chunk`
-with `final` true, `superseded`, `error`, or the single reply named beside the request.
+with `final` true, `superseded`, `error`, or the single reply named beside the request. `cancel` alone has
+none of its own.
 `hello`, `status`, `shutdown` and `error` keep their shape across protocol numbers.
 """
 
@@ -105,6 +106,13 @@ class Score(OfModels, tag="score", frozen=True, kw_only=True):
     adapt: bool = False
     before: Text = ""  # with `adapt`: the text before, from `offset` on
     offset: Offset = 0  # where `before` starts; at most the start of the window at its end
+
+
+class Cancel(Message, tag="cancel", frozen=True, kw_only=True):
+    """Gives up the `complete`, `sample` or `score` of the same `seq`.
+
+    That ends with `error`, code `cancelled`; nothing comes if it has had its final reply already.
+    """
 
 
 class Status(Message, tag="status", frozen=True, kw_only=True):
@@ -211,8 +219,13 @@ class Error(Message, tag="error", frozen=True, kw_only=True):
     message: str
 
 
-Request = Hello | Complete | Sample | Score | Status | Models | Reload | Shutdown
+Request = Hello | Complete | Sample | Score | Cancel | Status | Models | Reload | Shutdown
 Reply = Welcome | Ghost | Superseded | Chunk | Scores | Report | ModelList | Done | Error
+
+
+def is_work(request: Request) -> bool:
+    """Whether a request is one that `cancel` gives up."""
+    return isinstance(request, Complete | Sample | Score)
 
 
 def is_final(reply: Reply) -> bool:

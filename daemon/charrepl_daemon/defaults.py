@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from pathlib import Path
 
@@ -17,20 +18,28 @@ _KEPT_S = 1.0  # it is read from the disk
 class Default:
     """The model that the daemon was started with, or else the last one trained by now.
 
-    One that turns out not to load is passed over, until its files change. For the thread of the sockets.
+    One that turns out not to load is passed over, until its files change. Any thread may ask.
     """
 
     def __init__(self, chosen: str) -> None:
-        self._chosen = models.find(chosen) if chosen else None
+        self.chosen = models.find(chosen) if chosen else None
+        self._lock = threading.Lock()
         self._passed_over: dict[Path, tuple[float, str]] = {}  # as last changed, and why
-        self._found = self._chosen or models.default()
+        self._found = self.chosen or models.default()
         self._read_at = time.monotonic()
 
     def __call__(self) -> Path:
         """Its directory."""
-        if self._chosen is None and time.monotonic() - self._read_at > _KEPT_S:
-            self._read()
-        return self._found
+        with self._lock:
+            if self.known is None:
+                self._read()
+            return self._found
+
+    @property
+    def known(self) -> Path | None:
+        """Its directory, if that was read lately."""
+        fresh = self.chosen is not None or time.monotonic() - self._read_at <= _KEPT_S
+        return self._found if fresh else None
 
     def _read(self) -> None:
         self._passed_over = {
@@ -40,10 +49,11 @@ class Default:
 
     def pass_over(self, directory: Path, error: CharreplError) -> bool:
         """Whether another model is the default now that this one could not be loaded."""
-        if directory != self._found or self._chosen is not None or error.code not in models.UNLOADABLE:
+        if directory != self._found or self.chosen is not None or error.code not in models.UNLOADABLE:
             return False
-        self._passed_over[directory] = (models.changed_at(directory), str(error))
-        self._read()
+        with self._lock:
+            self._passed_over[directory] = (models.changed_at(directory), str(error))
+            self._read()
         if self._found == directory:
             return False
         log.warning("%s", self.notice)

@@ -69,11 +69,23 @@ class Crowd:
     comes back by itself, as after every lost connection; strangers who only held one open do not.
     """
 
-    def __init__(self, socket: Router, name: str, *, most: int, closed: Callable[[], None]) -> None:
-        """`most` descriptors may be open at a new connection; `closed` is told when that ended all."""
+    def __init__(
+        self,
+        socket: Router,
+        name: str,
+        *,
+        most: int,
+        accepted: Callable[[int], None],
+        closed: Callable[[], None],
+    ) -> None:
+        """`most` descriptors may be open at a new connection; `closed` is told when that ended all.
+
+        `accepted` is told the descriptor of each.
+        """
         self._socket = socket
         self._name = name
         self._most = most
+        self._accepted = accepted
         self._closed = closed
         address = f"inproc://charrepl.{name}"
         self._monitor = socket.context.socket(zmq.PAIR)
@@ -85,6 +97,7 @@ class Crowd:
         """Keeps the socket, which listens at `endpoint`, from taking too many; runs until cancelled."""
         accepted = 0
         while True:
+            await asyncio.sleep(0)  # who connects without pause must keep nobody waiting
             if await self._event() != zmq.EVENT_ACCEPTED:
                 continue
             accepted += 1
@@ -112,7 +125,10 @@ class Crowd:
                 await asyncio.sleep(_AGAIN_S)
 
     async def _event(self) -> int:
-        event: int = parse_monitor_message(await self._monitor.recv_multipart())["event"]
+        told = parse_monitor_message(await self._monitor.recv_multipart())
+        if told["event"] == zmq.EVENT_ACCEPTED:
+            self._accepted(told["value"])
+        event: int = told["event"]
         return event
 
     def close(self) -> None:

@@ -66,6 +66,7 @@ class Engine(Planner):
 
     def __init__(self, directory: Path, *, cache_bytes: int, precision: Wish = "auto") -> None:
         began = time.monotonic()
+        self.closed = False
         loaded = checkpoint.load_model(directory)
         self.directory = directory
         self.digest = loaded.digest
@@ -119,9 +120,9 @@ class Engine(Planner):
                     donate_argnums=(1,),
                 )
 
-    def can(self, extra: Extra) -> bool:
-        """Whether a program that no ghost needs is there."""
-        return (self._searcher if extra == "search" else self._scorer).ready
+    def can(self, extra: Extra | None) -> bool:
+        """Whether a program that no ghost needs is there, if one is wanted."""
+        return extra is None or (self._searcher if extra == "search" else self._scorer).ready
 
     def make(self, extra: Extra) -> None:
         """Makes such a program ready. Harmless to repeat."""
@@ -133,6 +134,14 @@ class Engine(Planner):
             else:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
                 self._searcher.compile(store, self._ends["none"])
+
+    def close(self) -> None:
+        """Gives back what it holds, most of it the device's, at once; of no use afterwards."""
+        self.closed = True
+        self._cache.clear()
+        for array in jax.tree.leaves((self._served.weights, self._served.exact, self._store)):
+            if not array.is_deleted():  # in f32, `exact` is the same
+                array.delete()
 
     @property
     def widest(self) -> int:

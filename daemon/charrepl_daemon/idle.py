@@ -25,7 +25,7 @@ class _Work:
 
     def __init__(self, engine: Engine, writings: Iterator[Writing]) -> None:
         self.noted = time.monotonic()
-        self._engine = engine
+        self.engine = engine
         self._writings = writings
         self._writing: Writing | None = None  # under way
 
@@ -34,7 +34,7 @@ class _Work:
         if self._writing is None:
             self._writing = next(self._writings, None)
             return self._writing is not None
-        self._engine.step([self._writing])
+        self.engine.step([self._writing])
         if self._writing.done:
             self._writing = None
         return True
@@ -63,6 +63,11 @@ class Idle:
     def leave(self, session: Hashable) -> None:
         """Drops what was to be done for a writer, who asks by himself now."""
         self._works.pop(session, None)
+
+    def spare(self, engine: Engine) -> None:
+        """Drops all that was to be done with an engine, which is to go."""
+        for session in [session for session, work in self._works.items() if work.engine is engine]:
+            self.leave(session)
 
     def wait_s(self) -> float | None:
         """In how many seconds there is a step to do, if nobody asks for anything; None for never."""

@@ -15,21 +15,29 @@ from charrepl_daemon.engine import Engine, Extra
 from charrepl_daemon.writing import Writing
 
 Work = protocol.Complete | protocol.Sample | protocol.Score
-Send = Callable[[protocol.Reply], None]
 
 
 class Job:
-    """A request on its way. `send` may be called from any thread, in order.
+    """A request on its way. `deliver` is given the job and a reply, in order, from any thread.
 
-    `unsent` counts replies that were handed to `send` and have not left yet: a passage waits for a
+    `unsent` counts replies that were handed to `deliver` and have not left yet: a passage waits for a
     reader that is slower than the device.
     """
 
-    def __init__(self, request: Work, *, directory: Path, session: Hashable, send: Send) -> None:
+    def __init__(
+        self,
+        request: Work,
+        *,
+        directory: Path,
+        connection: Hashable,
+        deliver: Callable[[Job, protocol.Reply], None],
+    ) -> None:
         self.request = request
         self.directory = directory
-        self.session = session
-        self.send = send
+        self.connection = connection
+        # Of a connection, for those that a newer request replaces.
+        self.session = (connection, request.session) if isinstance(request, protocol.Complete) else connection
+        self._deliver = deliver
         self.received = time.perf_counter()
         self.cancelled = False
         self.engine: Engine | None = None
@@ -43,6 +51,10 @@ class Job:
         self.first_piece = False
         self.unsent = 0
         self._counting = threading.Lock()
+
+    def send(self, reply: protocol.Reply) -> None:
+        """Has a reply delivered."""
+        self._deliver(self, reply)
 
     def count_unsent(self, change: int) -> int:
         """Adds to `unsent`, which two threads do; returns it."""
@@ -108,8 +120,7 @@ class Job:
         """What is new of its ghosts or its passage, the final reply last if it is done."""
         request, final = self.request, self.done
         if isinstance(request, protocol.Sample):
-            text = self.writings[0].text[self.sent[0] :]
-            self.sent[0] += len(text)
+            text = self.writings[0].news()
             if text or final:
                 yield protocol.Chunk(seq=request.seq, text=text, final=final)
             return

@@ -15,9 +15,12 @@ from charrepl_daemon.security import Peer
 
 log = logging.getLogger(__name__)
 
-_RETRY_S = 0.02
+_RETRY_S = 0.005  # and twice as long each time that there is still no room
+_LONGEST_RETRY_S = 0.1
 _MOST = 20_000  # replies to a client that does not read
 _MOST_BYTES = 64 << 20
+_MOST_BYTES_IN_ALL = 256 << 20
+_OVERHEAD = 200  # bytes that a reply takes besides its own
 
 
 class _Unsent:
@@ -26,6 +29,7 @@ class _Unsent:
     def __init__(self) -> None:
         self.replies: deque[tuple[bytes, Job | None]] = deque()
         self.size = 0  # in bytes
+        self.retry_s = _RETRY_S
 
 
 class Outbox:
@@ -50,18 +54,26 @@ class Outbox:
         self._gone = gone
         self._later = later
         self._unsent: dict[Peer, _Unsent] = {}  # of those slow to read
+        self._size = 0  # of all, in bytes
 
     def send(self, peer: Peer, frame: bytes, job: Job | None = None) -> None:
         """Sends a reply, after those that wait already."""
         with self._lock:
             unsent = self._unsent.setdefault(peer, _Unsent())
             unsent.replies.append((frame, job))
-            unsent.size += len(frame)
+            self._grow(unsent, len(frame) + _OVERHEAD)
             if len(unsent.replies) == 1:
                 self._send_on(peer, unsent)
             elif len(unsent.replies) > _MOST or unsent.size > _MOST_BYTES:
                 log.warning("a client reads nothing: letting go of it")
-                self._let_go(peer)
+                self.let_go(peer)
+            while self._size > _MOST_BYTES_IN_ALL:
+                log.warning("too much waits for clients that do not read: letting go of the slowest")
+                self.let_go(max(self._unsent, key=lambda slow: self._unsent[slow].size))
+
+    def _grow(self, unsent: _Unsent, by: int) -> None:
+        unsent.size += by
+        self._size += by
 
     def _send_on(self, peer: Peer, unsent: _Unsent) -> None:
         with self._lock:
@@ -72,17 +84,23 @@ class Outbox:
                 try:
                     self._socket_of(peer).send_to(peer.identity, frame)
                 except zmq.Again:  # its queue is full; there is no event for one client's having room
-                    self._later(_RETRY_S, lambda: self._send_on(peer, unsent))
+                    self._later(unsent.retry_s, lambda: self._send_on(peer, unsent))
+                    unsent.retry_s = min(2 * unsent.retry_s, _LONGEST_RETRY_S)
                     return
                 except zmq.ZMQError:
-                    self._let_go(peer)
+                    self.let_go(peer)
                     return
                 unsent.replies.popleft()
-                unsent.size -= len(frame)
+                unsent.retry_s = _RETRY_S
+                self._grow(unsent, -len(frame) - _OVERHEAD)
                 if job is not None:
                     self._sent(job)
             del self._unsent[peer]
 
-    def _let_go(self, peer: Peer) -> None:
-        del self._unsent[peer]
-        self._gone(peer)
+    def let_go(self, peer: Peer) -> None:
+        """Drops what waits for a client that has left, or does not read."""
+        with self._lock:
+            unsent = self._unsent.pop(peer, None)
+            if unsent is not None:
+                self._size -= unsent.size
+            self._gone(peer)

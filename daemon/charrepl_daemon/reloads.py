@@ -23,10 +23,13 @@ class Reloads:
         self._asked: list[tuple[Peer, int]] = []
 
     def begin(self, peer: Peer, seq: int, directory: Path) -> None:
-        """Has a model loaded anew, and answers once that is done."""
+        """Has a model loaded anew, and answers once that is done.
+
+        Raises CharreplError with code `busy` if too many wait for it.
+        """
         loop, asked = asyncio.get_running_loop(), (peer, seq)
-        self._asked.append(asked)
-        self._scheduler.reload(directory, lambda error: soon(loop, self._answer, asked, error))
+        self._scheduler.reload(directory, lambda error: soon(loop, self._answer, asked, error), asker=peer)
+        self._asked.append(asked)  # it is answered in a later turn of the loop
 
     def refuse_the_rest(self) -> None:
         """Answers those that are not done before the end."""

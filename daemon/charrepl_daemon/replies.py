@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 
 from charrepl import protocol
+from charrepl_daemon.connections import Connection
 from charrepl_daemon.jobs import Job
 from charrepl_daemon.outbox import Outbox
 from charrepl_daemon.router import Router
 from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import NO_LONGER, Peer
 
+_LOOK_S = 0.25  # between two looks at whether those who wait are still there
 STOPPED = "the daemon was stopped: ask again"
 
 
@@ -35,12 +37,30 @@ class Replies:
         # A reply may be the last one of a job, and show that its connection has gone, all at once.
         self._lock = threading.RLock()
         self._jobs: dict[Peer, set[Job]] = {}  # of each connection that waits for any
+        self._through: dict[Peer, Connection] = {}  # what these came through
+        self._looking = False
+        self._later = later
         self._outbox = Outbox(socket_of, lock=self._lock, sent=scheduler.sent, gone=self._gone, later=later)
 
-    def expect(self, peer: Peer, job: Job) -> None:
-        """Takes note that a connection waits for a job."""
+    def expect(self, peer: Peer, job: Job, through: Connection | None = None) -> None:
+        """Takes note that a connection waits for a job, and what it came through."""
         with self._lock:
             self._jobs.setdefault(peer, set()).add(job)
+            if through is not None:
+                self._through[peer] = through
+            if not self._looking:
+                self._looking = True
+                self._later(_LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Gives up what those wait for who have left."""
+        with self._lock:
+            self._through = {peer: through for peer, through in self._through.items() if peer in self._jobs}
+            for peer in [peer for peer, through in self._through.items() if not through.is_open]:
+                self._outbox.let_go(peer)
+            self._looking = bool(self._jobs)
+            if self._looking:
+                self._later(_LOOK_S, self._look)
 
     def forget(self, peer: Peer, job: Job) -> None:
         """Expects no more of a job."""
@@ -73,14 +93,31 @@ class Replies:
         """Sends a reply, of a job or to what needs none."""
         self._outbox.send(peer, protocol.encode(reply), job)
 
+    def cancel(self, peer: Peer, seq: int) -> None:
+        """Gives up a connection's job that it wants no answer to any more."""
+        with self._lock:
+            for job in [job for job in self._jobs.get(peer, ()) if job.request.seq == seq]:
+                self._scheduler.abandon(job)
+                self.reply(peer, job, cancelled(seq))
+
     def refuse_the_rest(self) -> None:
         """Answers what could not be finished before the end."""
         with self._lock:
             left = [(peer, job) for peer, jobs in self._jobs.items() for job in jobs]
         for peer, job in left:
-            self.reply(peer, job, protocol.Error(seq=job.request.seq, code="stopping", message=STOPPED))
+            self.reply(peer, job, stopped(job.request.seq))
 
     def _gone(self, peer: Peer) -> None:
         self._metrics.clients_let_go += 1
         for job in self._jobs.pop(peer, set()):
             self._scheduler.abandon(job)
+
+
+def cancelled(seq: int) -> protocol.Error:
+    """The final reply to a request that was cancelled."""
+    return protocol.Error(seq=seq, code="cancelled", message="cancelled, as was asked")
+
+
+def stopped(seq: int) -> protocol.Error:
+    """The final reply to a request that could not be finished before the end."""
+    return protocol.Error(seq=seq, code="stopping", message=STOPPED)

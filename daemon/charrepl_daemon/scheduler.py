@@ -2,6 +2,7 @@
 
 A `complete` is superseded by a newer one of its session; several writers share a step; passages
 and scores take turns in what time the ghosts leave, and have one step in eight if they leave none.
+Connections take turns in all of it, however much one of them asks for (`turns.py`).
 """
 
 from __future__ import annotations
@@ -9,29 +10,28 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
-from charrepl import graphemes, protocol
+from charrepl import protocol
 from charrepl.errors import CharreplError, reason
-from charrepl.window import STRIDE, window_start
 from charrepl_daemon.compiles import Compiles
-from charrepl_daemon.engine import DeviceLostError, Engine
+from charrepl_daemon.engine import DeviceLostError, Engine, Extra
 from charrepl_daemon.idle import Idle
 from charrepl_daemon.jobs import Job
-from charrepl_daemon.library import Library
+from charrepl_daemon.library import Done, Library, Result, made_way
 from charrepl_daemon.metrics import Metrics
 from charrepl_daemon.precision import Wish
-from charrepl_daemon.programs import SCORED
-from charrepl_daemon.writing import Writing
+from charrepl_daemon.scoring import next_piece
+from charrepl_daemon.steps import Steps
+from charrepl_daemon.turns import FairQueue
 
 log = logging.getLogger(__name__)
 
 _MOST_JOBS = 1024
-_MUCH = 4  # characters to read, beyond which others need not wait for it
+_BEGUN_AT_ONCE = 32  # between two steps: to begin one takes the time of a character
 _MOST_UNSENT = 64
-_PATIENCE = 7  # steps that ghosts may take while a passage or a score waits
 
 
 class Scheduler:
@@ -41,21 +41,29 @@ class Scheduler:
         self.metrics = Metrics()
         self.lost: Callable[[DeviceLostError], None] = lambda error: None  # called on the device's thread
         self.library = Library(
-            most=most_models, cache_bytes=cache_bytes, precision=precision, loaded=self._on_loaded
+            most=most_models,
+            cache_bytes=cache_bytes,
+            precision=precision,
+            loaded=self._on_loaded,
+            wanted=self._is_wanted,
+            dropped=self._on_dropped,
+            hurry=self._on_hurry,
         )
         self._changed = threading.Condition()
-        self._new: deque[Job] = deque()
+        self._new: FairQueue[Job] = FairQueue()
         self._ghosts: dict[Hashable, Job] = {}  # the newest of each session, wherever it stands
         self._active: deque[Job] = deque()
-        self._waiting: dict[Path, list[Job]] = {}  # for a model to be loaded
-        self._reloads: dict[Path, list[Callable[[CharreplError | None], None]]] = {}
-        self._loads: deque[tuple[Path, Engine | CharreplError]] = deque()
+        # For a model to be loaded, or for a program of it.
+        self._waiting: dict[tuple[Path, Extra | None], list[Job]] = {}
+        self._loads: deque[tuple[Path, Extra | None, Result | None]] = deque()
+        self._leaving: list[Engine] = []  # dropped, and still used perhaps
+        self._hurried = False  # whether those who use them have had their time
+        self._steps = Steps()
         self._idle = Idle()
-        self._overtaken = 0  # steps of ghosts since a passage or a score began to wait
-        self._reads = False  # whether the last step was one of reading
         self._draining = False
         self._stopping = False
-        self._jobs = 0
+        self._count = 0  # of jobs that are not finished
+        self._jobs: Counter[Hashable] = Counter()  # the same by connection
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
         self._compiles = Compiles(self._thread)
 
@@ -76,15 +84,16 @@ class Scheduler:
             older = self._ghosts.get(job.session) if job.is_ghost else None
             if older is not None:
                 self._cancel(older)
-            if self._jobs >= _MOST_JOBS:
+            elif self._count >= _MOST_JOBS and self._jobs[job.connection] >= self._share_of_jobs:
                 self.metrics.refused += 1
-                raise CharreplError(f"{self._jobs} requests are waiting: try again in a moment", code="busy")
+                raise CharreplError(f"{self._count} requests are waiting: try again in a moment", code="busy")
             if job.is_ghost:
                 self._ghosts[job.session] = job
-            if len(self._new) >= _MOST_JOBS:  # typed faster than this thread gets its turn
-                self._new = deque(other for other in self._new if not other.cancelled)
-            self._new.append(job)
-            self._jobs += 1
+            if older is not None:  # typed faster than this thread gets its turn
+                self._new.keep(job.connection, lambda other: other is not older)
+            self._new.put(job.connection, job)
+            self._jobs[job.connection] += 1
+            self._count += 1
             self.metrics.requests[str(job.request.__struct_config__.tag)] += 1
             self._changed.notify()
         if older is not None:
@@ -103,9 +112,20 @@ class Scheduler:
     def _cancel(self, job: Job) -> None:
         if not job.cancelled:
             job.cancelled = True
-            self._jobs -= 1  # whatever is left to do for it, nobody waits for it
+            self._count_out(job)  # whatever is left to do for it, nobody waits for it
             if self._ghosts.get(job.session) is job:
                 del self._ghosts[job.session]
+
+    @property
+    def _share_of_jobs(self) -> int:
+        """How many requests each connection may have waiting though there are as many as may be."""
+        return max(1, _MOST_JOBS // max(1, len(self._jobs)))
+
+    def _count_out(self, job: Job) -> None:
+        self._count -= 1
+        self._jobs[job.connection] -= 1
+        if not self._jobs[job.connection]:
+            del self._jobs[job.connection]
 
     def sent(self, job: Job) -> None:
         """Takes note that a reply of the job has left."""
@@ -113,27 +133,27 @@ class Scheduler:
             with self._changed:
                 self._changed.notify()
 
-    def reload(self, directory: Path, done: Callable[[CharreplError | None], None]) -> None:
-        """Loads a model, anew if it is there, and calls `done` on a loading thread.
+    def reload(self, directory: Path, done: Done, *, asker: Hashable = None) -> None:
+        """Loads a model, anew if it is there, and calls `done` on the loading thread.
 
-        An engine that is there serves until then, and goes on if the new one cannot.
+        An engine that is there serves until then, and goes on if the new one cannot. Raises CharreplError
+        with code `busy` if too many wait for it.
         """
-        with self._changed:
-            self._reloads.setdefault(directory, []).append(done)
-        self.library.load(directory, anew=True)
+        self.library.load(directory, asker=asker, anew=done)
 
     def stop(self, *, drain_s: float) -> None:
         """Stops the thread once its jobs are done, or after that long; takes no more. Blocks."""
         with self._changed:
             self._draining = True
-            self._changed.wait_for(lambda: not self._jobs, timeout=drain_s)
+            self._changed.wait_for(lambda: not self._count, timeout=drain_s)
             self._stopping = True
             self._changed.notify_all()
         self._thread.join(timeout=drain_s)
+        self.library.stop()
 
     def waiting(self) -> int:
         """Jobs that are not finished."""
-        return self._jobs
+        return self._count
 
     @property
     def compiles(self) -> int:
@@ -142,16 +162,29 @@ class Scheduler:
 
     # The thread
 
-    def _on_loaded(self, directory: Path, result: Engine | CharreplError) -> None:
-        if isinstance(result, CharreplError):
+    def _on_loaded(self, directory: Path, extra: Extra | None, result: Result | None) -> None:
+        """Has the jobs that wait for a model, or for a program of it, come again. On any thread."""
+        if extra is None and isinstance(result, CharreplError):
             self.metrics.model_failed(str(directory), str(result))
-        else:
+        elif extra is None and result is not None:
             self.metrics.model_loaded(str(directory))
         with self._changed:
-            waiting = self._reloads.pop(directory, [])
-        self._admit_again(directory, result)
-        for done in waiting:
-            done(result if isinstance(result, CharreplError) else None)
+            self._loads.append((directory, extra, result))
+            self._changed.notify()
+
+    def _is_wanted(self, directory: Path) -> bool:
+        with self._changed:
+            return any(not job.cancelled for job in self._waiting.get((directory, None), []))
+
+    def _on_dropped(self, engine: Engine) -> None:
+        with self._changed:
+            self._leaving.append(engine)
+            self._changed.notify()
+
+    def _on_hurry(self) -> None:
+        with self._changed:
+            self._hurried = bool(self._leaving)
+            self._changed.notify()
 
     def _work(self) -> None:
         while True:
@@ -159,49 +192,80 @@ class Scheduler:
                 self._changed.wait_for(self._has_work, timeout=self._idle.wait_s())
                 if self._stopping:
                     return
-                new = list(self._new)
-                self._new.clear()
-                loads = list(self._loads)
-                self._loads.clear()
-            for directory, result in loads:
-                for job in self._waiting.pop(directory, []):
-                    self._admit(job, result)
-            for job in new:
-                self._admit(job, self.library.get(job.directory))
-            if not self._step():
-                self._guard([], self._idle.step)
+            self._turn()  # what it has at hand is let go of in between: it may be a model
+
+    def _turn(self) -> None:
+        with self._changed:
+            loads = list(self._loads)
+            self._loads.clear()
+            again = [
+                (job, result)
+                for directory, extra, result in loads
+                for job in self._waiting.pop((directory, extra), [])
+            ]
+            new = [self._new.take() for _ in range(min(len(self._new), _BEGUN_AT_ONCE))]
+        for job, result in again:
+            gone = result is None or (isinstance(result, Engine) and result.closed)
+            self._admit(job, self.library.get(job.directory) if gone else result)
+        for job in new:
+            self._admit(job, self.library.get(job.directory))
+        self._see_off()
+        if not self._step():
+            self._guard([], self._idle.step)
+
+    def _users(self, engine: Engine) -> list[Job]:
+        return [job for job in self._active if job.engine is engine]
+
+    def _see_off(self) -> None:
+        """Closes the engines that were dropped, once nobody uses them; after a while, nobody may."""
+        with self._changed:
+            leaving, hurried = self._leaving, self._hurried
+        for engine in leaving:
+            users = self._users(engine)
+            if hurried:
+                for job in users:
+                    self._active.remove(job)
+                    self._fail(job, made_way(engine))
+            elif users:
+                continue
+            log.info("closed %s", engine.directory.name)
+            self._idle.spare(engine)
+            engine.close()
+            with self._changed:
+                self._leaving = [other for other in self._leaving if other is not engine]
+                self._hurried = False
+            self.library.closed(engine)
 
     def _has_work(self) -> bool:
-        return bool(self._new or self._loads or self._runnable() or self._stopping)
+        leaving = any(self._hurried or not self._users(engine) for engine in self._leaving)
+        return bool(self._new or self._loads or leaving or self._runnable() or self._stopping)
 
-    def _admit(self, job: Job, engine: Engine | CharreplError | None) -> None:
+    def _admit(self, job: Job, engine: Result | None) -> None:
         """Begins a job, or has it wait for its model or for a program of it."""
-        extra = job.extra
-        if isinstance(engine, Engine) and extra is not None and not engine.can(extra):
-            if job.directory not in self._waiting:
-                self.library.make(engine, extra, self._admit_again)
-            engine = None
-        if engine is not None:
+        extra = job.extra if isinstance(engine, Engine) and not engine.can(job.extra) else None
+        if job.cancelled or (engine is not None and extra is None):
             self._begin(job, engine)
             return
-        waiting = [other for other in self._waiting.get(job.directory, []) if not other.cancelled]
-        self._waiting[job.directory] = [*waiting, job]
-
-    def _admit_again(self, directory: Path, result: Engine | CharreplError) -> None:
-        """Has the jobs that wait for a model come again. On any thread."""
         with self._changed:
-            self._loads.append((directory, result))
-            self._changed.notify()
+            waiting = self._waiting.setdefault((job.directory, extra), [])
+            first = not waiting
+            waiting[:] = [*(other for other in waiting if not other.cancelled), job]
+        # After that: whatever is loaded from here on is told to it.
+        if extra is None:
+            self.library.load(job.directory, asker=job.connection)
+        elif first and isinstance(engine, Engine):
+            self.library.make(engine, extra)
 
-    def _begin(self, job: Job, engine: Engine | CharreplError) -> None:
-        if job.cancelled:
+    def _begin(self, job: Job, engine: Result | None) -> None:
+        if job.cancelled or engine is None:
             self._finish(job)
+            return
+        if isinstance(engine, CharreplError):
+            self._fail(job, engine)
             return
         if job.is_ghost:
             self._idle.leave(job.session)
         try:
-            if isinstance(engine, CharreplError):
-                raise engine
             job.begin(engine)
         except Exception as error:
             self._fail(job, error)
@@ -221,7 +285,7 @@ class Scheduler:
         runnable = self._runnable()
         if not runnable:
             return False
-        candidates = self._first(runnable)
+        candidates = self._steps.first(runnable)
         job = candidates[0]
         engine = job.engine
         assert engine is not None
@@ -234,36 +298,16 @@ class Scheduler:
         else:
             together = [other for other in candidates if other.engine is engine]
             left = [(j, w) for j in together for w in j.writings if not w.done]
-            rows = self._share(left, engine.widest)
+            rows = self._steps.share(left, engine.widest)
             jobs = list(dict.fromkeys(j for j, _ in rows))
             writings = [w for _, w in rows]
             self._guard(jobs, lambda: self._compute(jobs, lambda: engine.step(writings)))
+        self._steps.served(jobs)
         for job in jobs:  # to the back, so that the others get their turn
             if job in self._active:
                 self._active.remove(job)
                 self._active.append(job)
         return True
-
-    def _first(self, runnable: list[Job]) -> list[Job]:
-        """Whose turn it is: the ghosts', or now and then that of whoever waits for ghosts to leave time."""
-        ghosts = [job for job in runnable if job.is_ghost]
-        others = [job for job in runnable if not job.is_ghost]
-        self._overtaken = self._overtaken + 1 if ghosts and others else 0
-        if self._overtaken > _PATIENCE:
-            self._overtaken = 0
-            return others
-        return ghosts or others
-
-    def _share(self, rows: list[tuple[Job, Writing]], most: int) -> list[tuple[Job, Writing]]:
-        """Who goes on now: those that write, or those with much to read, in turn: a paste stops nobody.
-
-        Whoever has nothing yet comes first.
-        """
-        reading = [row for row in rows if row[1].unread > _MUCH]
-        writing = [row for row in rows if row[1].unread <= _MUCH]
-        self._reads = bool(reading) and not (writing and self._reads)
-        chosen = sorted(reading if self._reads else writing, key=lambda row: row[0].first_piece)
-        return chosen[:most]
 
     def _runnable(self) -> list[Job]:
         """The jobs that can go on, or be cleared away."""
@@ -317,7 +361,7 @@ class Scheduler:
         request, engine = job.request, job.engine
         assert isinstance(request, protocol.Score) and engine is not None
         digest = engine.digest if job.scored else request.digest
-        piece, before = _next_piece(request, job.scored)
+        piece, before = next_piece(request, job.scored)
         job.carry, log_probs = engine.score(piece, job.carry, digest, before=before)
         job.scored += len(piece)
         job.log_probs += log_probs
@@ -349,26 +393,6 @@ class Scheduler:
             if self._ghosts.get(job.session) is job:
                 del self._ghosts[job.session]
             if not job.cancelled:
-                self._jobs -= 1
+                self._count_out(job)
                 job.cancelled = True  # a newer request may find it a moment longer
             self._changed.notify_all()
-
-
-def _next_piece(request: protocol.Score, scored: int) -> tuple[str, str | None]:
-    """What to score at one go, and what its window has before it, if it adapts.
-
-    Raises CharreplError if that was not sent.
-    """
-    length = request.offset + len(request.before) + scored
-    start = window_start(length)
-    if request.adapt and request.offset > start:
-        raise CharreplError(
-            f"offset {request.offset} leaves out characters from {start} on that adapting reads: send them",
-            code="bad_offset",
-        )
-    most = min(SCORED, STRIDE - length % STRIDE)  # the next window begins elsewhere
-    piece = request.text[scored : graphemes.cut(request.text, scored, most)]
-    if not request.adapt:
-        return piece, None
-    whole = request.before + request.text[:scored]
-    return piece, whole[start - request.offset :]

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrepl import graphemes, protocol
 from charrepl.errors import CharreplError
+from charrepl.window import STRIDE, window_start
 from charrepl_daemon import adapt, kept, programs
 from charrepl_daemon.programs import SCORED
 from charrepl_daemon.weights import Weights
@@ -91,3 +93,23 @@ class Scorer:
         assert self._program is not None
         after, log_probs = self._program(self._weights, carry, tokens, np.int32(count), said)
         return after, log_probs
+
+
+def next_piece(request: protocol.Score, scored: int) -> tuple[str, str | None]:
+    """What to score at one go, and what its window has before it, if it adapts.
+
+    Raises CharreplError if that was not sent.
+    """
+    length = request.offset + len(request.before) + scored
+    start = window_start(length)
+    if request.adapt and request.offset > start:
+        raise CharreplError(
+            f"offset {request.offset} leaves out characters from {start} on that adapting reads: send them",
+            code="bad_offset",
+        )
+    most = min(SCORED, STRIDE - length % STRIDE)  # the next window begins elsewhere
+    piece = request.text[scored : graphemes.cut(request.text, scored, most)]
+    if not request.adapt:
+        return piece, None
+    whole = request.before + request.text[:scored]
+    return piece, whole[start - request.offset :]

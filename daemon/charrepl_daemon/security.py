@@ -19,7 +19,8 @@ from zmq.utils import z85
 
 from charrepl import credentials, launch, models, paths, protocol
 from charrepl.errors import CharreplError, reason
-from charrepl_daemon import descriptors
+from charrepl_daemon import connections, descriptors
+from charrepl_daemon.connections import Connection
 from charrepl_daemon.router import Router
 
 log = logging.getLogger(__name__)
@@ -117,14 +118,22 @@ class Network:
         self._crowd: descriptors.Crowd | None = None
         self.socket: Router
 
-    def bind(self, socket: Router, *, most: int, closed: Callable[[], None]) -> None:
+    def bind(
+        self,
+        socket: Router,
+        *,
+        most: int,
+        accepted: Callable[[int], None],
+        closed: Callable[[], None],
+    ) -> None:
         """Makes a ROUTER listen. Needs a running event loop. Raises CharreplError if it cannot.
 
         Strangers have their connections closed after a while, but till then each holds a file descriptor:
         with `most` of those open, all connections are closed, and `closed` is called.
+        `accepted` is told the descriptor of each.
         """
         self.socket = socket
-        self._crowd = descriptors.Crowd(socket, "the network", most=most, closed=closed)
+        self._crowd = descriptors.Crowd(socket, "the network", most=most, accepted=accepted, closed=closed)
         # Before the socket: whoever knocks is asked about from the first moment on.
         self._authenticator = _Authenticator(socket.context)
         self._authenticator.configure_curve_callback(_DOMAIN, self)
@@ -206,8 +215,8 @@ class Network:
             "refused": self.refused,
         }
 
-    async def receive(self) -> tuple[Peer, bytes]:
-        """The next request, and who sent it."""
+    async def receive(self) -> tuple[Peer, Connection | None, bytes]:
+        """The next request, and who sent it through what."""
         while True:
             identity, *frames = await self.socket.receive()
             frame = frames[-1] if frames else identity
@@ -216,7 +225,7 @@ class Network:
             except zmq.ZMQError:  # cannot be: who has not proved a key does not get this far
                 log.error("a frame without a key: dropped")
                 continue
-            return Peer(identity.bytes, str(key)), frame.bytes if frames else b""
+            return Peer(identity.bytes, str(key)), connections.of(frame), frame.bytes if frames else b""
 
     def close(self) -> None:
         """Stops listening."""

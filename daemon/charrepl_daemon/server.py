@@ -20,10 +20,12 @@ import zmq.asyncio
 
 from charrepl import __version__, models, paths, protocol
 from charrepl.errors import CharreplError
-from charrepl_daemon import data_dir, descriptors, exposition
-from charrepl_daemon.defaults import Default
+from charrepl_daemon import connections, data_dir, descriptors, endless, exposition
+from charrepl_daemon.catalogue import Catalogue
+from charrepl_daemon.connections import Connection, Connections
 from charrepl_daemon.jobs import Job, Work
 from charrepl_daemon.listener import Listener
+from charrepl_daemon.lookups import Asked, Lookups
 from charrepl_daemon.metrics import Writers, stamp
 from charrepl_daemon.reloads import Reloads
 from charrepl_daemon.replies import STOPPED, Replies
@@ -36,7 +38,9 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0  # what a shutdown leaves to requests in flight
 _GRACE_S = 0.2
-_HARD_FRAME_LIMIT = 8 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
+_HARD_FRAME_LIMIT = 2 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
+_MOST_RECEIVED = 16  # messages of a connection that ZeroMQ holds for us, and it counts no bytes
+_MOST_SENT = 64  # and for a client: what is more waits in the outbox, which counts them
 TYPING_S = 10.0  # after its last key, a writer counts as typing
 
 
@@ -55,7 +59,7 @@ class Server:
     ) -> None:
         self._listener = listener
         self._scheduler = scheduler
-        self._default = Default(model)
+        self._catalogue = Catalogue(model, scheduler.library)
         self._device = device
         self._data_dir = paths.told_data_dir()
         self._idle_s = idle_s
@@ -66,6 +70,8 @@ class Server:
         self._replies = Replies(scheduler, self._socket_of, admits=self._admits, later=self._later)
         self._reloads = Reloads(scheduler, self._send)
         self.supervision = Supervision(self.stop)
+        self._connections = Connections()
+        self._lookups = Lookups(self._catalogue, guard=self._guard, go_on=self._go_on, send=self._send)
         self._writers = Writers(TYPING_S)
         self._metrics = scheduler.metrics
         self._started_at = stamp()
@@ -82,7 +88,11 @@ class Server:
         # Guests give up first: those on the network may take half, and the owner is left the next quarter.
         self._most_descriptors = descriptors.raise_limit()
         self._crowd = descriptors.Crowd(
-            self._socket, "this machine", most=self._most_descriptors * 3 // 4, closed=self._closed_all
+            self._socket,
+            "this machine",
+            most=self._most_descriptors * 3 // 4,
+            accepted=self._connections.accepted,
+            closed=self._closed_all,
         )
         self.listen()
 
@@ -96,8 +106,8 @@ class Server:
         # Without this a reply to a client that has left vanishes, and its job computes on.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.MAXMSGSIZE, _HARD_FRAME_LIMIT)
-        socket.setsockopt(zmq.SNDHWM, 1000)
-        socket.setsockopt(zmq.RCVHWM, 1000)
+        socket.setsockopt(zmq.SNDHWM, _MOST_SENT)
+        socket.setsockopt(zmq.RCVHWM, _MOST_RECEIVED)
         return socket
 
     async def run(
@@ -114,21 +124,27 @@ class Server:
 
         def load(directory: Path) -> None:
             def settle(error: CharreplError | None) -> None:
-                if error is not None and self._default.pass_over(directory, error):
-                    load(self._default())
+                if error is not None and self._catalogue.default.pass_over(directory, error):
+                    load(self._catalogue.default())
                 elif not loading.done():
                     loading.set_exception(error) if error else loading.set_result(None)
 
             self._scheduler.reload(directory, lambda error: soon(loop, settle, error))
 
         self._scheduler.lost = lambda error: soon(loop, self.supervision.give_up, error)
-        load(self._default())
+        load(self._catalogue.default())
         self.supervision.keep_up(self._receive())
         self.supervision.keep_up(self._crowd.watch(self._listener))
+        self.supervision.keep_up(endless.cut_off(self._connections, self._metrics))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             if self._network is not None:
-                self._network.bind(self._router(), most=self._most_descriptors // 2, closed=self._closed_all)
+                self._network.bind(
+                    self._router(),
+                    most=self._most_descriptors // 2,
+                    accepted=self._connections.accepted,
+                    closed=self._closed_all,
+                )
                 self.supervision.keep_up(self._network.let_in())
                 self.supervision.keep_up(self._receive_from(self._network))
                 self.supervision.keep_up(self._network.limit())
@@ -143,6 +159,7 @@ class Server:
             ending()
             await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
             self._replies.refuse_the_rest()
+            self._lookups.refuse_the_rest()
             self._reloads.refuse_the_rest()
             # Before any connection goes, so that whoever loses one sees that it was no accident.
             leaving()
@@ -153,7 +170,9 @@ class Server:
                 raise self.supervision.failure
         finally:
             stopping.cancel()
+            self._lookups.close()
             await self.supervision.cancel()
+            self._catalogue.close()
             self._crowd.close()
             self._socket.close()
             if self._network is not None:
@@ -192,32 +211,42 @@ class Server:
     async def _receive(self) -> None:
         while True:
             identity, *frames = await self._socket.receive()
-            self._answer(Peer(identity.bytes), frames[-1].bytes if frames else b"")
+            frame = frames[-1] if frames else identity
+            self._answer(Peer(identity.bytes), connections.of(frame), frame.bytes if frames else b"")
+            # Who sends without pause must keep nobody waiting: neither replies, nor signals, nor the beat.
+            await asyncio.sleep(0)
 
     async def _receive_from(self, network: Network) -> None:
         while True:
             self._answer(*await network.receive())
+            await asyncio.sleep(0)
 
-    def _answer(self, peer: Peer, frame: bytes) -> None:
-        try:
+    def _answer(self, peer: Peer, through: Connection | None, frame: bytes) -> None:
+        self._connections.heard(through)
+
+        def answer() -> None:
             request = protocol.decode_request(frame)
             if self._network is not None:
                 self._network.check(peer, request)
             if peer.is_owner:
                 data_dir.check(self._data_dir, request)
-            self._handle(peer, request)
+            self._handle(peer, through, request)
+
+        self._guard(peer, lambda: protocol.seq_of(frame), answer)
+
+    def _guard(self, peer: Peer, seq: Callable[[], int], work: Callable[[], None]) -> None:
+        """Does what a request takes; whatever goes wrong is its answer."""
+        try:
+            work()
         except CharreplError as error:
             self._metrics.malformed += error.code in ("bad_request", "too_large")
-            self._send(
-                peer,
-                protocol.Error(seq=protocol.seq_of(frame), code=error.code, message=str(error)),
-            )
+            self._send(peer, protocol.Error(seq=seq(), code=error.code, message=str(error)))
         except Exception:  # a bug in one answer must not end the others
             log.exception("a request could not be handled")
             message = "the daemon failed on this request: see charrepl-daemon logs"
-            self._send(peer, protocol.Error(seq=protocol.seq_of(frame), code="internal", message=message))
+            self._send(peer, protocol.Error(seq=seq(), code="internal", message=message))
 
-    def _handle(self, peer: Peer, request: protocol.Request) -> None:
+    def _handle(self, peer: Peer, through: Connection | None, request: protocol.Request) -> None:
         seq = request.seq
         # Looking does not count as using: a monitor must not keep an idle daemon alive.
         if not isinstance(request, protocol.Status):
@@ -226,19 +255,38 @@ class Server:
             case protocol.Hello():
                 self._send(peer, self._welcome(request))
             case protocol.Complete() | protocol.Sample() | protocol.Score():
-                self._submit(peer, request)
+                directory = self._catalogue.known(request.model)
+                if directory is None or self._lookups.waits(peer):
+                    self._lookups.begin(peer, Asked(request, through))
+                else:
+                    self._submit(peer, through, request, directory)
+            case protocol.Models() | protocol.Reload():
+                self._lookups.begin(peer, Asked(request, through))
+            case protocol.Cancel():
+                self._lookups.cancel(peer, seq)
+                self._replies.cancel(peer, seq)
             case protocol.Status():
                 self._send(peer, protocol.Report(seq=seq, status=self._status_for(peer)))
-            case protocol.Models():
-                self._send(peer, self._model_list(peer, seq))
-            case protocol.Reload():
-                if self.stopping:
-                    raise CharreplError(STOPPED, code="stopping")
-                self._reloads.begin(peer, seq, self._directory(request.model))
             case protocol.Shutdown():
                 log.info("asked to shut down")
                 self._send(peer, protocol.Done(seq=seq))
                 self.stop()
+
+    def _go_on(self, peer: Peer, asked: Asked, directory: Path, found: list[protocol.ModelInfo]) -> None:
+        """Does what a request asks for, now that the disk has said what it means."""
+        match asked.request:
+            case protocol.Complete() | protocol.Sample() | protocol.Score() as request:
+                self._submit(peer, asked.through, request, directory)
+            case protocol.Models() as request:
+                notice = self._catalogue.default.notice
+                if not peer.is_owner:  # who could not name them so either
+                    found, notice = [msgspec.structs.replace(model, path="") for model in found], ""
+                seq, default = request.seq, directory.name
+                self._send(peer, protocol.ModelList(seq=seq, models=found, default=default, notice=notice))
+            case protocol.Reload() as request:
+                if self.stopping:
+                    raise CharreplError(STOPPED, code="stopping")
+                self._reloads.begin(peer, request.seq, directory)
 
     def _welcome(self, request: protocol.Hello) -> protocol.Reply:
         if request.protocol != protocol.PROTOCOL:
@@ -258,28 +306,11 @@ class Server:
             ready=bool(engines),
         )
 
-    def _directory(self, model: str) -> Path:
-        """The directory of the model a request names, or of the default."""
-        if models.is_path(model) and not Path(model).is_absolute():
-            raise CharreplError(f"{model!r} is relative: name a model's directory from / on", code="bad_name")
-        if model:
-            try:
-                return models.find(model)
-            except CharreplError:
-                # One that is loaded goes on, though its files were taken away.
-                loaded = self._scheduler.library.named(model)
-                if loaded is None:
-                    raise
-                return loaded
-        return self._default()
-
-    def _submit(self, peer: Peer, request: Work) -> None:
-        session: Peer | tuple[Peer, str] = peer
+    def _submit(self, peer: Peer, through: Connection | None, request: Work, directory: Path) -> None:
         if isinstance(request, protocol.Complete):
-            session = (peer, request.session)
             self._writers.typed(peer, request.session, time.monotonic())
 
-        def send(reply: protocol.Reply) -> None:
+        def deliver(job: Job, reply: protocol.Reply) -> None:
             if isinstance(reply, protocol.Error) and reply.code in models.UNLOADABLE:
                 soon(self._loop, self._failed, peer, job, reply)
                 return
@@ -289,8 +320,8 @@ class Server:
             else:  # the allow-list is the event loop's
                 soon(self._loop, self._replies.reply, peer, job, reply)
 
-        job = Job(request, directory=self._directory(request.model), session=session, send=send)
-        self._replies.expect(peer, job)
+        job = Job(request, directory=directory, connection=peer, deliver=deliver)
+        self._replies.expect(peer, job, through)
         try:
             self._scheduler.submit(job)
         except CharreplError:
@@ -300,10 +331,11 @@ class Server:
     def _failed(self, peer: Peer, job: Job, reply: protocol.Error) -> None:
         """Has another model answer a job whose model could not be loaded, if it named none; else says so."""
         error = CharreplError(reply.message, code=reply.code)
-        if self._default.pass_over(job.directory, error) and not job.request.model:
+        default = self._catalogue.default
+        if default.pass_over(job.directory, error) and not job.request.model:
             self._replies.forget(peer, job)
             try:
-                self._submit(peer, job.request)
+                self._submit(peer, None, job.request, default())
                 return
             except CharreplError:  # busy, or stopping
                 self._replies.expect(peer, job)
@@ -321,19 +353,6 @@ class Server:
 
     def _socket_of(self, peer: Peer) -> Router:
         return self._socket if self._network is None or peer.is_owner else self._network.socket
-
-    def _model_list(self, peer: Peer, seq: int) -> protocol.ModelList:
-        found = []
-        for directory in models.installed():
-            try:
-                loaded = self._scheduler.library.is_loaded(directory)
-                found.append(models.info(directory, loaded=loaded))
-            except CharreplError as error:
-                log.warning("%s", error)
-        default, notice = self._default().name, self._default.notice
-        if not peer.is_owner:  # who could not name them so either
-            found, notice = [msgspec.structs.replace(model, path="") for model in found], ""
-        return protocol.ModelList(seq=seq, models=found, default=default, notice=notice)
 
     def _active(self, asker: Peer | None) -> int:
         """Sessions at work, of connections besides the asker's."""

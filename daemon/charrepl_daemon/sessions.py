@@ -20,7 +20,9 @@ SCRATCH_SLOT = 1  # takes the writes that nobody keeps
 RESERVED_SLOTS = 2
 RECENT = 64  # characters before the cursor that keep a carry each, so that going back is a lookup
 SPARSE = 32  # further back, one carry in so many: what a jump recomputes at most
-SLOT_BYTES = 256  # of memory that each slot takes here, at most, besides its carry
+SLOT_BYTES = 448  # of memory that each slot takes here, at most, besides its carry
+_SLOTS_A_SESSION = 8  # at least, on average: a session takes as much as its first few slots
+_FEWEST_SESSIONS = 256  # that there may be: more than take part in one step
 _SPARE_SHARE = 8  # one slot in so many may hold what was decoded before anybody asked for it
 _MOST_BRANCHES = 16  # of a session: texts that it may come back to
 
@@ -59,7 +61,8 @@ class CarryCache:
         self._depths = np.zeros(slots, np.int32)  # how many tokens the carry in each slot has read
         self._most_spare = slots // _SPARE_SHARE
         self._pinned: set[int] = set()
-        self._sessions: dict[Hashable, Session] = {}
+        self._sessions: dict[Hashable, Session] = {}  # the least recently used first
+        self._most_sessions = max(_FEWEST_SESSIONS, slots // _SLOTS_A_SESSION)
         self.hits = 0  # tokens whose carry was found
         self.misses = 0  # tokens that had to be fed
         self.evictions = 0
@@ -132,7 +135,10 @@ class CarryCache:
                 if slot != SCRATCH_SLOT:
                     self._release(slot)
             raise
-        self._sessions[key] = session  # again, if making room dropped it
+        self._sessions.pop(key, None)
+        self._sessions[key] = session  # the last used, and again if making room dropped it
+        if len(self._sessions) > self._most_sessions:
+            self.forget(next(iter(self._sessions)))
         self.hits += known
         self.misses += end - known
         return Plan(read, known, writes)

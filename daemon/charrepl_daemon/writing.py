@@ -50,7 +50,8 @@ class Writing:
         self.kept = kept  # whether its carries are of use when it is done
         self.ahead = ahead  # whether nobody has asked for it yet
         self.before = before  # the end of the text, for a ghost, which ends before it goes in circles
-        self.text = ""
+        self._parts: list[str] = []  # of `text`: to add to a string would copy all of it each time
+        self._news: list[str] = []
         self._told = 0  # characters of `text` that are sure not to begin a repetition
         self.log_probs: list[float] = []
         self.joint = 0.0
@@ -65,7 +66,8 @@ class Writing:
             self._room = np.concatenate((self.tokens, np.zeros(end, np.int32)))
         self._room[begin:end] = tokens
         self.tokens = self._room[:end]
-        self.text += text
+        self._parts.append(text)
+        self._news.append(text)
         self.log_probs += log_probs
         self.position += len(tokens)
         self.left -= len(tokens)
@@ -80,7 +82,7 @@ class Writing:
         if self.done and beyond:
             self.tokens = self.tokens[: len(self.tokens) - beyond]
             del self.log_probs[length:]
-            self.text = self.text[:length]
+            self._parts = [self.text[:length]]
             self.position -= beyond
 
     @property
@@ -106,9 +108,21 @@ class Writing:
         self.go_straight()
 
     @property
+    def text(self) -> str:
+        """All that was written."""
+        if len(self._parts) > 1:
+            self._parts = ["".join(self._parts)]
+        return self._parts[0] if self._parts else ""
+
+    def news(self) -> str:
+        """What was written of a passage since this was last asked for."""
+        news, self._news = "".join(self._news), []
+        return news
+
+    @property
     def begun(self) -> bool:
         """Whether anything was written yet."""
-        return bool(self.text)
+        return bool(self.log_probs)
 
 
 def _first(flags: NDArray[np.bool_]) -> int:

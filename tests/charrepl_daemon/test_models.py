@@ -145,9 +145,17 @@ def test_a_broken_model_is_not_read_again_at_every_key(tmp_path: Path):
     import queue
 
     results: queue.Queue[object] = queue.Queue()
-    library = Library(most=1, cache_bytes=1, loaded=lambda directory, result: results.put(result))
+    library = Library(
+        most=1,
+        cache_bytes=1,
+        loaded=lambda directory, extra, result: results.put(result),
+        wanted=lambda directory: True,
+        dropped=lambda engine: None,
+        hurry=lambda: None,
+    )
     assert library.get(tmp_path) is None
+    library.load(tmp_path, asker="a writer")
     error = results.get(timeout=60)
     assert library.get(tmp_path) is error
-    library.load(tmp_path, anew=True)  # as a reload does: it is tried at once
+    library.load(tmp_path, asker="a writer", anew=lambda error: None)  # as a reload does: it is tried at once
     assert results.get(timeout=60) is not error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -102,6 +103,16 @@ def test_status_says_how_many_may_connect_and_not_who(site, admin, guest):
     shown = guest.daemon("status", "--json", "--endpoint", site.endpoint).stdout
     assert "owner" not in json.loads(shown)["network"].values()
     assert {model["path"] for model in json.loads(shown)["models"]} == {""}
+
+
+def test_a_guest_cannot_name_a_model_that_its_owner_loaded_by_its_directory(site, guest, model_dir, tmp_path):
+    secret = shutil.copytree(model_dir, tmp_path / "secret")
+    with Client(model=str(secret)) as owner:
+        assert owner.complete("every").text
+    with guest.here(), Client(endpoint=site.endpoint, model="secret") as client:
+        with pytest.raises(CharreplError) as refused:
+            client.complete("every")
+        assert refused.value.code == "no_model"
 
 
 def test_a_running_daemon_is_not_taken_to_listen_where_it_does_not(site):

@@ -6,6 +6,7 @@ import gc
 import itertools
 import sys
 import threading
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from charrepl_daemon.sessions import (
     RECENT,
     RESERVED_SLOTS,
     SCRATCH_SLOT,
+    SLOT_BYTES,
     SPARSE,
     CarryCache,
 )
@@ -364,3 +366,21 @@ def test_writers_are_counted_while_another_thread_adds_and_forgets_them():
     finally:
         sys.setswitchinterval(interval)
     assert 0 < cache.writers <= 2000
+
+
+@pytest.mark.parametrize("length", [1, 100, 2000])
+def test_what_the_cache_itself_takes_is_bounded_whatever_the_texts(length):
+    slots, random = 4000, np.random.default_rng(length)
+    tracemalloc.start()
+    try:
+        cache = CarryCache(slots)
+        # As many as there is room for, and then others in their place.
+        for n in itertools.count():
+            if cache.evictions > 200 or n > 2 * slots:
+                break
+            tokens = random.integers(1, 60, length).astype(np.int32)
+            for end in range(SPARSE, length + SPARSE, SPARSE):
+                cache.plan((n, 0), tokens[:end], most=SPARSE)
+        assert tracemalloc.get_traced_memory()[0] < slots * SLOT_BYTES
+    finally:
+        tracemalloc.stop()

@@ -13,8 +13,8 @@ import sys
 
 import pytest
 
-from charrepl import paths, protocol
-from charrepl.async_client import AsyncClient
+from charrepl import launch, paths, protocol
+from charrepl.async_client import AsyncClient, ConnectionState
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import process, record, report
@@ -143,8 +143,8 @@ def ask(scheduler: Scheduler, directory) -> protocol.Reply:
         # A ghost of nothing: none of it is known the next time, and none is done ahead.
         protocol.Complete(seq=1, session="s", text="every", min_confidence=1.0),
         directory=directory,
-        session="s",
-        send=replies.put,
+        connection="c",
+        deliver=lambda job, reply: replies.put(reply),
     )
     scheduler.submit(job)
     while not protocol.is_final(reply := replies.get(timeout=60)):
@@ -208,7 +208,8 @@ def test_an_older_daemon_is_left_to_those_who_use_it_and_then_replaced(altered_d
     older = altered_daemon(of_protocol(protocol.PROTOCOL - 1))
     with Client() as client:
         with Client(autostart=False, greet=False) as other:
-            next(other.sample("COOK:\n", max_chars=1_000_000))  # as one of its own version would
+            passage = other.sample("COOK:\n", max_chars=1_000_000)  # as one of its own version would
+            next(passage)
             with pytest.raises(DaemonUnavailableError, match=r"is older, and 1 session has typed.*--force"):
                 client.complete("every cup")
             assert older.poll() is None
@@ -246,3 +247,52 @@ def test_a_newer_daemon_is_left_alone_but_can_be_asked_and_stopped(altered_daemo
     assert newer.poll() is None
     assert command("stop").stdout == f"Stopped, pid {newer.pid}.\n"
     assert newer.wait(30) == 0
+
+
+def test_a_prompt_is_told_while_the_model_is_prepared_and_has_its_ghost_once_it_is(shared_home, tmp_path):
+    process.stop()
+    may_load = tmp_path / "may-load"
+    code = f"""
+import pathlib, time
+from charrepl_daemon import library
+read = library.Library._read
+def wait(self, directory):
+    while not pathlib.Path({str(may_load)!r}).exists():
+        time.sleep(0.05)
+    return read(self, directory)
+library.Library._read = wait
+from charrepl_daemon.cli import main
+main(["start", "--foreground"])
+"""
+    states: list[tuple[str, str]] = []
+
+    async def connect() -> None:
+        preparing, ready = asyncio.Event(), asyncio.Event()
+
+        def told(state: ConnectionState) -> None:
+            states.append((state.phase, state.detail))
+            if state.phase == "ready":
+                (preparing if state.detail else ready).set()
+
+        client = AsyncClient(on_state=told)
+        running = asyncio.create_task(client.run())
+        async with asyncio.timeout(120):
+            await preparing.wait()
+            asked = asyncio.create_task(
+                client.ask(protocol.Complete(seq=0, session="s", text="every cup is wa"))
+            )
+            may_load.touch()
+            reply = await asked
+            assert isinstance(reply, protocol.Ghost)
+            assert reply.text.startswith("rm")
+            await ready.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await client.close()
+
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as daemon:
+        while not launch.is_listening(paths.endpoint()):
+            assert daemon.poll() is None
+        asyncio.run(connect())
+        daemon.terminate()
+    assert states[-2:] == [("ready", "preparing the model"), ("ready", "")]

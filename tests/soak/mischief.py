@@ -13,16 +13,17 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-import zmq
-
-from charrepl import paths, protocol
+from charrepl import protocol
 from charrepl.client import Client
 from charrepl.errors import CharreplError
 from charrepl_daemon import process
+from tests.charrepl_daemon.flooder import FLOODS
 
 COMMAND = [sys.executable, "-m", "charrepl_daemon"]
 MOST_PAUSE_S = 4.0
 HALT_S = 0.5
+MOST_FLOOD_S = 15.0
+MOST_FLOODS = 3  # at once
 
 
 class Mischief:
@@ -88,14 +89,17 @@ class Mischief:
             self._done["reloads"] += 1
 
     def _flood(self) -> None:
-        """Noise from somebody who reads nothing and leaves."""
-        with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
-            socket.linger = 0
-            socket.setsockopt(zmq.SNDTIMEO, 1000)
-            socket.connect(paths.endpoint())
-            with contextlib.suppress(zmq.Again):
-                for _ in range(1500):
-                    socket.send(self._rng.randbytes(self._rng.randrange(100)))
+        """Several clients that send without pause for a while, and read nothing; then they die."""
+        kinds = self._rng.sample(sorted(FLOODS), k=self._rng.randrange(1, MOST_FLOODS + 1))
+        model = self._rng.choice(self._models)
+        command = [sys.executable, "-m", "tests.charrepl_daemon.flooder"]
+        with contextlib.ExitStack() as stack:
+            for kind in kinds:
+                flooder = stack.enter_context(
+                    subprocess.Popen([*command, kind, "", model], stdout=subprocess.DEVNULL)
+                )
+                stack.callback(flooder.kill)
+            time.sleep(self._rng.uniform(0, MOST_FLOOD_S))  # the writers go on meanwhile
         self._done["floods"] += 1
 
     def _kill_a_client(self) -> None:

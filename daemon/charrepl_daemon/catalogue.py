@@ -1,0 +1,91 @@
+"""Which directory a model's name means, and what models there are: read on a thread for it.
+
+The event loop never waits for a disk, which may be a network's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from charrepl import models, paths, protocol
+from charrepl.errors import CharreplError
+from charrepl_daemon.defaults import Default
+from charrepl_daemon.library import Library
+
+log = logging.getLogger(__name__)
+
+_KEPT_S = 1.0
+_MOST = 256  # names
+
+
+class Catalogue:
+    """The models on the disk, as they were a second ago at most."""
+
+    def __init__(self, model: str, library: Library) -> None:
+        """`model` is the default, or if empty the last one trained. Raises CharreplError if there is none."""
+        self.default = Default(model)
+        self._library = library
+        self._found: OrderedDict[str, tuple[float, Path]] = OrderedDict()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
+
+    def known(self, model: str) -> Path | None:
+        """The directory of the model that a request names, if that was read lately."""
+        if not model:
+            return self.default.known
+        read_at, directory = self._found.get(model, (0.0, None))
+        return directory if time.monotonic() < read_at + _KEPT_S else None
+
+    async def find(self, model: str) -> Path:
+        """The directory of the model that a request names. Raises CharreplError if there is none.
+
+        Without a name: the one the daemon was started with, or else the last one trained by now.
+        """
+        directory = self.known(model)
+        if directory is not None:
+            return directory
+        directory = await asyncio.get_running_loop().run_in_executor(self._disk, self._read, model)
+        if model:
+            self._found[model] = time.monotonic(), directory
+            self._found.move_to_end(model)
+            if len(self._found) > _MOST:
+                self._found.popitem(last=False)
+        return directory
+
+    def _read(self, model: str) -> Path:
+        if not model:
+            return self.default()
+        if models.is_path(model) and not Path(model).is_absolute():
+            raise CharreplError(f"{model!r} is relative: name a model's directory from / on", code="bad_name")
+        try:
+            return models.find(model)
+        except CharreplError:
+            chosen = self.default.chosen
+            if chosen is not None and model == chosen.name:
+                return chosen  # what `models` calls the default, wherever that is
+            # One that is loaded goes on, though its files were taken away.
+            where = Path(model) if models.is_path(model) else paths.models_dir() / model
+            if self._library.is_loaded(where):
+                return where
+            raise
+
+    async def listed(self) -> list[protocol.ModelInfo]:
+        """Every model that can be named."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, self._list)
+
+    def _list(self) -> list[protocol.ModelInfo]:
+        found = []
+        for directory in models.installed():
+            try:
+                found.append(models.info(directory, loaded=self._library.is_loaded(directory)))
+            except CharreplError as error:
+                log.warning("%s", error)
+        return found
+
+    def close(self) -> None:
+        """Reads no more."""
+        self._disk.shutdown(wait=False, cancel_futures=True)

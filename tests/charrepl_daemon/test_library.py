@@ -1,0 +1,240 @@
+"""Models come one after another, only for who still waits, and leave nothing behind when they go."""
+
+from __future__ import annotations
+
+import gc
+import queue
+import shutil
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrepl import protocol
+from charrepl.errors import CharreplError
+from charrepl_daemon import library
+from charrepl_daemon.beams import Searcher
+from charrepl_daemon.engine import Engine
+from charrepl_daemon.jobs import Job
+from charrepl_daemon.library import Library
+from charrepl_daemon.scheduler import Scheduler
+from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until_final
+from tests.soak.watching import resident_mb
+
+CACHE_MB = 16
+LOADS = 40
+NAMES = 8
+
+
+class Asker:
+    """A connection of its own to a scheduler in this process."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self.replies: queue.Queue[Any] = queue.Queue()
+
+    def ask(self, directory: Path, request: Any = None) -> Job:
+        request = request or protocol.Complete(seq=1, session="s", text="every cup is wa")
+        job = Job(request, directory=directory, connection=self, deliver=self._take)
+        self._scheduler.submit(job)
+        return job
+
+    def _take(self, job: Job, reply: protocol.Reply) -> None:
+        self._scheduler.sent(job)
+        self.replies.put(reply)
+
+    def final(self) -> Any:
+        while not protocol.is_final(reply := self.replies.get(timeout=DEADLINE_S)):
+            pass
+        return reply
+
+
+class Loads:
+    """What was loaded, and how many at a time at most."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.most = 0
+        self.now = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.begun = threading.Semaphore(0)
+        self._lock = threading.Lock()
+
+    def of(self, read: Any) -> Any:
+        def probed(self_: Library, directory: Path) -> Any:
+            with self._lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+                self.order.append(directory.name)
+            self.begun.release()
+            assert self.may_go_on.wait(DEADLINE_S)
+            try:
+                return read(self_, directory)
+            finally:
+                with self._lock:
+                    self.now -= 1
+
+        return probed
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
+    loads = Loads()
+    monkeypatch.setattr(Library, "_read", loads.of(Library._read))
+    return loads
+
+
+@pytest.fixture(scope="module")
+def models_(tmp_path_factory: pytest.TempPathFactory, model_dir: Path) -> list[Path]:
+    """The same model under eight names."""
+    base = tmp_path_factory.mktemp("models")
+    return [Path(shutil.copytree(model_dir, base / f"m{n}")) for n in range(NAMES)]
+
+
+@pytest.fixture
+def scheduler(shared_home: Path) -> Iterator[Scheduler]:
+    scheduler = Scheduler(most_models=1, cache_bytes=1 << 20)
+    scheduler.start()
+    yield scheduler
+    scheduler.stop(drain_s=1)
+    for thread in threading.enumerate():
+        if thread.name in ("load", "compile"):  # one that compiles as the interpreter ends would abort it
+            thread.join(DEADLINE_S)
+
+
+def test_eight_names_asked_for_at_once_are_loaded_one_after_another(scheduler, loads, models_):
+    askers = [Asker(scheduler) for _ in models_]
+    for asker, directory in zip(askers, models_, strict=True):
+        asker.ask(directory)
+    assert all(asker.final().text.startswith("rm") for asker in askers)
+    assert (loads.most, len(loads.order)) == (1, NAMES)
+
+
+def test_who_asks_for_many_models_waits_for_them_and_nobody_else_does(scheduler, loads, models_):
+    loads.may_go_on.clear()
+    greedy, other = Asker(scheduler), Asker(scheduler)
+    for n, directory in enumerate(models_[:-1]):
+        greedy.ask(directory, protocol.Sample(seq=n, text="a", max_chars=1))
+    assert loads.begun.acquire(timeout=DEADLINE_S)
+    other.ask(models_[-1])
+    loads.may_go_on.set()
+    assert other.final().text.startswith("rm")
+    assert models_[-1].name in loads.order[:3]
+
+
+def test_a_model_that_nobody_waits_for_any_more_is_not_loaded(scheduler, loads, models_):
+    loads.may_go_on.clear()
+    asker = Asker(scheduler)
+    jobs = [
+        asker.ask(directory, protocol.Sample(seq=n, text="a", max_chars=1))
+        for n, directory in enumerate(models_)
+    ]
+    assert loads.begun.acquire(timeout=DEADLINE_S)
+    for job in jobs[1:-1]:
+        scheduler.abandon(job)
+    loads.may_go_on.set()
+    assert {asker.final().seq, asker.final().seq} == {0, NAMES - 1}
+    assert loads.order == [models_[0].name, models_[-1].name]
+    assert scheduler.waiting() == 0
+
+
+def test_a_passage_makes_way_for_a_model_that_others_wait_for(scheduler, models_, monkeypatch):
+    monkeypatch.setattr(library, "_LEAVING_S", 0.1)
+    reader = Asker(scheduler)
+    reader.ask(models_[0], protocol.Sample(seq=5, text="a", max_chars=1_000_000))
+    assert isinstance(reader.replies.get(timeout=DEADLINE_S), protocol.Chunk)
+    others = [Asker(scheduler) for _ in range(2)]
+    for asker, directory in zip(others, models_[1:], strict=False):
+        asker.ask(directory)
+        assert asker.final().text.startswith("rm")
+    told = reader.final()
+    assert (told.code, told.seq) == ("busy", 5)
+    assert "--max-models" in told.message
+
+
+def test_a_model_that_made_way_is_freed_without_the_collector(scheduler, models_, monkeypatch):
+    made: list[weakref.ref[Engine]] = []
+    built = Engine.__init__
+
+    def init(self: Engine, *arguments: Any, **settings: Any) -> None:
+        made.append(weakref.ref(self))
+        built(self, *arguments, **settings)
+
+    monkeypatch.setattr(Engine, "__init__", init)
+    gc.collect()
+    gc.disable()
+    try:
+        for directory in models_[:4]:
+            asker = Asker(scheduler)
+            for request in (None, protocol.Sample(seq=2, text="a", max_chars=9)):
+                asker.ask(directory, request)
+                assert protocol.is_final(asker.final())
+        # The device's thread has still to see off the last but one, and another may be compiling for it.
+        deadline = time.monotonic() + DEADLINE_S
+        while any(engine() is not None for engine in made[:-1]):
+            assert time.monotonic() < deadline, "a model that nobody uses is still there"
+    finally:
+        gc.enable()
+
+
+def test_what_of_a_broken_model_was_loaded_is_freed_as_well(scheduler, models_, monkeypatch):
+    made: list[weakref.ref[Engine]] = []
+
+    def canary(self: Engine) -> None:
+        made.append(weakref.ref(self))
+        raise CharreplError("the weights are not numbers", code="bad_model")
+
+    monkeypatch.setattr(Engine, "_canary", canary)
+    asker = Asker(scheduler)
+    gc.collect()
+    gc.disable()
+    try:
+        asker.ask(models_[0])
+        assert asker.final().code == "bad_model"
+        deadline = time.monotonic() + DEADLINE_S
+        while made[0]() is not None:
+            assert time.monotonic() < deadline, "an error holds what was loaded"
+    finally:
+        gc.enable()
+
+
+def test_a_score_does_not_fail_because_beam_search_cannot_be_compiled(scheduler, loads, models_, monkeypatch):
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no room for the program")
+
+    monkeypatch.setattr(Searcher, "compile", fail)
+    loads.may_go_on.clear()
+    searching, scoring = Asker(scheduler), Asker(scheduler)
+    decoding = protocol.Decoding(beam=2)
+    searching.ask(models_[0], protocol.Complete(seq=1, session="s", text="every", decoding=decoding))
+    scoring.ask(models_[0], protocol.Score(seq=2, text="every cup"))
+    loads.may_go_on.set()
+    assert "search program" in searching.final().message
+    assert len(scoring.final().log_probs) == 9
+
+
+def test_models_by_turns_leave_memory_as_it_was(shared_home, model_dir, start_daemon):
+    names = [f"m{n}" for n in range(NAMES)]
+    for name in names:
+        shutil.copytree(model_dir, shared_home / "models" / name)
+    start_daemon("--max-models", "1", "--model", "kettle", "--cache-mb", str(CACHE_MB))
+    resident: list[float] = []
+    with Wire() as wire:
+        pid = wire.status()["pid"]
+        for n in range(LOADS):
+            wire.send(complete(n, "every cup is wa", model=names[n % NAMES]))
+            assert until_final(wire)[-1]["text"].startswith("rm")
+            resident.append(resident_mb(pid))
+        # Each that stayed would keep its carries, CACHE_MB of them; what the allocator keeps varies by less.
+        print([round(mb) for mb in resident[::10]])
+        assert max(resident[-20:]) < max(resident[10:30]) + 2 * CACHE_MB
+        # And all at once: two are in memory while one makes way for the next.
+        for n, name in enumerate(names):
+            wire.send({**complete(n, "every cup is wa", model=name), "session": name})
+        assert {reply["type"] for reply in finals(wire, NAMES).values()} == {"ghost"}
+        assert resident_mb(pid) < max(resident[10:30]) + 2 * CACHE_MB
