@@ -31,6 +31,7 @@ def until(holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + DEADLINE_S
     while not holds():
         assert time.monotonic() < deadline
+        time.sleep(0.02)  # files are looked at: there is no event to wait for
 
 
 def socket_file() -> Path:
