@@ -13,7 +13,7 @@ import pytest
 from charrepl import protocol
 from charrepl.protocol import Decoding
 from charrepl_daemon.engine import Engine
-from charrepl_daemon.scheduler import _next_piece
+from charrepl_daemon.scoring import next_piece
 from tests.charrepl_daemon import asked
 
 NFC = "Là-bas, l’été\na été très « français », où\u0915\u093c l’on est né.\n" * 3
@@ -43,7 +43,7 @@ def scored(engine: Engine, text: str, *, adapt: bool = False) -> list[float]:
     request = protocol.Score(seq=1, text=text, adapt=adapt)
     found, carry = [], b""
     while len(found) < len(text):
-        piece, before = _next_piece(request, len(found))
+        piece, before = next_piece(request, len(found))
         carry, log_probs = engine.score(piece, carry, engine.digest if carry else "", before=before)
         found += log_probs
     return found

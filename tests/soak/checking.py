@@ -55,6 +55,7 @@ class Checker(threading.Thread):
         device.prepare(cache=False)
         from charrepl_daemon.engine import Engine
 
+        self._model = model
         self._engine: Any = Engine(model, cache_bytes=32 << 20, precision="f32")
         self._engine.compile(ROWS)
         self._queue: queue.Queue[Asked | None] = queue.Queue(64)
@@ -84,22 +85,27 @@ class Checker(threading.Thread):
             self._check([asked for asked in batch if asked is not None])
 
     def _check(self, batch: list[Asked]) -> None:
-        written = [self._begin(asked) for asked in batch]
-        while left := [w for writings in written for w in writings if not w.done]:
+        jobs = [self._begin(asked) for asked in batch]
+        while left := [w for job in jobs for w in job.writings if not w.done]:
             self._engine.step(left[:ROWS])
-        for asked, writings in zip(batch, written, strict=True):
-            for writing in writings:
+        for asked, job in zip(batch, jobs, strict=True):
+            for writing in job.writings:
                 self._engine.release(writing)
-            self._engine._cache.forget(writings[0].session)  # the next one is to be read anew
-            self._compare(asked, [(w.text, w.log_probs) for w in writings])
+            self._engine._cache.forget(job.writings[0].session)  # the next one is to be read anew
+            # Of more ways than were asked for, it offers those that differ.
+            ghosts = {reply.alternative: (reply.text, reply.log_probs) for reply in job.pieces()}
+            self._compare(asked, [ghosts.get(rank, ("", [])) for rank in range(asked.request.alternatives)])
             self.checked += 1
 
-    def _begin(self, asked: Asked) -> list[Any]:
+    def _begin(self, asked: Asked) -> Any:
+        from charrepl_daemon.jobs import Job
+
         self._number += 1
         text, offset = window.windowed(asked.text)
         request = msgspec.structs.replace(asked.request, text=text, offset=offset)
-        writings: list[Any] = self._engine.ghosts(f"fresh {self._number}", request)
-        return writings
+        job = Job(request, directory=self._model, connection=self._number, deliver=lambda job, reply: None)
+        job.begin(self._engine)
+        return job
 
     def _compare(self, asked: Asked, fresh: list[tuple[str, list[float]]]) -> None:
         request = asked.request
