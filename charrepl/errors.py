@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class CharreplError(Exception):
@@ -33,6 +34,15 @@ def reason(error: BaseException) -> str:
         return error.strerror
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300]
+
+
+def defect(error: BaseException) -> str:
+    """What to say of an error that nobody but its author can mend, and where it is."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" ({Path(place.tb_frame.f_code.co_filename).name}:{place.tb_lineno})" if place else ""
+    return f"a defect in charrepl, please report it: {type(error).__name__}: {reason(error)}{where}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -17,7 +17,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 from charrepl import paths
 from charrepl.autosave import Autosave
-from charrepl.errors import CharreplError, reason
+from charrepl.errors import CharreplError, defect
 from charrepl.history import LineHistory
 from charrepl.ignored_signals import heeded
 from charrepl.line_buffer import LineBuffer
@@ -65,12 +65,13 @@ class Host(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_their_end: set[asyncio.Task[None]] = set()  # of these
         self._connection: asyncio.Task[None] | None = None
+        self._reported: set[str] = set()
 
     # What each way does in its own
 
     @abstractmethod
     def show(self, fragments: StyleAndTextTuples) -> None:
-        """Prints above the line being typed."""
+        """Prints above the line being typed. A defect in that is reported, and raises nothing."""
 
     @abstractmethod
     def columns(self) -> int:
@@ -168,6 +169,11 @@ class Host(ABC):
         await self.autosave.close()
 
     def _defect(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        what = f"{type(error).__name__}: {reason(error)}" if error else str(context.get("message"))
-        self.session.tell(f"a defect in charrepl, please report it: {what}")
+        self.report(context.get("exception") or RuntimeError(context.get("message")))
+
+    def report(self, error: BaseException) -> None:
+        """Tells of a defect, once: it may be what is told that cannot be drawn."""
+        what = defect(error)
+        if what not in self._reported:
+            self._reported.add(what)
+            self.session.tell(what)

@@ -122,6 +122,10 @@ class FrugalOutput(Vt100_Output):
         # cell of the screen on, ghost and all: so never from there.
         self.write_raw("\x1b[K\x1b[C\x1b[J\x1b[D")
 
+    def discard(self) -> None:
+        """Leaves what was written of a frame that did not come to its end."""
+        self._frame.clear()
+
     def flush(self) -> None:
         frame, self._frame = self._frame, []
         news = self._told.news(frame)

@@ -121,7 +121,10 @@ class Plain(Host):
 
     def show(self, fragments: StyleAndTextTuples) -> None:
         """Prints below the line being typed, which is then said again."""
-        self._paper.print(spoken.passage(fragments))
+        try:
+            self._paper.print(spoken.passage(fragments))
+        except Exception as error:
+            self.report(error)
         self._soon()
 
     def columns(self) -> int:
@@ -333,7 +336,10 @@ class Plain(Host):
         """Has the terminal show the line, if it is the writer's turn."""
         waits = self._speaking is not None or (self.page.writer.passage is not None and not self.page.line)
         if not waits and not self._done.is_set():
-            self._paper.show(self.page.line, typed=typed)
+            try:
+                self._paper.show(self.page.line, typed=typed)
+            except Exception as error:  # what is told is drawn, and what is typed with it is to be taken in
+                self.report(error)
 
     def _soon(self) -> None:
         self._loop.call_soon(self._refresh)

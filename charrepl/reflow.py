@@ -6,7 +6,7 @@ become too long, so that it then has more rows above the cursor than were drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prompt_toolkit.application import Application
@@ -96,16 +96,28 @@ def lines_of(screen: Screen) -> list[list[int]]:
 
 
 class ReflowingApplication(Application[None]):
-    """An application in a terminal that may wrap what was drawn when it is made narrower."""
+    """An application in a terminal that may wrap what was drawn when it is made narrower.
 
-    def __init__(self, *, environ: Mapping[str, str], **options: Any) -> None:
+    `frame_failed` is called with the error of a frame that cannot be drawn, which is not tried again.
+    """
+
+    def __init__(
+        self, *, environ: Mapping[str, str], frame_failed: Callable[[Exception], None], **options: Any
+    ) -> None:
         super().__init__(**options)
+        self._frame_failed = frame_failed
         self._reflows, self._joins = reflows(environ), joins(environ)
         self._columns = 0
         self.after_render += self._drawn
 
     def _drawn(self, application: Application[None]) -> None:
         self._columns = self.output.get_size().columns
+
+    def _redraw(self, render_as_done: bool = False) -> None:
+        try:
+            super()._redraw(render_as_done)
+        except Exception as error:  # what the event loop's handler tells would be drawn, and fail again
+            self._frame_failed(error)
 
     def _on_resize(self) -> None:  # prompt_toolkit has no other place for it
         drawn = self.renderer.last_rendered_screen

@@ -7,6 +7,7 @@ Nothing that is not needed to draw the prompt is imported before it is drawn.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -20,14 +21,16 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.output import ColorDepth, Output
 
 from charrepl import keymap, looks
+from charrepl.errors import defect
 from charrepl.ghost import Ghost
 from charrepl.greeting import greeting
 from charrepl.host import Host, reopened
 from charrepl.keys import bindings, editing
 from charrepl.layout import layout
-from charrepl.output import terminal_output
+from charrepl.output import FrugalOutput, terminal_output
 from charrepl.reflow import ReflowingApplication
 from charrepl.render import toolbar
+from charrepl.safe import printable
 from charrepl.session import Session
 from charrepl.settings import Settings
 from charrepl.terminal_input import TerminalInput
@@ -77,9 +80,11 @@ class Repl(Host):
         super().__init__(session, endpoint=endpoint, last=last)
         session.changed = lambda: self.app.invalidate()
         self._output = output or terminal_output()
+        self._undrawn = False  # whether the last frame could not be drawn
         self._keyboard = keyboard or TerminalInput(sys.stdin)
         self.app = ReflowingApplication(
             environ=os.environ,
+            frame_failed=self._frame_failed,
             layout=layout(
                 self._buffer,
                 ghost=self._ghost,
@@ -102,6 +107,7 @@ class Repl(Host):
     async def run(self, take_terminal: Callable[[], None]) -> None:
         """Lets the user type until they quit. `take_terminal` is called before the terminal is touched."""
         self.app.after_render += self._first_painted
+        self.app.after_render += self._painted
         take_terminal()
         self._begin()
         try:
@@ -142,8 +148,12 @@ class Repl(Host):
 
     def show(self, fragments: StyleAndTextTuples) -> None:
         """Prints above the prompt, into the scrollback, in the place of what is drawn now."""
-        self.app.renderer.erase()
-        self.app.print_text(fragments)
+        try:
+            self.app.renderer.erase()
+            self.app.print_text(fragments)
+        except Exception as error:
+            self._begin_frame_anew()
+            self._say_undrawn(error)
         self.app.invalidate()
 
     def columns(self) -> int:
@@ -162,6 +172,35 @@ class Repl(Host):
         )
         hidden = vi_commands or not self.app.layout.has_focus(self._buffer)
         return Ghost() if hidden else self.session.ghost
+
+    def _frame_failed(self, error: Exception) -> None:
+        """Draws what there is without the ghost, or without the notice; else says that nothing is drawn."""
+        self._begin_frame_anew()
+        if self.session.ghost.shown:
+            self.session.dismiss()
+            self.report(error)
+        else:
+            self._say_undrawn(error)
+            if self.session.notice:
+                self.session.tell("")
+
+    def _begin_frame_anew(self) -> None:
+        if isinstance(self._output, FrugalOutput):
+            self._output.discard()
+        with contextlib.suppress(OSError):  # the terminal has gone
+            self.app.renderer.erase()
+
+    def _say_undrawn(self, error: Exception) -> None:
+        """Prints that something cannot be drawn, without drawing; once, until something is."""
+        if not self._undrawn:
+            self._undrawn = True
+            said = f"{defect(error)}; what you type is kept, and Ctrl-C clears the line"
+            with contextlib.suppress(OSError):
+                self._output.write_raw(printable(said) + "\r\n")
+                self._output.flush()
+
+    def _painted(self, app: Application[None]) -> None:
+        self._undrawn = False
 
     def _toolbar(self) -> StyleAndTextTuples:
         session = self.session

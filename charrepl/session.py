@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from charrepl import graphemes, models
 from charrepl.draft import Draft, Piece, whole_line
-from charrepl.errors import CharreplError, DaemonUnavailableError, reason
+from charrepl.errors import CharreplError, DaemonUnavailableError, defect
 from charrepl.ghost import Ghost
 from charrepl.link import Link
 from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, PAUSED, PAUSED_CONFIDENCE, Policy, cuts
@@ -322,7 +322,7 @@ class Session:
             else:
                 self.tell(str(error))
         except Exception as error:  # a defect must cost a ghost, not the text being written
-            self.tell(f"no ghost: {reason(error)} (a defect in charrepl: please report it)")
+            self.tell(f"no ghost: {defect(error)}")
         finally:
             late.cancel()
             self.ghost = self.ghost.failed(seq)  # of no effect after a final reply

@@ -31,7 +31,7 @@ class Teletype:
 
     def show(self, line: str, *, typed: bool = False) -> None:
         """Has the line that is begun say `line`; `typed` if only what was just typed is new in it."""
-        before, self._line = self._line, line
+        before = self._line
         if before is None:
             self._write(PROMPT + _drawn(line))
         elif line == before or (typed and not self._echo):
@@ -42,6 +42,7 @@ class Teletype:
             self._write("\b \b" * _width(before[len(line) :]))
         else:
             self._write(f"\n{PROMPT}{_drawn(line)}")
+        self._line = line  # once it could be drawn
 
     def end(self, *, typed: bool = False) -> None:
         """Ends the line, if one is begun; `typed` if the key that ends it was."""
