@@ -16,7 +16,7 @@ import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, replace
 
-from charrepl import graphemes, phrases
+from charrepl import graphemes, phrases, typeset
 
 # Enough to go back over the last few words without asking; each answer holds its anchor.
 KEPT_ANSWERS = 24
@@ -46,7 +46,8 @@ class Answer:
     def typed(self, text: str) -> int | None:
         """How much of the completion `text` has already; None where `text` has left its path.
 
-        A letter is the same letter composed and decomposed, though the lengths differ.
+        A letter is the same letter composed and decomposed, though the lengths differ. A straight quote is
+        a typeset one: a model that lacks it reads it so, and of one that knows both it says the same words.
         """
         count = len(text) - len(self.anchor)
         if count < 0 or not text.startswith(self.anchor):
@@ -290,10 +291,11 @@ class Ghost:
 
 
 def _same_letters(typed: str, completion: str) -> int | None:
-    """How much of a completion `typed` is, in another normal form; None if it is none of it."""
-    if typed.isascii():
+    """How much of a completion `typed` is, in another form or less typeset; None if it is none of it."""
+    if typed.isascii() and completion.isascii():
         return None
-    letters = unicodedata.normalize("NFC", typed)
+    letters = unicodedata.normalize("NFC", typeset.typed(typed))
+    completion = typeset.typed(completion)  # as long
     same, at = "", 0
     for cluster in graphemes.iterate(completion):
         if len(same) >= len(letters):

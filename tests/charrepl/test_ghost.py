@@ -401,6 +401,14 @@ def test_a_ghost_is_typed_through_in_the_other_normal_form() -> None:
     assert after(decomposed, "l'é", "l'été", "l'é") == ["te\u0301 est", " est", "te\u0301 est"]
 
 
+def test_a_typeset_ghost_is_typed_through_with_what_keyboards_have() -> None:
+    ghost = Ghost().moved("l").ask().answered(1, "’été «\u202fbon\u202f», n’est", (), final=True)
+    shown = after(ghost, "l'", "l'e\u0301te\u0301 \" ", "l'été \"\u00a0bon \", n'", 'l"')
+    assert shown == ["été «\u202fbon\u202f», n’est", "bon\u202f», n’est", "est", ""]
+    straight = Ghost().moved("don").ask().answered(1, "'t go", (), final=True)
+    assert after(straight, "don’", "don-", "don’t") == ["t go", "", " go"]
+
+
 def test_an_accent_on_the_letter_before_the_ghost_leaves_it() -> None:
     ghost = Ghost().moved("caf").ask().answered(1, "e x", (), final=True)
     assert after(ghost, "cafe", "cafe\u0301", "cafe") == [" x", "", " x"]

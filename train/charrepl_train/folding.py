@@ -14,17 +14,14 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from charrepl import typeset
+
 NormalForm = Literal["", "NFC"]
 NFC: NormalForm = "NFC"
 
 # Characters of a kind: the fewer places apart, the more alike.
-_QUOTES = '"”“„‟»«″', "'’‘‚‛›‹′ʼ´`"
-_KINDS = (
-    *_QUOTES,
-    "-‐‑‒−–—―",
-    " \u00a0\u2007\u202f\u2009\u2008\u2006\u2005\u2004\u2003\u2002\u2001\u2000\u200a\u205f\u3000",
-    ".…",
-)
+_QUOTES = tuple(plain + typeset.OF[plain] for plain in "\"'")
+_KINDS = (*_QUOTES, "-" + typeset.OF["-"] + "‒−–—―", " " + typeset.OF[" "], ".…")
 # Quotes by what they do, as pairs of which a text uses one: English, German, Polish, French, the other way.
 _PAIRS = ("“”", "„“", "„”", "«»", "»«"), ("‘’", "‚‘", "‚’", "‹›", "›‹")
 _OPENING = "“„‟«", "‘‚‛‹"
