@@ -11,7 +11,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charrepl import paths, user_dirs
+from charrepl import graphemes, paths, user_dirs
 from charrepl.errors import CharreplError, reason
 
 if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messages come after
@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messag
 BUNDLED = "shakespeare"
 UNLOADABLE = ("bad_model", "no_model")  # the codes of errors that another model would not have
 _MOST_NAME = 100  # characters
+_MOST_BYTES = 240  # of a file's name, which may have 255, with room for an ending
 _JOINERS = "\u200c\u200d"  # which words of Persian and of Indian languages are written with
 
 
@@ -35,8 +36,12 @@ def _begins(name: str) -> bool:
     return name[:1].isalnum() or name.startswith("_")
 
 
+def _is_short(name: str) -> bool:
+    return len(name) <= _MOST_NAME and len(name.encode("utf-8", "surrogatepass")) <= _MOST_BYTES
+
+
 def _is_name(name: str) -> bool:
-    return _begins(name) and len(name) <= _MOST_NAME and all(_fits(name, at) for at in range(len(name)))
+    return _begins(name) and _is_short(name) and all(_fits(name, at) for at in range(len(name)))
 
 
 def named_after(stem: str) -> str:
@@ -45,12 +50,20 @@ def named_after(stem: str) -> str:
     name = re.sub(r" +", "-", "".join(c if _fits(stem, at) else " " for at, c in enumerate(stem)))
     while name and not _begins(name):
         name = name[1:]
+    while not _is_short(name):
+        name = name[: graphemes.last_start(name)]
     return name.rstrip("-.") or "model"
 
 
 def check_name(name: str) -> str:
     """`name`, composed, if a model can be called that. Raises CharreplError if not."""
     name = unicodedata.normalize("NFC", name)
+    if not _is_short(name):
+        raise CharreplError(
+            f"{name[:20]!r}... is too long for a model's name: {_MOST_NAME} characters at most, "
+            f"and {_MOST_BYTES} bytes",
+            code="bad_name",
+        )
     if not _is_name(name):
         raise CharreplError(
             f"{name!r} cannot be a model's name: use letters, digits, '.', '_' and '-', a letter first",
