@@ -28,6 +28,7 @@ from charrepl.options import (
     print_json,
     vi_option,
 )
+from charrepl.standard_streams import echo
 
 if TYPE_CHECKING:
     from charrepl.client import Client
@@ -143,7 +144,7 @@ def complete(
         _refuse_beside_beam(context, chars)
     prompt = text_files.read(text_files.STANDARD_INPUT) if text in (None, "-") else text or ""
     if _ESCAPE.search(prompt) and "\n" not in prompt.strip():
-        click.echo(
+        echo(
             r"Hint: \n in quotes is a backslash and an n. For a new line, write $'ROMEO:\n', "
             r"or use printf 'ROMEO:\n' | charrepl complete",
             err=True,
@@ -156,7 +157,7 @@ def complete(
         if as_json:
             print_json({"text": found.text, "log_probability": sum(found.log_probs)})
             return
-        _write(found.text + "\n")
+        echo(found.text)
         return
     decoding = Decoding(
         temperature=0.0 if greedy else temperature,
@@ -170,8 +171,8 @@ def complete(
             print_json({"text": "".join(pieces), "seed": decoding.seed})
         else:
             for piece in pieces:
-                _write(piece)
-            _write("\n")
+                echo(piece, end="")
+            echo("")
         _tell_default(client, chosen)
 
 
@@ -181,7 +182,7 @@ def _tell_default(client: Client, chosen: str) -> None:
         with contextlib.suppress(CharreplError):  # all is done
             notice = client.models().notice
             if notice:
-                click.echo(f"Note: {notice}", err=True)
+                echo(f"Note: {notice}", err=True)
 
 
 def _refuse_beside_beam(context: click.Context, chars: int) -> None:
@@ -192,15 +193,6 @@ def _refuse_beside_beam(context: click.Context, chars: int) -> None:
             raise click.UsageError(f"--beam looks for the likeliest text: leave out {option}.", context)
     if chars > 4096:
         raise click.UsageError("--beam finds a text of at most 4,096 characters: give --chars.", context)
-
-
-def _write(text: str) -> None:
-    if sys.stdout.isatty():
-        from charrepl.safe import printable  # a model may write escape sequences, if its text had some
-
-        text = printable(text)
-    sys.stdout.write(text)
-    sys.stdout.flush()
 
 
 @main.command()
@@ -227,7 +219,7 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     if as_json:
         print_json({"characters": len(text), "bits_per_character": nats * _BITS, "nats_per_character": nats})
         return
-    click.echo(f"{nats * _BITS:.4f} bits per character ({nats:.4f} nats), {len(text):,} characters")
+    echo(f"{nats * _BITS:.4f} bits per character ({nats:.4f} nats), {len(text):,} characters")
 
 
 @main.command("eval")
@@ -274,7 +266,7 @@ def measure(
         print_json(result)
         return
     for line in evaluation.table(result):
-        click.echo(line)
+        echo(line)
 
 
 @main.command("models")
@@ -298,7 +290,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
             try:
                 found.append(models.info(directory))
             except CharreplError as error:
-                click.echo(f"Error: {error}", err=True)
+                echo(f"Error: {error}", err=True)
     if as_json:
         import msgspec
 
@@ -309,7 +301,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
     for model in found:
         mark = "*" if default in (model.name, model.path) else " "
         loss = f"held-out loss {model.held_out_loss:.4f}" if model.held_out_loss else "not measured"
-        click.echo(
+        echo(
             f"{mark} {wcwidth.ljust(model.name, 20)} {model.layers} x {model.hidden_size}, "
             f"{model.characters} characters, {loss}"
         )

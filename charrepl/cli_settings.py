@@ -15,6 +15,7 @@ from charrepl.options import (
     print_json,
     vi_option,
 )
+from charrepl.standard_streams import echo
 
 PROGRAMS = ("charrepl", "charrepl-daemon", "charrepl-train")
 
@@ -41,13 +42,13 @@ def config(
     from charrepl import listing, paths, settings
 
     if path_only:
-        click.echo(paths.config_file())
+        echo(paths.config_file())
         return
     found = settings.effective(given(model, vi, assertiveness, plain))
     if as_json:
         print_json(listing.as_json(found))
     else:
-        click.echo(listing.as_toml(found), nl=False)
+        echo(listing.as_toml(found), end="")
 
 
 @click.command()
@@ -64,7 +65,7 @@ def completion(shell: str, debug: bool) -> None:
         variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
         source = complete(click.Group(), {}, program, variable)
         # Not its `source`: that runs bash, to warn of one that is too old.
-        click.echo(source.source_template % source.source_vars())
+        echo(source.source_template % source.source_vars())
 
 
 commands = (config, completion)

@@ -20,7 +20,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from charrepl import paths
+from charrepl import disk_errors, paths
 from charrepl.errors import CharreplError, reason
 
 _KEY_BYTES = 32
@@ -212,7 +212,8 @@ def write(path: Path, line: str, *, about: str, replace: bool = False) -> None:
     except FileExistsError:
         raise
     except OSError as error:
-        raise CharreplError(f"cannot write {path}: {reason(error)}") from None
+        fix = disk_errors.advice(error, "or set CHARREPL_CONFIG_DIR to another place")
+        raise CharreplError(f"cannot write {path}: {reason(error)}: {fix}") from None
 
 
 def write_secret(path: Path, pair: KeyPair, *, replace: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -25,7 +26,7 @@ class _Program(click.Command):
         output = standard_streams.prepare()
         try:
             try:
-                return super().main(*args, **extra)
+                return self._shown(*args, **extra)
             finally:
                 sys.stdout.flush()  # here, and not where nobody would hear of it, a full disk is met
                 if output.note():
@@ -37,6 +38,19 @@ class _Program(click.Command):
             if isinstance(error, BrokenPipeError):
                 sys.exit(1)  # the reader left, as in `| head`: nothing to say, and nobody to say it to
             _complain(f"cannot write to standard output: {reason(error)}")
+
+    def _shown(self, *args: Any, **extra: Any) -> Any:
+        """Runs it; what click has to say of a command line is said as everything else is."""
+        try:
+            code = super().main(*args, **{**extra, "standalone_mode": False})
+        except click.Abort:
+            sys.exit(130)
+        except click.ClickException as error:
+            said = io.StringIO()
+            error.show(said)
+            _say(said.getvalue().removesuffix("\n"))
+            sys.exit(error.exit_code)
+        sys.exit(code)
 
 
 class Command(_Program):
@@ -78,7 +92,7 @@ def _complain(message: str) -> NoReturn:
 
 def _say(message: str) -> None:
     with contextlib.suppress(OSError):  # standard error may lead to a full disk, or to nobody
-        click.echo(message, err=True)
+        standard_streams.echo(message, err=True)
 
 
 def _file(error: BaseException) -> str:

@@ -11,6 +11,8 @@ import click
 
 from charrepl import user_dirs
 from charrepl.policy import ASSERTIVENESS
+from charrepl.safe import printable
+from charrepl.standard_streams import echo
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -95,7 +97,7 @@ def print_json(value: Any, *, indent: int = 0) -> None:
         text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:  # a name that is no text
         text = json.dumps(msgspec.to_builtins(value))
-    if text.encode(sys.stdout.encoding, "replace") != text.encode():  # JSON is UTF-8, whatever the locale
+    unsafe = sys.stdout.isatty() and printable(text) != text
+    if unsafe or text.encode(sys.stdout.encoding, "replace") != text.encode():  # JSON is UTF-8 in any locale
         text = json.dumps(json.loads(text))  # in ASCII
-    sys.stdout.write(msgspec.json.format(text, indent=indent) + "\n" if indent else f"{text}\n")
-    sys.stdout.flush()
+    echo(msgspec.json.format(text, indent=indent) if indent else text)

@@ -13,7 +13,7 @@ import os
 import stat
 from pathlib import Path
 
-from charrepl import user_dirs
+from charrepl import disk_errors, user_dirs
 from charrepl.errors import CharreplError, reason
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
@@ -31,6 +31,10 @@ def _given(variable: str) -> Path | None:
     if not said:
         return None
     place = user_dirs.expanded(said)
+    if said.startswith("~") and not place.is_absolute():
+        raise CharreplError(
+            f"{variable}={said}: there is no such home directory: give a path that begins with /"
+        )
     if not place.is_absolute():
         raise CharreplError(f"{variable}={said} is not an absolute path: give one that begins with / or ~/")
     return _named(place, variable)
@@ -154,7 +158,8 @@ def private_dir(path: Path) -> Path:
     except OSError as error:
         check_private(path)  # knows better what is in its place, if something is
         raise CharreplError(
-            f"cannot create {path}: {reason(error)}; create it, or set {_variable(path)} to another place"
+            f"cannot create {path}: {reason(error)}: "
+            f"{disk_errors.advice(error, f'or set {_variable(path)} to another place')}"
         ) from None
     check_private(path)
     return path

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from charrepl.ignored_signals import heeded
 from charrepl.prompt import is_dumb
+from charrepl.safe import printable
 from charrepl.standard_error import StandardError
 
 _BAR, _SHORTEST_BAR = 24, 6  # characters
@@ -53,8 +54,10 @@ def can_draw(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
 
     A log is none, whatever FORCE_COLOR, TTY_COMPATIBLE and the like say: those are about colours.
     """
-    if is_dumb(environ) or environ.get("TTY_INTERACTIVE") == "0":
-        return False
+    return not is_dumb(environ) and environ.get("TTY_INTERACTIVE") != "0" and _is_terminal(stream)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -93,6 +96,7 @@ class Display:
     ) -> None:
         self._out = StandardError(stream)
         self.draws = can_draw(stream, os.environ) if draws is None else draws
+        self._to_terminal = self.draws or _is_terminal(stream)
         self._size = size or self._terminal_size
         self._console = Console(
             file=cast(IO[str], self._out),  # for its encoding
@@ -138,6 +142,8 @@ class Display:
 
     def say(self, text: str, *, command: str = "") -> None:
         """Prints a message, wrapped on a terminal: between words, never within the `command` at its end."""
+        if self._to_terminal:
+            text, command = printable(text), printable(command)
         whole = f"{text} {command}".rstrip()
         columns = self._size()[0]
         if self.draws and cell_len(whole) > columns:

@@ -15,6 +15,7 @@ import unicodedata
 from pathlib import Path
 
 from charrepl import nonblocking
+from charrepl.safe import printable
 
 _NEAREST = str.maketrans("‘’‚“”„«»‐‑–—−·•→↵", '\'\'\'"""""-----..>/')
 _NAMES = {"stdout": "standard output", "stderr": "standard error"}
@@ -61,6 +62,17 @@ class Lenient:
             f"Standard output is {self._encoding}, which lacks {shown.encode('unicode_escape').decode()}: "
             "the nearest was written. With PYTHONIOENCODING=utf-8 nothing is changed."
         )
+
+
+def echo(text: object, *, err: bool = False, end: str = "\n") -> None:
+    """Writes a text to standard output or error; to a terminal, with what it would obey made visible.
+
+    Names of files, models and commands are whatever somebody chose, and a model writes what it has read.
+    """
+    stream = sys.stderr if err else sys.stdout
+    whole = f"{text}{end}"
+    stream.write(printable(whole) if stream.isatty() else whole)
+    stream.flush()
 
 
 def is_output(error: OSError) -> bool:

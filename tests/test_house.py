@@ -70,6 +70,12 @@ def test_nothing_runs_what_it_reads(path: Path) -> None:
     assert not {call.id for call in calls if isinstance(call, ast.Name)} & {"exec", "eval"}
 
 
+@every_file
+def test_what_is_printed_passes_where_it_is_made_safe(path: Path) -> None:
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    assert not {ast.unparse(call) for call in calls} & {"click.echo", "click.secho", "print"}
+
+
 def undocumented(tree: ast.Module) -> Iterator[str]:
     """The names of public things without a docstring; a method of a subclass may have its base's."""
     if not ast.get_docstring(tree):

@@ -23,6 +23,7 @@ from charrepl import credentials, launch, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
 from charrepl.options import print_json
+from charrepl.standard_streams import echo
 
 _PORT = 7878  # in what is printed to be pasted; any other will do
 
@@ -80,7 +81,7 @@ def keygen(name: str | None, force: bool, as_json: bool, debug: bool) -> None:
     if as_json:
         print_json({"public": key, "secret_file": str(credentials.secret_file())})
         return
-    click.echo(
+    echo(
         f"This machine's public key, to be given to others:\n\n    {key}\n\n"
         f"Its secret half stays in {credentials.secret_file()}.\n"
         f"{'A daemon that runs keeps the old one until charrepl-daemon restart.' if force else ''}\n"
@@ -106,7 +107,7 @@ def _keygen_for(name: str, *, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"public": key, "secret_file": str(file)})
         return
-    click.echo(
+    echo(
         f"{name} may connect. Move {file}\n"
         f"to that machine, as {credentials.secret_file()},\n"
         "for its user only (mode 600, the directory 700), and run there\n"
@@ -125,7 +126,7 @@ def allow(name: str, key: str, admin: bool, force: bool, debug: bool) -> None:
     """Let whoever holds the secret half of KEY use this machine's daemon, as NAME."""
     here = credentials.encoded(_own_or_new().public)
     _allow(name, key, admin=admin, force=force)
-    click.echo(
+    echo(
         f"{name} may connect{', as an admin' if admin else ''}. If the daemon does not listen yet:\n"
         f"    charrepl-daemon restart --endpoint tcp://0.0.0.0:{_PORT}\n"
         f"{name} connects by\n    charrepl --endpoint tcp://{socket.gethostname()}:{_PORT}\n"
@@ -154,7 +155,7 @@ def revoke(name: str, debug: bool) -> None:
         credentials.allowed_file(name).unlink()
     except FileNotFoundError:
         raise CharreplError(f"{name} is not allowed: charrepl-daemon keys lists who is") from None
-    click.echo(f"{name} may no longer connect.")
+    echo(f"{name} may no longer connect.")
 
 
 @click.command()
@@ -179,7 +180,7 @@ def trust(endpoint: str, key: str, force: bool, debug: bool) -> None:
     about = f"the public key of the daemon at {endpoint}"
     credentials.write(file, credentials.encoded(public), about=about, replace=True)
     name = socket.gethostname().partition(".")[0]
-    click.echo(
+    echo(
         f"Trusted. To be let in, have this run on the daemon's machine, once:\n"
         f"    charrepl-daemon allow {name} {own}\n"
         f"and then, here:\n    charrepl --endpoint {endpoint}"
@@ -209,11 +210,11 @@ def list_keys(as_json: bool, debug: bool) -> None:
     if as_json:
         print_json(found)
         return
-    click.echo(f"{found['public']}  this machine")
+    echo(f"{found['public']}  this machine")
     for guest in found["allowed"]:
-        click.echo(f"{guest['key']}  {guest['name']} may connect{', as an admin' if guest['admin'] else ''}")
+        echo(f"{guest['key']}  {guest['name']} may connect{', as an admin' if guest['admin'] else ''}")
     for daemon in found["trusted"]:
-        click.echo(f"{daemon['key']}  the daemon at {daemon['endpoint']}")
+        echo(f"{daemon['key']}  the daemon at {daemon['endpoint']}")
 
 
 @contextlib.contextmanager
@@ -222,7 +223,7 @@ def _complaining() -> Iterator[None]:
     try:
         yield
     except CharreplError as error:
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
 
 
 commands = (keygen, allow, revoke, trust, list_keys)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ from charrepl import __version__, paths
 from charrepl.errors import CharreplError
 from charrepl.exits import Group, exit_codes
 from charrepl.options import AMOUNT, FloatRange, complete_model, print_json
+from charrepl.standard_streams import echo
 from charrepl_daemon import access
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def start(foreground: bool, ready_fd: int | None, automatic: bool, debug: bool, 
 
 def _say(what: str, daemon: Running) -> None:
     pid = f", pid {daemon.pid}" if daemon.pid else ""
-    click.echo(f"{what}{pid}.")
+    echo(f"{what}{pid}.")
 
 
 def _tell(serving: dict[str, Any]) -> None:
@@ -141,12 +141,12 @@ def _tell(serving: dict[str, Any]) -> None:
             raise CharreplError(
                 f"it does not listen on {endpoint}: charrepl-daemon restart takes these options"
             )
-        click.echo(access.listening(network["endpoint"]))
+        echo(access.listening(network["endpoint"]))
     if metrics_port is not None:
         url = found.get("metrics_url")
         if url is None:
             raise CharreplError("it serves no metrics: charrepl-daemon restart takes these options")
-        click.echo(f"Metrics at {url}.")
+        echo(f"Metrics at {url}.")
 
 
 @main.command()
@@ -159,11 +159,11 @@ def stop(endpoint: str | None, debug: bool) -> None:
 
     if endpoint:
         process.ask_to_stop(endpoint)
-        click.echo(f"Stopping, at {endpoint}.")
+        echo(f"Stopping, at {endpoint}.")
         return
     daemon = process.stop()
     if daemon is None:
-        click.echo("No daemon was running.")
+        echo("No daemon was running.")
     else:
         _say("Stopped", daemon)
 
@@ -196,7 +196,7 @@ def restart(force: bool, if_older: bool, automatic: bool, debug: bool, **serving
                 "change them with charrepl-daemon install-service, and restart then"
             )
         service.control("restart", unit)
-        click.echo(f"Ready, as {unit}.")
+        echo(f"Ready, as {unit}.")
         return
     chosen = _for_a_client(serving) if automatic else _chosen(serving, process.options_before())
     daemon = process.restart(_arguments(chosen))
@@ -218,7 +218,7 @@ def status(endpoint: str | None, as_json: bool, debug: bool) -> None:
         print_json(found, indent=2)
         return
     for line in report.lines(found):
-        click.echo(line)
+        echo(line)
 
 
 @main.command()
@@ -258,12 +258,12 @@ def install_service(print_only: bool, force: bool, debug: bool, **serving: Any) 
 
     unit = service.unit(_arguments(serving))
     if print_only:
-        click.echo(unit, nl=False)
+        echo(unit, end="")
         return
     path = service.install(unit, force=force)
-    click.echo(f"Wrote {path}. To have it run from now on:")
-    click.echo("  systemctl --user daemon-reload")
-    click.echo(f"  systemctl --user enable --now {service.NAME}")
+    echo(f"Wrote {path}. To have it run from now on:")
+    echo("  systemctl --user daemon-reload")
+    echo(f"  systemctl --user enable --now {service.NAME}")
 
 
 @main.command()
@@ -278,7 +278,7 @@ def reload(model: str, endpoint: str | None, debug: bool) -> None:
 
     with Client(endpoint=endpoint, autostart=False) as client:
         client.ask(protocol.Reload(seq=0, model=models.absolute(model)))
-    click.echo("Reloaded.")
+    echo("Reloaded.")
 
 
 @main.command()
@@ -291,4 +291,4 @@ def logs(lines: int, debug: bool) -> None:
         text = paths.log_file().read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         raise CharreplError(f"there is no log yet at {paths.log_file()}: start the daemon first") from None
-    sys.stdout.write("".join(text.splitlines(keepends=True)[-lines:]))
+    echo("".join(text.splitlines(keepends=True)[-lines:]), end="")

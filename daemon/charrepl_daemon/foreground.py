@@ -22,6 +22,7 @@ import msgspec
 from charrepl import paths, shortage
 from charrepl.errors import CharreplError, reason
 from charrepl.ignored_signals import heeded
+from charrepl.standard_streams import echo
 from charrepl_daemon import pids, readiness, record
 from charrepl_daemon.ownership import Ownership
 from charrepl_daemon.readiness import READY, TAKEN, Teller, notify
@@ -54,7 +55,7 @@ def be(*, debug: bool = False, **settings: Any) -> NoReturn:
             if debug or not isinstance(error, CharreplError):
                 traceback.print_exc()
             else:
-                print(f"Error: {error}", file=sys.stderr)
+                echo(f"Error: {error}", err=True)
         code = 1
     _leave(code)
 

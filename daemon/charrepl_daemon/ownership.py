@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from charrepl import paths
+from charrepl import disk_errors, paths
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon import pids, record
 from charrepl_daemon.listener import Listener
@@ -68,7 +68,8 @@ class Ownership:
             if not lock.acquire(_LOCK_S):
                 return False
         except OSError as error:
-            raise CharreplError(f"cannot lock {paths.lock_file()}: {reason(error)}") from None
+            fix = disk_errors.advice(error, "or set CHARREPL_RUNTIME_DIR to another place")
+            raise CharreplError(f"cannot lock {paths.lock_file()}: {reason(error)}: {fix}") from None
         if self._lock is not None:
             self._lock.release()
         self._lock = lock

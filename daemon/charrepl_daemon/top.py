@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from charrepl import protocol
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.standard_streams import echo
 from charrepl_daemon import report
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _plain(look: Callable[[], dict[str, Any] | CharreplError], rate: Rate, inter
                 if "p50" in stages[stage]:
                     times = ", ".join(f"{p} {stages[stage][p]:.1f}" for p in ("p50", "p90", "p99"))
                     line += f"; {stage.replace('_', ' ')} ms: {times}"
-        print(line, flush=True)
+        echo(line)
         time.sleep(interval_s)
 
 

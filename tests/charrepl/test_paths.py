@@ -87,5 +87,5 @@ def test_a_directory_that_others_can_enter_is_refused_by_the_variable_that_moves
 def test_a_directory_that_cannot_be_made_is_named(place: tuple[str, Path]) -> None:
     variable, path = place
     path.touch()
-    with pytest.raises(CharreplError, match=f"cannot create .*: Not a directory; .*{variable}"):
+    with pytest.raises(CharreplError, match=f"cannot create .*: Not a directory: .*{variable}"):
         paths.private_dir(path / "deeper")

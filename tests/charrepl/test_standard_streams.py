@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -143,6 +146,55 @@ def test_a_text_given_in_bytes_that_are_none_is_completed(daemon: ScriptedDaemon
     code, out, err = charrepl("complete", b"ROM\xe9", "--beam", "1", "--json", "--endpoint", daemon.endpoint)
     assert (code, err, json.loads(out)["text"]) == (0, b"", "")
     assert daemon.requests[-1].text == "ROM\ufffd"
+
+
+HOSTILE = "\x1b]0;pwned\x07\x1b[2J\x9b2J"
+
+
+def on_a_terminal(*command: str, **environment: str) -> bytes:
+    """What a command writes where all its streams are a terminal."""
+    reading, writing = pty.openpty()
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdin=writing, stdout=writing, stderr=writing
+    )
+    os.close(writing)
+    said = b""
+    with contextlib.suppress(OSError):  # the terminal's other end has gone
+        while data := os.read(reading, 65_536):
+            said += data
+    os.close(reading)
+    process.wait(60)
+    return said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("charrepl", "score", f"./{HOSTILE}"),
+        ("charrepl", "complete", "x", HOSTILE),
+        ("charrepl_train", f"./{HOSTILE}"),
+        ("charrepl_daemon", "start", HOSTILE),
+    ],
+    ids=["error", "usage", "train", "daemon"],
+)
+def test_no_name_in_a_message_is_obeyed_by_a_terminal(command: tuple[str, ...]) -> None:
+    said = on_a_terminal(*interpreter.command(*command)).decode()
+    assert "Error: " in said
+    assert "2J" in said
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", said)
+
+
+def test_json_on_a_terminal_is_whole_and_nothing_in_it_is_obeyed() -> None:
+    code = f"from charrepl.options import print_json; print_json({{'x': {HOSTILE!r}}})"
+    said = on_a_terminal(sys.executable, "-c", code).decode()
+    assert "\x9b" not in said
+    assert json.loads(said) == {"x": HOSTILE}
+
+
+def test_a_command_line_is_refused_in_the_locales_encoding() -> None:
+    code, out, err = charrepl("complete", "x", "Noël…", **PLAIN)
+    assert (code, out) == (2, b"")
+    assert b"extra argument (Noel...)" in err
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])

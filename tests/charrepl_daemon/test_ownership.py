@@ -19,8 +19,10 @@ import pytest
 
 from charrepl import paths
 from charrepl.client import Client
+from charrepl.errors import CharreplError
 from charrepl_daemon import pids, process, record
 from charrepl_daemon.lock import Lock
+from charrepl_daemon.ownership import Ownership
 from charrepl_daemon.record import Running
 from tests.charrepl_daemon.wire import DEADLINE_S
 
@@ -36,6 +38,17 @@ def until(holds: Callable[[], object]) -> None:
 
 def socket_file() -> Path:
     return Path(paths.endpoint().removeprefix("ipc://"))
+
+
+def test_a_lock_that_cannot_be_had_is_said_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o700)
+    monkeypatch.setenv("CHARREPL_RUNTIME_DIR", str(tmp_path))
+    paths.lock_file().mkdir()
+    status = Running(os.getpid(), paths.endpoint())
+    with pytest.raises(CharreplError, match=r"cannot lock .*: set CHARREPL_RUNTIME_DIR to another place$"):
+        Ownership(status, unwritten=lambda path, why: None).take()
 
 
 def remove_the_directory(place: Path) -> None:

@@ -274,8 +274,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
             check=False,
         )
         assert done.stderr.splitlines()[-1] == (
-            f"charrepl.errors.CharreplError: could not keep the text in a temporary file in {tmp_path}: "
-            "File too large: free some space, twice the size of the text, or choose another disk with --out"
+            f"charrepl.errors.CharreplError: could not keep the text, twice its size, in a temporary "
+            f"file in {tmp_path}: File too large: raise the limit on the size of files (ulimit -f) or choose "
+            "another disk with --out"
         )
         assert list(tmp_path.iterdir()) == [path]
 

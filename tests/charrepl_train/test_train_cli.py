@@ -139,6 +139,19 @@ def test_a_directory_with_somebodys_own_settings_is_not_free(corpus: Path, tmp_p
     assert (tmp_path / "config.toml").read_text() == TINY
 
 
+def test_a_place_where_no_model_can_be_is_refused_for_what_it_is(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place, complaint in (
+        ("file", "is not a directory: choose another --name or --out"),
+        ("file/below", "Not a directory: choose another place with --out"),
+        ("x" * 300, "File name too long: give it a shorter name or choose another place with --out"),
+    ):
+        for more in ((), ("--resume",)):
+            line = one_line(train(corpus, "--out", tmp_path / place, *more))
+            assert line.endswith(complaint)
+            assert "untouched" not in line
+
+
 def test_a_device_that_fails_is_one_line_and_what_was_saved_stays(
     copy: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

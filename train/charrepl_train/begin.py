@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
-from charrepl import models
+from charrepl import disk_errors, models
 from charrepl.errors import CharreplError, reason
 from charrepl.protocol import replace_surrogates
 from charrepl_train import auto
@@ -78,6 +79,18 @@ def held(directory: Path, *, resume: bool) -> Iterator[None]:
 
 
 def _check(directory: Path, *, resume: bool) -> None:
+    try:
+        found = directory.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CharreplError(
+            f"cannot train in {directory}: {disk_errors.cause(error)}: "
+            f"{disk_errors.advice(error, 'or choose another place with --out')}"
+        ) from None
+    else:
+        if not stat.S_ISDIR(found.st_mode):
+            raise CharreplError(f"{directory} is not a directory: choose another --name or --out")
     if (directory / "run.json").is_file():
         if not resume:
             raise CharreplError(
@@ -95,7 +108,7 @@ def _check(directory: Path, *, resume: bool) -> None:
 def _occupied(directory: Path) -> bool:
     """Whether there is more than a run leaves that ended before it began, on a full disk perhaps."""
     if not directory.is_dir():
-        return directory.exists()
+        return False
     names = {path.name for path in directory.iterdir()} - {_LOCK}
     return not names <= _BEFOREHAND or names == {"config.toml"}  # that one alone is somebody's own
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from charrepl.errors import CharreplError
 from charrepl.exits import exit_codes
+from charrepl.standard_streams import echo
 from charrepl_train import checkpoint
 
 _KEPT = ("config.toml", "vocab.json", "metrics.jsonl", "MODEL_CARD.md")
@@ -43,7 +44,7 @@ def bundle(source: Path, target: Path) -> int:
 @exit_codes
 def main(source: Path, target: Path, debug: bool) -> None:
     """Make a small copy of the model in DIR, to pass on."""
-    click.echo(f"{target}: {bundle(source, target):,} bytes")
+    echo(f"{target}: {bundle(source, target):,} bytes")
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ import jax
 import msgspec
 from orbax.checkpoint import v1 as ocp
 
-from charrepl import shortage
-from charrepl.errors import CharreplError, reason
+from charrepl import disk_errors, shortage
+from charrepl.errors import CharreplError
 from charrepl_train import config as config_module
 from charrepl_train import params as params_module
 from charrepl_train.config import Config
@@ -81,8 +81,8 @@ def replace_file(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
         raise CharreplError(
-            f"could not write {path}: {reason(error)}; the one before it is untouched: "
-            "free some space or choose another place"
+            f"could not write {path}: {disk_errors.cause(error)}{_untouched('one', there=path.exists())}: "
+            f"{disk_errors.advice(error, 'or choose another place')}"
         ) from error
 
 
@@ -110,13 +110,18 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
                 f"could not save {path}: {short}, and run again with --resume", code="shortage"
             ) from error
         raise CharreplError(
-            f"could not save {path}: {_cause(error)}; the checkpoint before it is untouched: "
-            "free some space and run again with --resume"
+            f"could not save {path}: {disk_errors.cause(error)}"
+            f"{_untouched('checkpoint', there=exists(directory, kind))}: "
+            f"{disk_errors.advice(error, 'and run again with --resume')}"
         ) from error
     for _, other in _find(directory, kind):
         if other != path:
             _set_aside(other)  # at once: a reader finds it whole or not at all
     _discard(other for _, other in _ours(path.parent, kind) if other != path)
+
+
+def _untouched(what: str, *, there: bool) -> str:
+    return f"; the {what} before it is untouched" if there else ""
 
 
 def _unfinished(path: Path, kind: Kind) -> list[Path]:
@@ -170,7 +175,7 @@ def _read(path: Path, like: Any) -> Any:
         if short := shortage.of(error):
             raise CharreplError(f"{path} cannot be read: {short}", code="shortage") from error
         raise CharreplError(
-            f"{path} is damaged or not a charrepl checkpoint ({_cause(error)}): "
+            f"{path} is damaged or not a charrepl checkpoint ({disk_errors.cause(error)}): "
             "copy or train the model again",
             code="bad_model",
         ) from error
@@ -221,15 +226,6 @@ def _check_shapes(found: Any, like: Any) -> None:
     for name in sorted(have.keys() | want.keys()):
         if have.get(name) != want.get(name):
             raise _MismatchError(f"{name} is {have.get(name)}, expected {want.get(name)}")
-
-
-def _cause(error: BaseException) -> str:
-    """The part of a long library message that a person can use."""
-    text = str(error)
-    for known in ("No space left on device", "File too large", "Permission denied", "Read-only file system"):
-        if known in text:
-            return known
-    return reason(error)[:160]
 
 
 @contextlib.contextmanager

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from charrepl import text_files
-from charrepl.errors import CharreplError, reason
+from charrepl import disk_errors, text_files
+from charrepl.errors import CharreplError
 from charrepl_train import folding, text_end
 from charrepl_train.config import TrainingConfig
 from charrepl_train.data import Ids, split
@@ -139,9 +139,10 @@ class _Blocks:
             self._file.write(block)
             self._file.flush()  # here, and not where it would go unnoticed, a full disk is met
         except OSError as error:
+            fix = disk_errors.advice(error, "or choose another disk with --out")
             raise CharreplError(
-                f"could not keep the text in a temporary file in {self.folder}: {reason(error)}: "
-                "free some space, twice the size of the text, or choose another disk with --out"
+                f"could not keep the text, twice its size, in a temporary file in {self.folder}: "
+                f"{disk_errors.cause(error)}: {fix}"
             ) from error
         self._lengths.append(len(block))
 

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import msgspec
 import numpy as np
 
-from charrepl.errors import CharreplError, reason
+from charrepl import disk_errors
+from charrepl.errors import CharreplError
 from charrepl_train import checkpoint, cudnn, data, evaluate, finetune, parallel, sample
 from charrepl_train import config as config_module
 from charrepl_train import model as model_module
@@ -343,7 +344,8 @@ class Trainer:
                 file.write(msgspec.json.encode(record) + b"\n")
         except OSError as error:
             raise CharreplError(
-                f"could not write {path}: {reason(error)}: free some space and run again with --resume"
+                f"could not write {path}: {disk_errors.cause(error)}: "
+                f"{disk_errors.advice(error, 'and run again with --resume')}"
             ) from error
 
     def finish(

@@ -23,6 +23,7 @@ import msgspec
 
 from charrepl import nonblocking
 from charrepl.errors import CharreplError, reason
+from charrepl.standard_streams import echo
 from charrepl_train.config import Config
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def joined(members: Group | None, *, debug: bool) -> Iterator[bool]:
         number, of = jax.process_index(), jax.process_count()
         lines.at_abort = f"another of the {of} processes has ended or cannot be reached: {_AGAIN}"
         if number:
-            click.echo(f"Process {number} of {of} has joined; process 0 reports.", err=True)
+            echo(f"Process {number} of {of} has joined; process 0 reports.", err=True)
         try:
             yield number == 0
         except click.exceptions.Exit:  # interrupted, and so are all
@@ -114,7 +115,7 @@ def _meet(members: Group, lines: _Lines) -> None:
     if members.coordinator is not None:
         _check_address(members.coordinator, listens=members.process_id == 0)
         if members.process_id == 0:
-            click.echo(f"Waiting for {members.processes} processes at {where}.", err=True)
+            echo(f"Waiting for {members.processes} processes at {where}.", err=True)
     lines.at_abort = (
         f"not all processes met at {where} within {_JOIN_S} s: check that all of them run, that it is the "
         "address of process 0, that its port can be reached, and that each has its own --process-id"
