@@ -47,6 +47,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         ("$HOME/x", "home/x"),
         ("${DRAFTS}/x", "drafts/x"),
         ("'~/x y'", "home/x y"),
+        # As `ls` and `printf %q` write a name.
+        (r"'one'$'\n''two'", "one\ntwo"),
+        (r"$'it\'s \u00e9, \303\251 \xc3\xa9\t'", "it's é, é é\t"),
+        # As it comes from a letter, a page or a file manager.
+        ("“my notes.txt”", "my notes.txt"),
+        ("« my notes.txt »", "my notes.txt"),
+        ("\u202a/x/notes.txt\u202c\r\n", "/x/notes.txt"),
+        ("<file://FOLDER/my%20notes.txt>", "my notes.txt"),
         # What no shell has touched.
         ("O'Brien's notes.txt", "O'Brien's notes.txt"),
         ("'tis the season.txt", "'tis the season.txt"),
@@ -60,6 +68,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 )
 def test_a_path_is_what_was_meant(folder: Path, typed: str, name: str) -> None:
     assert pasted_paths.meant(typed.replace("FOLDER", str(folder))) == folder / name
+
+
+def test_a_name_that_looks_as_one_that_is_there_is_that_one(folder: Path) -> None:
+    kept = folder / "shot 9.41\u202fcafe\u0301"
+    kept.touch()
+    for typed in ("shot 9.41 café", "shot\xa09.41\xa0cafe\u0301"):
+        assert pasted_paths.meant(typed) == kept
+    (folder / "shot 9.41 café").touch()
+    assert pasted_paths.meant("shot 9.41 café").name == "shot 9.41 café"
+    assert pasted_paths.meant("shot\xa09.41 café").name == "shot\xa09.41 café"  # which one, nobody can tell
 
 
 @pytest.mark.parametrize("name", ["'q'", '"q"', r"a\ b", "~", "$HOME", "file:", "'", "x ", "a'b'c"])
