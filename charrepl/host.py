@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prompt_toolkit.enums import DEFAULT_BUFFER
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-from charrepl import paths
+from charrepl import paths, safe
 from charrepl.autosave import Autosave
 from charrepl.errors import CharreplError, defect
 from charrepl.history import LineHistory
@@ -155,6 +155,17 @@ class Host(ABC):
     def _connect(self) -> None:
         work = self.session.connect(self._endpoint)
         self._connection = asyncio.get_running_loop().create_task(work)
+        self.background(self._tell_of_backups())
+
+    async def _tell_of_backups(self) -> None:
+        """Says where the old text of a file is that was being saved when charrepl was killed."""
+        from charrepl import backups  # not before the prompt is there
+
+        for path, name in await asyncio.to_thread(backups.left_behind):
+            self.say(
+                f"{safe.visible(name)} was being saved when charrepl was killed: "
+                f"what was in it before is in {path}, remove that when you do not need it"
+            )
 
     async def _close(self) -> None:
         """Ends what is under way, and keeps what was typed."""

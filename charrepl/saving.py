@@ -9,16 +9,15 @@ that is done.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from charrepl import paths
+from charrepl import durable
+from charrepl.backups import Backup
 from charrepl.errors import CharreplError, reason
 
 # Of files that are there for a moment: nothing of anybody else's is called that.
@@ -30,10 +29,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-
-
-# What a file system answers that does not know a call.
-_NO_SUCH_CALL = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 def look(path: Path) -> os.stat_result | None:
@@ -123,26 +118,25 @@ def _attributes(file: Path | int) -> dict[str, bytes]:
     try:
         return {name: os.getxattr(file, name) for name in os.listxattr(file)}
     except OSError as error:
-        if error.errno in _NO_SUCH_CALL:
+        if error.errno in durable.NO_SUCH_CALL:
             return {}
         raise
 
 
 def _write_into(path: Path, before: os.stat_result, data: bytes, *, force: bool) -> None:
-    with _opened(path, before, force=force) as file:
-        copy = _copied(file)
+    with _opened(path, before, force=force) as file, contextlib.closing(Backup(file, path.name)) as backup:
         try:
             _write_over(file, data)
         except BaseException:
             try:
-                _write_over(file, copy.read_bytes())
+                _write_over(file, backup.path.read_bytes())
             except OSError as error:
                 raise CharreplError(
-                    f"{path} was half written when {reason(error)}: what was in it is in {copy}"
+                    f"{path} was half written when {reason(error)}: what was in it is in {backup.path}"
                 ) from error
-            copy.unlink()
+            backup.remove()
             raise
-        copy.unlink()
+        backup.remove()
 
 
 @contextlib.contextmanager
@@ -165,43 +159,18 @@ def _opened(path: Path, before: os.stat_result, *, force: bool) -> Iterator[int]
         os.close(file)
 
 
-def _copied(file: int) -> Path:
-    """A copy of an open file where only its owner can read it. Raises OSError if there is no room for one."""
-    try:
-        return _copied_to(paths.private_dir(paths.sessions_dir()), file)
-    except (OSError, CharreplError):
-        return _copied_to(Path(tempfile.gettempdir()), file)
-
-
-def _copied_to(folder: Path, file: int) -> Path:
-    copy, name = tempfile.mkstemp(dir=folder, prefix="replaced-")
-    with _removed_on_failure(Path(name), copy):
-        with open(file, "rb", closefd=False) as source, open(copy, "wb", closefd=False) as target:
-            shutil.copyfileobj(source, target)
-        _to_disk(copy)
-    return Path(name)
-
-
 def _write_over(file: int, data: bytes) -> None:
     os.lseek(file, 0, os.SEEK_SET)
     _write(file, data)
     os.ftruncate(file, len(data))
-    _to_disk(file)
+    durable.to_disk(file)
 
 
 def _write(file: int, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[os.write(file, left) :]
-    _to_disk(file)
-
-
-def _to_disk(file: int) -> None:
-    try:
-        os.fsync(file)
-    except OSError as error:
-        if error.errno not in _NO_SUCH_CALL:  # of file systems that cannot, it is nothing that failed
-            raise
+    durable.to_disk(file)
 
 
 @contextlib.contextmanager

@@ -52,8 +52,13 @@ def private() -> Path:
 
     If it can be neither, the first that was tried: who uses it is told what is wrong.
     """
-    places = [Path(public) / f"charrepl-{os.geteuid()}" for public in _PUBLIC]
+    places = private_places()
     return next(filter(_is_private, places), places[0])
+
+
+def private_places() -> list[Path]:
+    """Those of which `private` is the first that can be, whether they are there or not."""
+    return [Path(public) / f"charrepl-{os.geteuid()}" for public in _PUBLIC]
 
 
 def _is_private(place: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,14 @@ def live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
     """Has every place of a user be below `home`."""
     for place in ("DATA", "CONFIG", "RUNTIME"):
         patch.setenv(f"CHARREPL_{place}_DIR", str(home / place.lower()))
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user can enter. pytest makes its own private again whenever it starts."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
 
 class Store:

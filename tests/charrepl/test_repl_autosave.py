@@ -45,8 +45,11 @@ def test_a_crash_costs_half_a_second_of_typing_at_most_and_continue_brings_the_r
             assert time.monotonic() < since + 20
         # On a machine at rest it takes a quarter of a second; on a busy one the clock is not ours.
         kill(screen)
+    # As a save leaves it that was killed.
+    (live.place / "data" / "sessions" / "replaced-0123456789ab-notes.txt").write_text("old")
     with live.repl(go_on=True) as screen:
         screen.wait_for(lambda s: s.before_cursor == "Is the da" and s.ghost == "y so young?↵")
+        screen.wait_for("notes.txt was being saved when charrepl was killed")
         assert screen.lines[:2] == ["  going on with a text of 7 characters", "  ROMEO:"]
         assert live.daemon.requests[-1].text == "ROMEO:\nIs the da"
         screen.type("/undo".join(["\x03", "\r"]))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import stat
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrepl import documents
+from charrepl import backups, documents, user_dirs
 from charrepl.documents import Document
 from charrepl.errors import CharreplError
 
@@ -64,7 +66,6 @@ def in_a_child(code: str, *arguments: object, user: int = 0) -> str:
         from charrepl import documents
         from charrepl.errors import CharreplError
         user, path, *rest = sys.argv[1:]
-        os.environ["CHARREPL_DATA_DIR"] = str(Path(path).parent.parent / "nobodys")
         path = Path(path)
         known = documents.read(path)[1]
         if int(user):
@@ -77,7 +78,13 @@ def in_a_child(code: str, *arguments: object, user: int = 0) -> str:
             print(error)
     """
     command = [sys.executable, "-c", program, str(user), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    with tempfile.TemporaryDirectory(dir="/tmp") as data:
+        if user:
+            os.chown(data, user, user)
+        places = {**os.environ, "CHARREPL_DATA_DIR": data}
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=True, env=places
+        ).stdout
 
 
 def test_every_name_of_a_file_has_the_new_text(folder: Path) -> None:
@@ -211,12 +218,10 @@ SAVE = 'documents.write(path, "new\\n", known=known)'
 
 
 @AS_ROOT
-def test_a_file_is_written_to_where_its_directory_is_not(folder: Path) -> None:
-    path = folder / "text"
+def test_a_file_is_written_to_where_its_directory_is_not(public: Path) -> None:
+    path = public / "text"
     opened(path)
     os.chown(path, NOBODY, NOBODY)
-    for place in (folder, *folder.parents[:4]):
-        place.chmod(0o755)
     before = path.stat()
     assert in_a_child(SAVE, path, user=NOBODY) == ""
     assert path.read_text() == "new\n"
@@ -229,12 +234,10 @@ def test_a_file_is_written_to_where_its_directory_is_not(folder: Path) -> None:
 
 
 @AS_ROOT
-def test_another_users_file_stays_theirs(folder: Path) -> None:
-    path = folder / "text"
+def test_another_users_file_stays_theirs(public: Path) -> None:
+    path = public / "text"
     opened(path)
-    for place in (folder, *folder.parents[:4]):
-        place.chmod(0o755)
-    folder.chmod(0o777)
+    public.chmod(0o777)
     path.chmod(0o666)
     assert in_a_child(SAVE, path, user=NOBODY) == ""
     assert path.read_text() == "new\n"
@@ -243,7 +246,7 @@ def test_another_users_file_stays_theirs(folder: Path) -> None:
     said = in_a_child('documents.write(path, "newer\\n", known=known, over=True)', path, user=NOBODY)
     assert said == f"cannot save {path}: Permission denied; /save another file\n"
     assert path.read_text() == "new\n"
-    assert names(folder) == ["text"]
+    assert names(public) == ["text"]
 
 
 LIMITED = (
@@ -301,3 +304,39 @@ def test_a_name_as_long_as_can_be_is_saved(folder: Path) -> None:
     known = documents.write(path, "new\n")
     documents.write(path, "newer\n", known=known)
     assert path.read_text() == "newer\n"
+
+
+KILLED_HALF_WAY = """if True:
+    import resource, signal, sys
+    from pathlib import Path
+    from charrepl import documents
+    known = documents.read(Path(sys.argv[1]))[1]
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9000, -1))
+    documents.write(Path(sys.argv[1]), "new\\n" * 5000, known=known)
+"""
+
+
+def test_of_a_save_that_was_killed_half_way_the_old_text_is_found(folder: Path) -> None:
+    path, old = folder / "my text", "old\n" * 2000
+    opened(path, old)
+    os.link(path, folder / "two")  # so that it is written into
+    done = subprocess.run([sys.executable, "-c", KILLED_HALF_WAY, path], timeout=60, check=False)
+    assert done.returncode == -signal.SIGXFSZ
+    assert path.read_text() != old
+    [(place, name)] = backups.left_behind()
+    assert name == "my text"
+    assert place.read_text() == old
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+
+def test_the_backup_of_a_save_that_goes_on_is_not_told_of(
+    home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "data").write_text("in the way of the sessions")
+    (home / "own").mkdir(mode=0o700)
+    monkeypatch.setattr(user_dirs, "_PUBLIC", [str(home / "own")])
+    with (folder / "text").open("wb+") as file, contextlib.closing(backups.Backup(file.fileno(), "t")) as one:
+        assert one.path.is_relative_to(home / "own")
+        assert backups.left_behind() == []
+    assert [left.path for left in backups.left_behind()] == [one.path]
