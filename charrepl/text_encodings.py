@@ -58,24 +58,27 @@ _WESTERN_LETTERS = "àâäáãåæçéèêëíìîïñóòôöõøœúùûüÿß
 _WESTERN_SIGNS = "«»“”„‹›…€£°§¿¡ºª·†‡•©®™½¼¾"
 _IN_WORDS = "‘’‚–—\xa0\xad"
 # What reads as Western letters and signs, and stands where none would.
-_NOT_WESTERN = re.compile(rf"[{_WESTERN_LETTERS}]{{3}}|[^\W\d_][{_WESTERN_SIGNS}][^\W\d_]")
+_NOT_WESTERN = re.compile(
+    rf"[{_WESTERN_LETTERS}]{{3}}|[^\W\d_][{_WESTERN_SIGNS}][^\W\d_]"
+    # An opening quote at the end of a word, or a capital in one: accents of DOS, quotes of a Macintosh.
+    r"|[^\W\d_][‚„]|[a-zß-ÿ][À-Þ]"
+)
+_HUNGARIAN = ("õÕ", "ûÛ")  # its ő and ű, read as Western: no language has both
 _MOST_LETTERS = 0.25  # of all: more of them are not Latin letters with accents
 _WIDE_SAMPLE = 4096
 _LIKELY = 0.05  # of what charset-normalizer calls coherence: below, it has seen too little
 
 
 class Guess(NamedTuple):
-    """Encodings that bytes may be in, the likeliest first; how sure that one is, and by which language."""
+    """Encodings that bytes may be in, the likeliest first; whether that is likely, and its language."""
 
     names: Sequence[str]
-    certain: bool = False
     likely: bool = True
     language: str = ""
 
     def __str__(self) -> str:
-        what = " or ".join(self.names[:2])
         of = f" ({self.language})" if self.language else ""
-        return f"looks like {what}{of}" if self.likely else f"may be {what}"
+        return f"looks like {self.names[0]}{of}" if self.likely else f"may be {' or '.join(self.names[:2])}"
 
 
 def codec(name: str) -> str:
@@ -126,7 +129,7 @@ def wide(sample: bytes) -> str:
 def guess(sample: bytes) -> Guess | None:
     """What encoding text that is not UTF-8 may be in; None where nothing fits."""
     if western(sample):
-        return Guess(["WINDOWS-1252"], certain=True)
+        return Guess(["WINDOWS-1252"])
     import charset_normalizer  # only whoever has such a text waits for it
 
     # A character that is cut in two at the end would rule the right one out.
@@ -159,6 +162,8 @@ def western(sample: bytes) -> bool:
         return False
     beyond = [char for char in text if char > "\x7f"]
     if not beyond or not set(beyond) <= set(_WESTERN_LETTERS + _WESTERN_SIGNS + _IN_WORDS):
+        return False
+    if all(not found.isdisjoint(beyond) for found in map(frozenset, _HUNGARIAN)):
         return False
     letters = sum(char.isalpha() for char in text)
     accented = sum(char.isalpha() for char in beyond)

@@ -16,12 +16,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from charrepl import file_kinds, nonblocking, text_encodings
+from charrepl import file_kinds, nonblocking, safe, text_encodings
 from charrepl.errors import CharreplError, reason
 
 STANDARD_INPUT = Path("-")
 _CHUNK = 1 << 20  # bytes read at a time: what is made of them stays in the processor's cache
 _SAMPLE = 1 << 16  # bytes, by which an encoding is guessed
+_RARE = 1000  # bytes for one that is not UTF-8: fewer of these are errors, and no encoding
+_BEFORE, _EXCERPT = 20, 40  # characters shown of a text that may be in an encoding
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
 
@@ -58,7 +60,8 @@ def pieces(file: Path, *, encoding: str = "", option: str = "") -> Iterator[str]
     """The text of a file, or of standard input for `-`, in pieces of which none is empty.
 
     It is decoded as `encoding`, or UTF-8. A character that was cut in two where the file begins or ends,
-    as `head -c` does, is left out. `option` is how the command that reads takes an encoding.
+    as `head -c` does, is left out, and so are byte order marks. `option` is how the command that reads
+    takes an encoding.
     Raises CharreplError if the file cannot be read, is not text, or is in another encoding.
     """
     source = Source(file, option)
@@ -68,7 +71,7 @@ def pieces(file: Path, *, encoding: str = "", option: str = "") -> Iterator[str]
 def decoded(
     chunks: Iterable[bytes], source: Source, *, encoding: str = "", whole: bool = False
 ) -> Iterator[str]:
-    """As `pieces`, from bytes. If `whole`, a character that was cut in two is an error too."""
+    """As `pieces`, from bytes. If `whole`, all but a mark at the beginning is read, or is an error."""
     chunks = iter(chunks)
     head = next(chunks, b"")
     codec = _codec(head, source, encoding)
@@ -82,7 +85,7 @@ def decoded(
     parts = itertools.chain(slices, filter(None, chunks), [b""])
     for chunk in parts:
         if utf8:
-            _refuse_nul(chunk, offset, source)
+            _refuse_nul(chunk, offset, parts, source)
         pending, _ = decoder.getstate()  # bytes of a character that the chunk before began
         try:
             piece = lines.decode(chunk, final=not chunk)
@@ -97,8 +100,10 @@ def decoded(
         if "\0" in piece:
             raise CharreplError(f"{source} has NUL characters in it: it is not text, or not {encoding}")
         beyond_ascii = beyond_ascii or not piece.isascii()
-        if piece and not begun:
-            begun, piece = True, piece.removeprefix("\ufeff")
+        if not begun:
+            begun, piece = bool(piece), piece.removeprefix("\ufeff")
+        if not whole:
+            piece = piece.replace("\ufeff", "")  # marks of files that were joined, as by cat
         if piece:
             yield piece
         offset += len(chunk)
@@ -131,20 +136,26 @@ def _cut_off(head: bytes) -> int:
     return 0 if text.isascii() else cut
 
 
-def _refuse_nul(chunk: bytes, offset: int, source: Source) -> None:
+def _refuse_nul(chunk: bytes, offset: int, rest: Iterable[bytes], source: Source) -> None:
     nul = chunk.find(b"\0")
     if nul < 0:
         return
     wide = text_encodings.wide(chunk) if not offset else ""
     if wide:
         raise CharreplError(f"{source} is {wide}, not UTF-8: {source.convert(wide)}")
-    raise CharreplError(f"{source} has a NUL byte at offset {offset + nul}: it is not text, or not UTF-8")
+    at = offset + nul
+    if at and not any(
+        part.strip(b"\0") for part in itertools.chain([chunk[nul:]], rest)
+    ):  # as a file system leaves what was being written in a crash
+        whole = f"head -c {at} {shlex.quote(source.path or 'FILE')} > text.txt"
+        raise CharreplError(f"{source} has nothing but NUL bytes from offset {at} on: {whole} has the text")
+    raise CharreplError(f"{source} has a NUL byte at offset {at}: it is not text, or not UTF-8")
 
 
-def _without_nul(chunks: Iterable[bytes], offset: int, source: Source) -> Iterator[bytes]:
+def _without_nul(chunks: Iterator[bytes], offset: int, source: Source) -> Iterator[bytes]:
     """The chunks, the first of which is at `offset`. Raises CharreplError at a NUL byte."""
     for chunk in chunks:
-        _refuse_nul(chunk, offset, source)
+        _refuse_nul(chunk, offset, chunks, source)
         offset += len(chunk)
         yield chunk
 
@@ -164,7 +175,8 @@ def _not_utf8(at: int, data: bytes, start: int, rest: Iterable[bytes], source: S
     where = f"{source} is not UTF-8 at byte {at}"
     good = data.decode("utf-8", "ignore")
     bad = data.decode("utf-8", "replace").count("\ufffd") - good.count("\ufffd")
-    if sum(char > "\x7f" for char in good) > 4 * bad:
+    few = bad * _RARE < len(data) and not text_encodings.western(sample)
+    if few or sum(char > "\x7f" for char in good) > 4 * bad:
         without = source.convert("UTF-8", "-c")
         return CharreplError(f"{where}, though it is for the most part: to leave out what is not, {without}")
     found = text_encodings.guess(sample)
@@ -172,11 +184,19 @@ def _not_utf8(at: int, data: bytes, start: int, rest: Iterable[bytes], source: S
         return CharreplError(
             f"{where}, and no encoding fits: if it is text, ask where it comes from which one it has"
         )
-    convert = source.convert(found.names[0])
-    if found.certain:
-        return CharreplError(f"{where}, it {found}: {convert}")
-    look = f"iconv -f {found.names[0]} -t UTF-8 {shlex.quote(source.path or 'FILE')} | head"
-    return CharreplError(f"{where}, it {found}: look whether {look} reads well, then {convert}")
+    # Any guess may be wrong, and what is decoded wrongly would train: so a person looks at it.
+    reads = _excerpt(sample, data[start:][:1], text_encodings.codec(found.names[0]))
+    return CharreplError(f"{where}, it {found}: if “{reads}” reads well, {source.convert(found.names[0])}")
+
+
+def _excerpt(sample: bytes, bad: bytes, codec: str) -> str:
+    """What stands in a sample around its first byte that is not UTF-8, in one line."""
+    before, _, rest = sample.partition(bad)
+    head = before.decode(codec, "replace")[-_BEFORE:]
+    if len(head) == _BEFORE and " " in head:
+        head = head[head.index(" ") :]  # from a whole word on
+    tail = (bad + rest).decode(codec, "replace")[:_EXCERPT]
+    return " ".join(safe.visible((head + tail).replace("\n", " ")).split())
 
 
 def _chunks(source: Source) -> Iterator[bytes]:

@@ -31,7 +31,7 @@ ALL = TrainingConfig(held_out=0, dev=0, sequence_length=1)
 
 def plainly(contents: list[bytes]) -> str:
     """What reading files of these contents must come to, with all of them in memory."""
-    texts = [c.decode().removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n") for c in contents]
+    texts = [c.decode().replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n") for c in contents]
     ended = [text if text.endswith("\n") else text + "\n" for text in texts[:-1]]
     return "".join([*ended, texts[-1]])
 
@@ -123,13 +123,16 @@ def test_the_vocabulary_is_that_of_the_training_part(
         (None, "does not exist: name a text file"),
         (b"", "is empty: name a text file with something in it"),
         (b"\xef\xbb\xbf", "is empty: name a text file with something in it"),
-        (b"caf\xe9 au lait", "is not UTF-8 at byte 3, it looks like WINDOWS-1252: run iconv -f "),
+        (
+            b"caf\xe9 au lait",
+            "is not UTF-8 at byte 3, it looks like WINDOWS-1252: if “café au lait” reads well, run iconv -f ",
+        ),
         (b"\xef\xbb\xbfcaf\xe9s", "is not UTF-8 at byte 6"),
         (b"a\r\n\r\nb\xe2\x82", "is not UTF-8 at byte 6"),
         (b"\xe2\x82\xac\xed\xa0\x80", "is not UTF-8 at byte 3"),
         (b"two\0bytes", "has a NUL byte at offset 3: it is not text, or not UTF-8"),
         ("wide".encode("utf-16"), "is UTF-16, not UTF-8: run iconv -f UTF-16 -t UTF-8 "),
-        (b"\xff" + b"a" * 100 + b"\0", "has a NUL byte at offset 101"),
+        (b"\xff" + b"a" * 100 + b"\0", "has nothing but NUL bytes from offset 101 on"),
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1000])
@@ -151,14 +154,12 @@ def test_a_directory_is_not_a_text(tmp_path: Path) -> None:
         loaded([tmp_path])
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.txt"
+def test_an_unreadable_file_is_named(public: Path) -> None:
+    path = public / "corpus.txt"
     path.write_text("secret")
     path.chmod(0)
     code = "import os, sys; from pathlib import Path; from charrepl_train.corpus import read\n"
     if os.getuid() == 0:  # root may read anything: another user does the reading
-        for place in (tmp_path, *tmp_path.parents[:3]):
-            place.chmod(0o755)
         code += "os.setuid(65534)\n"
     code += "read([Path(sys.argv[1])], near=Path(sys.argv[1])).__enter__()"
     done = subprocess.run(
@@ -172,7 +173,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     ("content", "text"),
     [
         (b"\xef\xbb\xbfa\r\nb\rc\n", "a\nb\nc\n"),
-        (b"\xef\xbb\xbf\xef\xbb\xbfab", "\ufeffab"),
+        (b"\xef\xbb\xbf\xef\xbb\xbfab", "ab"),
         ("naïve 😀".encode(), "naïve 😀"),
     ],
 )
@@ -231,7 +232,7 @@ def test_a_large_alphabet_is_trained_on(tmp_path: Path, make_trainer) -> None:
 
 @pytest.mark.parametrize("most", [255, 256, 65_535])
 def test_ids_of_any_alphabet_fit(tmp_path: Path, most: int) -> None:
-    kinds = [chr(n) for n in range(0x20, 0x11000) if not 0xD800 <= n < 0xE000]  # and no newline
+    kinds = [chr(n) for n in range(0x20, 0x11000) if not 0xD800 <= n < 0xE000 and n != 0xFEFF]
     text = "".join(kinds[: most + 1] + kinds[:most])
     config = msgspec.structs.replace(ALL, max_characters=most)
     corpus = loaded(written(tmp_path, [text.encode()]), config, normal_form="")
