@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from charrepl import __version__, cli_settings
 from charrepl.errors import CharreplError
-from charrepl.exits import Group, exit_codes
+from charrepl.exits import Group, exit_codes, say
 from charrepl.options import (
     FilePath,
     FloatRange,
@@ -144,10 +144,9 @@ def complete(
         _refuse_beside_beam(context, chars)
     prompt = text_files.read(text_files.STANDARD_INPUT) if text in (None, "-") else text or ""
     if _ESCAPE.search(prompt) and "\n" not in prompt.strip():
-        echo(
+        say(
             r"Hint: \n in quotes is a backslash and an n. For a new line, write $'ROMEO:\n', "
-            r"or use printf 'ROMEO:\n' | charrepl complete",
-            err=True,
+            r"or use printf 'ROMEO:\n' | charrepl complete"
         )
     chosen = models.chosen(model)
     if beam:
@@ -182,7 +181,7 @@ def _tell_default(client: Client, chosen: str) -> None:
         with contextlib.suppress(CharreplError):  # all is done
             notice = client.models().notice
             if notice:
-                echo(f"Note: {notice}", err=True)
+                say(f"Note: {notice}")
 
 
 def _refuse_beside_beam(context: click.Context, chars: int) -> None:
@@ -290,7 +289,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
             try:
                 found.append(models.info(directory))
             except CharreplError as error:
-                echo(f"Error: {error}", err=True)
+                say(f"Error: {error}")
     if as_json:
         import msgspec
 

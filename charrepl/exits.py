@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -13,6 +14,8 @@ import click
 
 from charrepl import standard_streams
 from charrepl.errors import CharreplError, reason
+from charrepl.safe import printable
+from charrepl.word_wrap import can_draw, terminal_size, wrapped
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,7 +33,7 @@ class _Program(click.Command):
             finally:
                 sys.stdout.flush()  # here, and not where nobody would hear of it, a full disk is met
                 if output.note():
-                    _say(output.note())
+                    say(output.note())
         except OSError as error:
             if not standard_streams.is_output(error):
                 raise
@@ -86,12 +89,15 @@ def exit_codes(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _complain(message: str) -> NoReturn:
-    _say(f"Error: {message}")
+    say(f"Error: {message}")
     sys.exit(1)
 
 
-def _say(message: str) -> None:
-    with contextlib.suppress(OSError):  # standard error may lead to a full disk, or to nobody
+def say(message: str) -> None:
+    """Prints a message on standard error, wrapped on a terminal."""
+    with contextlib.suppress(OSError):  # it may lead to a full disk, or to nobody
+        if can_draw(sys.stderr, os.environ):
+            message = wrapped(printable(message), terminal_size(sys.stderr.fileno())[0])
         standard_streams.echo(message, err=True)
 
 

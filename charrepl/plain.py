@@ -353,9 +353,9 @@ class Plain(Host):
         """Says what is new of what a toolbar would show and matters."""
         if self._done.is_set():
             return
-        link, notice = self.session.link, self.session.notice
-        self.session.notice = ""
-        if notice:
+        link, notices = self.session.link, (self.session.announcement, self.session.notice)
+        self.session.announcement = self.session.notice = ""
+        for notice in filter(None, notices):
             self._paper.print(printable(notice))
         condition = link.condition
         if condition not in (self._condition, "connecting") and (not link.prepared or self._condition):

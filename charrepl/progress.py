@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import IO, Self, TextIO, cast
 
-from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from charrepl.ignored_signals import heeded
-from charrepl.prompt import is_dumb
 from charrepl.safe import printable
 from charrepl.standard_error import StandardError
+from charrepl.word_wrap import can_draw, is_terminal, terminal_size, wrapped
 
 _BAR, _SHORTEST_BAR = 24, 6  # characters
 _FIRST_S, _MOST_S = 15.0, 300.0  # between two lines in a log: many a CI ends what is silent for ten minutes
@@ -47,21 +45,6 @@ def bar(done: float, total: float | None, words: str, *, width: int) -> Renderab
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_row(ProgressBar(total=total, completed=done, width=room), text)
     return grid
-
-
-def can_draw(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
-    """Whether it is a terminal on which the cursor can be moved.
-
-    A log is none, whatever FORCE_COLOR, TTY_COMPATIBLE and the like say: those are about colours.
-    """
-    return not is_dumb(environ) and environ.get("TTY_INTERACTIVE") != "0" and _is_terminal(stream)
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    try:
-        return stream is not None and stream.isatty()
-    except ValueError:  # closed
-        return False
 
 
 class NowAndThen:
@@ -96,8 +79,8 @@ class Display:
     ) -> None:
         self._out = StandardError(stream)
         self.draws = can_draw(stream, os.environ) if draws is None else draws
-        self._to_terminal = self.draws or _is_terminal(stream)
-        self._size = size or self._terminal_size
+        self._to_terminal = self.draws or is_terminal(stream)
+        self._size = size or (lambda: terminal_size(self._out.descriptor))
         self._console = Console(
             file=cast(IO[str], self._out),  # for its encoding
             force_terminal=self.draws,
@@ -140,15 +123,10 @@ class Display:
         """Whether nothing else can be shown."""
         return self._console.options.ascii_only
 
-    def say(self, text: str, *, command: str = "") -> None:
-        """Prints a message, wrapped on a terminal: between words, never within the `command` at its end."""
-        if self._to_terminal:
-            text, command = printable(text), printable(command)
-        whole = f"{text} {command}".rstrip()
-        columns = self._size()[0]
-        if self.draws and cell_len(whole) > columns:
-            whole = "\n".join([*_wrapped(text, columns), *([command] if command else [])])
-        self._print(whole)
+    def say(self, text: str) -> None:
+        """Prints a message, wrapped on a terminal."""
+        text = printable(text) if self._to_terminal else text
+        self._print(wrapped(text, self._size()[0]) if self.draws else text)
 
     def say_lines(self, text: str) -> None:
         """Prints text as it is."""
@@ -224,28 +202,3 @@ class Display:
             return os.tcgetpgrp(self._out.descriptor) == os.getpgrp()
         except OSError:
             return True  # not the terminal that would have jobs of its own, or none any more
-
-    def _terminal_size(self) -> tuple[int, int]:
-        columns = lines = 0
-        if self._out.descriptor is not None:
-            with contextlib.suppress(OSError):
-                columns, lines = os.get_terminal_size(self._out.descriptor)
-        # Some do not know, as serial lines. What is in COLUMNS may be another terminal's.
-        return columns or _number("COLUMNS") or 80, lines or _number("LINES") or 24
-
-
-def _number(variable: str) -> int:
-    value = os.environ.get(variable, "")
-    return int(value) if value.isascii() and value.isdigit() else 0
-
-
-def _wrapped(text: str, columns: int) -> list[str]:
-    """Lines of whole words; a word that is longer stays whole, for the terminal to wrap."""
-    lines = [""]
-    for word in text.split(" "):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if lines[-1] and cell_len(longer) > columns:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines

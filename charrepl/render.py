@@ -179,7 +179,10 @@ def unfinished(text: str, *, begins: bool) -> StyleAndTextTuples:
 
 
 def toolbar(session: Session, *, writing: bool, greeting: str = "") -> StyleAndTextTuples:
-    """The line under the input: a notice if there is one, else how things are. The greeting has its own."""
+    """The line under the input: a notice if there is one, else how things are.
+
+    The greeting, and what is announced beside it, have lines of their own.
+    """
     if session.notice:
         return [("class:toolbar.notice", visible(session.notice))]
     tally = session.tally
@@ -197,5 +200,9 @@ def toolbar(session: Session, *, writing: bool, greeting: str = "") -> StyleAndT
     bits = session.surprise.mean_of_pieces(session.draft)
     if bits is not None:
         parts.append(f"{bits:.2f} bits/char")
-    lines = [" · ".join(part for part in parts if part), *([greeting] if greeting else [])]
-    return [("class:toolbar", "\n".join(map(visible, lines)))]
+    drawn: StyleAndTextTuples = [("class:toolbar", visible(" · ".join(part for part in parts if part)))]
+    if greeting and session.announcement:
+        drawn.append(("class:toolbar.notice", "\n" + visible(session.announcement)))
+    if greeting:
+        drawn.append(("class:toolbar", "\n" + visible(greeting)))
+    return drawn

@@ -30,7 +30,7 @@ from charrepl.layout import layout
 from charrepl.output import FrugalOutput, terminal_output
 from charrepl.reflow import ReflowingApplication
 from charrepl.render import toolbar
-from charrepl.safe import printable
+from charrepl.safe import printable, visible
 from charrepl.session import Session
 from charrepl.settings import Settings
 from charrepl.terminal_input import TerminalInput
@@ -205,8 +205,11 @@ class Repl(Host):
     def _toolbar(self) -> StyleAndTextTuples:
         session = self.session
         said = ""
-        if session.untouched and self._output.get_size().rows >= GREETED_ROWS:
-            said = greeting(keymap.effective(session.settings.keys), preparing=session.link.preparing)
+        if session.untouched:
+            if self._output.get_size().rows >= GREETED_ROWS + bool(session.announcement):
+                said = greeting(keymap.effective(session.settings.keys), preparing=session.link.preparing)
+            elif session.announcement:
+                return [("class:toolbar.notice", visible(session.announcement))]
         return toolbar(session, writing=self.page.writer.passage is not None, greeting=said)
 
     def _depth(self) -> ColorDepth:

@@ -44,13 +44,14 @@ class Session:
         self.link = Link(model=settings.model)
         self.link.changed = lambda: self.changed()
         self.link.regained = self.ask_again
-        self.link.noticed = self.tell
+        self.link.noticed = self.announce
         self.draft = Draft()
         self.ghost = Ghost()
         self.tally = Tally()
         self.surprise = Surprise(self.link)
         self.shown_when_asked = False  # ghosts, rather than at once
         self.notice = ""  # one line for the toolbar, until the text changes
+        self.announcement = ""  # one line beside the greeting
         self.untouched = True  # until something is typed
         self.changed: Callable[[], None] = lambda: None  # called when there is something new to draw
         self._seed = int.from_bytes(os.urandom(4))
@@ -149,6 +150,14 @@ class Session:
         """Puts one line in the toolbar until the text changes."""
         self.notice = notice
         self.changed()
+
+    def announce(self, notice: str) -> None:
+        """Has one line stand beside the greeting; in the toolbar once something was typed."""
+        if self.untouched:
+            self.announcement = notice
+            self.changed()
+        else:
+            self.tell(notice)
 
     # What takes longer
 

@@ -21,7 +21,7 @@ import click
 
 from charrepl import credentials, launch, paths
 from charrepl.errors import CharreplError
-from charrepl.exits import exit_codes
+from charrepl.exits import exit_codes, say
 from charrepl.options import print_json
 from charrepl.standard_streams import echo
 
@@ -223,7 +223,7 @@ def _complaining() -> Iterator[None]:
     try:
         yield
     except CharreplError as error:
-        echo(f"Error: {error}", err=True)
+        say(f"Error: {error}")
 
 
 commands = (keygen, allow, revoke, trust, list_keys)

@@ -140,11 +140,11 @@ def main(
             results = _train(trainer, display, begun=begun, clock=clock, stopped=stopped)
             if results is None:
                 if checkpoint.exists(directory, "best"):
-                    display.say("Type with what it has learnt so far:", command=_typing(directory))
+                    display.say(f"Type with what it has learnt so far: {_typing(directory)}")
                 own = directory.parent == paths.models_dir()
                 place = ["--name", directory.name] if own else ["--out", str(directory)]
                 again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
-                display.say("Saved. Go on with:", command=again)
+                display.say(f"Saved. Go on with: {again}")
                 raise click.exceptions.Exit(130)
             _summary(display, trainer, results, before, as_json=as_json)
 
@@ -251,12 +251,12 @@ def _summary(
         display.say(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
     directory = trainer.directory
     if _configured() or models.default() != directory:
-        display.say("Type with it:", command=_typing(directory))
+        display.say(f"Type with it: {_typing(directory)}")
     else:
         if before != directory:
             display.say(
-                f"charrepl opens {directory.name} from now on. The one before, {before.name}, opens with:",
-                command=_typing(before),
+                f"charrepl opens {directory.name} from now on. "
+                f"The one before, {before.name}, opens with: {_typing(before)}"
             )
         display.say("Type with it: charrepl")
     best = float(trainer.state["best"])
