@@ -15,6 +15,7 @@ from charrepl import asking, baselines, models, policy
 from charrepl.asking import Advance
 from charrepl.client import Client, Completion
 from charrepl.evaluate import WORDS, Replay, Shown, at_coverage, replay
+from charrepl.heartbeat import heartbeat
 from charrepl.policy import ASSERTIVENESS, MIN_CONFIDENCE, Cut
 from charrepl.progress import Display, bar, duration
 
@@ -169,9 +170,11 @@ _SURE_S = 1.0  # after which how long the rest takes can be told
 @contextlib.contextmanager
 def progress(characters: int, *, now: Callable[[], float] = time.monotonic) -> Iterator[Stage]:
     """How far each stage of `evaluate` is: drawn on a terminal, told a log now and then."""
-    with Display(sys.stderr, now=now) as display:
+    with Display(sys.stderr, now=now) as display, heartbeat(display, now=now) as begins:
+        begins("Waiting for the daemon")
 
         def stage(name: str) -> Advance:
+            begins(name)
             began = drawn = now()
             done = 0
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from charrepl import standard_streams
+from charrepl import interpreter, standard_streams
 from charrepl.errors import CharreplError, reason
 from charrepl.safe import printable
 from charrepl.word_wrap import can_draw, terminal_size, wrapped
@@ -26,6 +26,7 @@ class _Program(click.Command):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Runs it."""
+        interpreter.heed_ctrl_c()
         output = standard_streams.prepare()
         try:
             try:
@@ -51,7 +52,7 @@ class _Program(click.Command):
         except click.ClickException as error:
             said = io.StringIO()
             error.show(said)
-            _say(said.getvalue().removesuffix("\n"))
+            say(said.getvalue().removesuffix("\n"))
             sys.exit(error.exit_code)
         sys.exit(code)
 

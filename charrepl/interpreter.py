@@ -7,6 +7,7 @@ theirs, or be another copy of this project.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -70,6 +71,18 @@ def leave_out_relative_places() -> None:
     except OSError:  # it has been removed
         return
     sys.path[:] = [place for place in sys.path if Path(place).absolute() not in left_out or _is_ours(place)]
+
+
+def die_of_ctrl_c() -> None:
+    """Has a Ctrl-C end the process at once, until a command begins: no traceback of an import."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def heed_ctrl_c() -> None:
+    """Has a Ctrl-C raise KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_ours(place: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -67,6 +68,7 @@ class Display:
 
     None of it is waited for, and none of it fails: see `standard_error.py`. The cursor is never hidden, so
     that there is one whatever stops or ends the program. `draws` and `size` are found out as a rule.
+    Any thread may use it.
     """
 
     def __init__(
@@ -91,8 +93,11 @@ class Display:
         )
         self._drawn: list[int] = []  # the lines that stand below, by width...
         self._below = ""  # ...and as they were sent
+        self._filled = False  # with something that only stands there until there is more to see
         self._now = now
         self._log = NowAndThen(now())
+        self._shown_at = now()
+        self._lock = threading.RLock()  # again where a signal meets what is being drawn
 
     def __enter__(self) -> Self:
         self._before = None
@@ -134,22 +139,43 @@ class Display:
 
     def now_and_then(self, line: Callable[[], str]) -> None:
         """Prints a line in a log that was told nothing for a while."""
-        if not self.draws and self._log.is_due(self._now()):
-            self._print(line())
+        with self._lock:
+            if not self.draws and self._log.is_due(self._now()):
+                self._print(line())
 
     def _print(self, text: str) -> None:
-        self._log.told(self._now())
-        below = self._below
-        self.erase()
-        self._out.write(text + "\n")
-        if below and self._in_foreground():
-            self._put(below)
+        with self._lock:
+            self._shown_at = self._now()
+            self._log.told(self._shown_at)
+            below = self._below
+            self.erase()
+            self._out.write(text + "\n")
+            if below and self._in_foreground():
+                self._put(below)
 
     def draw(self, drawn: RenderableType) -> None:
         """Draws in the place of what was drawn last.
 
         Not where the terminal takes nothing now (Ctrl-S), nor over a shell that has it meanwhile.
         """
+        with self._lock:
+            self._shown_at = self._now()
+            self._draw(drawn)
+            self._filled = False
+
+    def fill(self, drawn: RenderableType) -> None:
+        """Draws where nothing is drawn, until there is something to draw."""
+        with self._lock:
+            if self._filled or not self._drawn:
+                self._draw(drawn)
+                self._filled = True
+
+    @property
+    def silent_s(self) -> float:
+        """For how long nothing new was shown."""
+        return self._now() - self._shown_at
+
+    def _draw(self, drawn: RenderableType) -> None:
         if not self.draws or self._out.behind:
             return
         if not self._in_foreground():
@@ -162,9 +188,10 @@ class Display:
 
     def erase(self) -> None:
         """Takes away what was drawn."""
-        if self._drawn and self._in_foreground():
-            self._out.write(self._up() + "\x1b[J")
-        self._forget()
+        with self._lock:
+            if self._drawn and self._in_foreground():
+                self._out.write(self._up() + "\x1b[J")
+            self._forget()
 
     def _put(self, text: str) -> None:
         lines = text.split("\n")

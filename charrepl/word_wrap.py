@@ -57,25 +57,28 @@ def _wrapped_line(text: str, columns: int) -> str:
     from wcwidth import width  # few messages are so long
 
     lines: list[str] = []
-    for part in _parts(text):
-        longer = f"{lines[-1]} {part}" if lines else part
-        if lines and width(longer) <= columns:
-            lines[-1] = longer
+    begins = 0
+    for start, end in _parts(text):
+        if lines and width(text[begins:end]) <= columns:
+            lines[-1] = text[begins:end]
         else:
-            lines.append(part)
+            begins = 0 if not lines else start
+            lines.append(text[begins:end])
     return "\n".join(lines)
 
 
-def _parts(text: str) -> Iterator[str]:
-    """Words, and what may be commands: from a program's name to the end of the clause."""
-    command: list[str] = []
-    for word in _WORD.findall(text):
-        if command or _PROGRAM.fullmatch(word):
-            command.append(word)
-        else:
-            yield word
-        if command and word[-1] in ",;:.)":
-            yield " ".join(command)
-            command = []
-    if command:
-        yield " ".join(command)
+def _parts(text: str) -> Iterator[tuple[int, int]]:
+    """Where words are, and what may be commands: from a program's name to the end of the clause."""
+    begins: int | None = None
+    end = 0
+    for word in _WORD.finditer(text):
+        start, end = word.span()
+        if begins is None and _PROGRAM.fullmatch(word[0]):
+            begins = start
+        if begins is None:
+            yield start, end
+        elif word[0][-1] in ",;:.)":
+            yield begins, end
+            begins = None
+    if begins is not None:
+        yield begins, end

@@ -116,12 +116,12 @@ def _serve_alone(
     predecessor = record.left_behind()
 
     def leave(number: int, frame: object) -> None:
-        # An exception could be lost in whatever is being imported.
+        # An exception could be lost in whatever is being imported, or crash it.
         ownership.leave()
         tell("the daemon was stopped before it was ready")
-        os._exit(1)
+        os._exit(130 if number == signal.SIGINT else 1)
 
-    for number in heeded([signal.SIGTERM]):
+    for number in heeded([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]):
         signal.signal(number, leave)  # until there is an event loop to tell
     # At once: until then the file names a daemon of before, and a pid that may be anyone's.
     ownership.announce()

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import io
+import itertools
 import os
 import re
 import select
@@ -19,6 +20,8 @@ import pyte
 import pytest
 
 from charrepl import evaluation
+from charrepl import heartbeat as heartbeat_module
+from charrepl.heartbeat import heartbeat
 from charrepl.ignored_signals import heeded
 from charrepl.progress import Display, NowAndThen, duration
 from charrepl.standard_error import StandardError
@@ -259,3 +262,24 @@ def test_a_log_is_told_something_every_five_minutes_however_long_it_takes() -> N
 
 def test_durations_are_told_in_two_units_at_most() -> None:
     assert [duration(s) for s in (51.6, 200, 7500)] == ["52 s", "3 min 20 s", "2 h 05 min"]
+
+
+def test_a_program_in_one_long_call_shows_what_it_is_at(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat_module, "_BEAT_S", 0.01)
+    monkeypatch.setattr(heartbeat_module, "_SILENT_S", 0.01)
+    with Display(terminal.stream) as display, heartbeat(display) as begins:
+        begins("Reading")
+        while terminal.lines(display) != ["Reading, 0 s so far"]:
+            pass
+        display.draw("a bar")  # says more, and stays
+        begins("Compiling")
+        assert terminal.lines(display) == ["a bar"]
+    assert terminal.lines(display) == []
+    log, clock = io.StringIO(), itertools.count(step=4)
+    with Display(log, now=lambda: next(clock)) as display, heartbeat(display) as begins:
+        begins("Reading")
+        while not log.getvalue():
+            pass
+    assert set(log.getvalue().splitlines()) == {"Reading, 0 s so far"}

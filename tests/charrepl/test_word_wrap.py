@@ -48,6 +48,7 @@ def test_only_a_terminal_whose_cursor_moves_is_drawn_on() -> None:
         ("the model's own words aren't quoted", ["the model's own", "words aren't quoted"]),
         ("it's 中中中中中中中 中中", ["it's 中中中中中中中", "中中"]),
         ("charrepl --model a", ["charrepl --model a"]),
+        ("loss 1.2  dev loss 1.5  fast", ["loss 1.2  dev loss", "1.5  fast"]),
     ],
 )
 def test_a_message_wraps_between_words_and_a_command_not_at_all(text: str, lines: list[str]) -> None:

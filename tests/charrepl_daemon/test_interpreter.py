@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -100,3 +101,13 @@ def test_a_program_runs_where_python_itself_is_and_where_there_is_nothing_left(t
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert "Usage" in run(help_)
+
+
+def test_a_ctrl_c_while_a_program_is_imported_leaves_no_traceback():
+    code = "from charrepl import interpreter as i; import os; i.die_of_ctrl_c(); {}os.kill(os.getpid(), 2)"
+    found = [
+        subprocess.run([sys.executable, "-c", code.format(then)], capture_output=True, text=True, check=False)
+        for then in ("", "i.heed_ctrl_c(); ")
+    ]
+    assert (found[0].returncode, found[0].stderr) == (-signal.SIGINT, "")
+    assert "KeyboardInterrupt" in found[1].stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import filelock
 import pytest
 
 from charrepl_train import interruption
-from charrepl_train.interruption import Interruption
+from charrepl_train.interruption import EndedError, Interruption
 from tests.charrepl.screen import Screen
 from tests.charrepl_train.command import Start, finish, run_file
 
@@ -64,6 +65,47 @@ def test_signals_that_were_ignored_stay_ignored() -> None:
             os.kill(os.getpid(), number)
             assert signal.getsignal(number) is signal.SIG_IGN
         assert not stopped()
+
+
+@pytest.mark.usefixtures("dispositions")
+def test_while_there_is_nothing_to_save_a_signal_ends_the_training_where_that_is_safe() -> None:
+    with Interruption() as stopped:
+        os.kill(os.getpid(), signal.SIGHUP)  # in the import of a library, which an exception would crash
+        with pytest.raises(EndedError) as ended:
+            stopped.check()
+        assert ended.value.code == 129
+    with Interruption() as stopped:
+        with pytest.raises(EndedError), stopped.at_once():
+            os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)  # disturbs nothing that is cleared away
+
+
+@pytest.mark.usefixtures("dispositions")
+def test_a_signal_that_waits_for_a_long_call_is_answered_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "_PATIENCE_S", 0)
+    monkeypatch.setattr(interruption, "_TOGETHER_S", 0)
+    said: queue.Queue[object] = queue.Queue()
+    monkeypatch.setattr(os, "_exit", said.put)
+    with Interruption() as stopped:
+        stopped.tell = said.put
+        for expected in (["Stopping once what is being computed is done"], [interruption.NOT_SAVED, 130]):
+            stopped.noticed(signal.SIGINT)
+            for what in expected:
+                found = said.get(timeout=10)
+                assert found == what or str(found).startswith(str(what))
+    assert said.empty()
+
+
+def test_a_signal_while_the_text_is_read_ends_the_training_in_one_line(
+    start: Start, tmp_path: Path, settings: Path
+) -> None:
+    text = tmp_path / "text"
+    os.mkfifo(text)
+    process = start(text, "--config", settings, "--out", tmp_path / "run")
+    with text.open("w"):  # once it reads
+        process.terminate()
+        assert finish(process) == (143, "", ["Nothing was saved: the training had not begun."])
+    assert not (tmp_path / "run").exists()
 
 
 COUNTS = """

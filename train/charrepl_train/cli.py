@@ -6,7 +6,7 @@ import contextlib
 import math
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,16 +14,16 @@ import click
 
 from charrepl import __version__, launch, models, paths, text_encodings, text_files
 from charrepl.errors import CharreplError
-from charrepl.exits import Command, exit_codes
+from charrepl.exits import Command, exit_codes, say
 from charrepl.options import AMOUNT, FilePath, complete_model, print_json
 from charrepl_train import begin, processes
 from charrepl_train import config as config_module
-from charrepl_train.interruption import Interruption
+from charrepl_train.interruption import NOT_SAVED, EndedError, Interruption
 from charrepl_train.running_time import RunningTime
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl.progress import Display
-    from charrepl_train.loop import Trainer
+    from charrepl_train.loop import Tick, Trainer
 
     Clock = Callable[[], float]
 
@@ -104,23 +104,34 @@ def main(
     group = processes.group(coordinator, count, process_id, distributed=distributed)
     before = models.default()
     with contextlib.ExitStack() as stack:
-        clock = stack.enter_context(RunningTime())
+        stack.enter_context(_one_line_where_it_ends())
+        stopped = stack.enter_context(Interruption())
+        clock = stack.enter_context(RunningTime(stopped.noticed))
         begun = clock()
         leads = stack.enter_context(processes.joined(group, debug=debug))
         if leads:
             stack.enter_context(begin.held(directory, resume=resume))
+        from charrepl.heartbeat import heartbeat
+        from charrepl.progress import Display
         from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
 
+        display = stack.enter_context(Display(sys.stderr if leads else None, now=clock))
+        begins = stack.enter_context(heartbeat(display, now=clock))
+        begins("Reading the text")
         if encoding is None:
             encoding = begin.encoding(directory) if resume else ""
-        with read(corpus, near=directory, encoding=encoding) as text:
+        stopped.tell = lambda message: _tell_at_once(display, message)
+        with contextlib.ExitStack() as kept:
+            with stopped.at_once():
+                text = kept.enter_context(read(corpus, near=directory, encoding=encoding))
             from charrepl_train import device
 
+            begins("Finding the device")
             device.prepare()
             trainer, where, remark = None, device.describe(), text.strange_end() if leads else ""
             processes.check_same(text)
-            # From here on there is something to save.
-            stopped = stack.enter_context(Interruption())
+            begins("Preparing the text and the model")
+            stopped.check()  # from here on there is something to save
             if leads and resume:
                 trainer = begin.resumed(directory, text, wishes)
             elif leads:
@@ -130,23 +141,37 @@ def main(
         if not leads:
             _train_along(trainer, stopped)
             return
-        from charrepl.progress import Display
         from charrepl_train import checkpoint
 
-        with Display(sys.stderr, now=clock) as display:
-            display.say(_introduction(trainer, where, resume=resume))
-            if remark and trainer.config.training.held_out:
-                display.say(remark)
-            results = _train(trainer, display, begun=begun, clock=clock, stopped=stopped)
-            if results is None:
-                if checkpoint.exists(directory, "best"):
-                    display.say(f"Type with what it has learnt so far: {_typing(directory)}")
-                own = directory.parent == paths.models_dir()
-                place = ["--name", directory.name] if own else ["--out", str(directory)]
-                again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
-                display.say(f"Saved. Go on with: {again}")
-                raise click.exceptions.Exit(130)
-            _summary(display, trainer, results, before, as_json=as_json)
+        display.say(_introduction(trainer, where, resume=resume))
+        if remark and trainer.config.training.held_out:
+            display.say(remark)
+        begins("Compiling")
+        results = _train(trainer, display, begins, begun=begun, clock=clock, stopped=stopped)
+        if results is None:
+            if checkpoint.exists(directory, "best"):
+                display.say(f"Type with what it has learnt so far: {_typing(directory)}")
+            own = directory.parent == paths.models_dir()
+            place = ["--name", directory.name] if own else ["--out", str(directory)]
+            again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
+            display.say(f"Saved. Go on with: {again}")
+            raise click.exceptions.Exit(130)
+        _summary(display, trainer, results, before, as_json=as_json)
+
+
+@contextlib.contextmanager
+def _one_line_where_it_ends() -> Iterator[None]:
+    """Turns a signal that ended it before there was anything to save into a message and an exit code."""
+    try:
+        yield
+    except EndedError as error:
+        say(str(error))
+        raise click.exceptions.Exit(error.code) from None
+
+
+def _tell_at_once(display: Display, message: str) -> None:
+    display.say(message)
+    display.drain(1)
 
 
 def _name(name: str | None, corpus: Path) -> str:
@@ -168,7 +193,13 @@ def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
 
 
 def _train(
-    trainer: Trainer, display: Display, *, begun: float, clock: Clock, stopped: Interruption
+    trainer: Trainer,
+    display: Display,
+    begins: Callable[[str], None],
+    *,
+    begun: float,
+    clock: Clock,
+    stopped: Interruption,
 ) -> dict[str, float] | None:
     """Trains to the end, and returns what was measured there; None if it was stopped, and saved."""
     from charrepl_train import events, history, plot
@@ -181,15 +212,19 @@ def _train(
             display.say("Saving... Another Ctrl-C stops without.")
         return stopped()
 
+    def tick(news: Tick) -> None:
+        reporter.tick(news)
+        begins("Measuring")  # which is what takes long between two of them
+
     reporter = Reporter(display, history.read(trainer.directory))
     with begin.in_one_line(trainer.config, trainer.directory):
         try:
-            steps = trainer.train(begun=begun, interrupted=interrupted, tick=reporter.tick, clock=clock)
+            steps = trainer.train(begun=begun, interrupted=interrupted, tick=tick, clock=clock)
             for metrics in steps:
                 reporter.metrics(metrics)
                 board.update()
         except KeyboardInterrupt:
-            display.say("Not saved: --resume goes on from what was saved before.")
+            display.say(NOT_SAVED)
             raise
     results = None
     if not trainer.devices.any(stopped()):

@@ -23,8 +23,10 @@ import msgspec
 
 from charrepl import nonblocking
 from charrepl.errors import CharreplError, reason
+from charrepl.ignored_signals import heeded
 from charrepl.standard_streams import echo
 from charrepl_train.config import Config
+from charrepl_train.interruption import ENDING, EndedError
 
 if TYPE_CHECKING:
     from charrepl_train.corpus import Text
@@ -100,7 +102,8 @@ def joined(members: Group | None, *, debug: bool) -> Iterator[bool]:
         raise
     except BaseException as error:
         # Not the ordinary way out, on which jax waits for the others: they wait for this one.
-        atexit.register(lines.leave, 130 if isinstance(error, KeyboardInterrupt) else 1)
+        stopped = error.code if isinstance(error, EndedError) else 130
+        atexit.register(lines.leave, stopped if isinstance(error, KeyboardInterrupt) else 1)
         lost, lines.at_abort = lines.at_abort, ""
         if isinstance(error, Exception) and _is_loss(error):
             raise CharreplError(lost) from error
@@ -122,9 +125,8 @@ def _meet(members: Group, lines: _Lines) -> None:
     )
     # JAX would catch SIGTERM to tell the others of it; the training loop does that, for Ctrl-C too.
     jax.config.update("jax_enable_preemption_service", False)
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's would wait for the connection
+    # Python's handlers would wait for the connection.
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in heeded(ENDING)}
     try:
         jax.distributed.initialize(
             members.coordinator,
@@ -146,7 +148,8 @@ def _meet(members: Group, lines: _Lines) -> None:
             "check that it is the address of process 0"
         ) from None
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     counts = Counter(device.process_index for device in jax.devices())
     if len(set(counts.values())) > 1:
         raise CharreplError(

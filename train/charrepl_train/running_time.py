@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -21,9 +22,13 @@ class RunningTime:
 
     A stop cannot be seen, only that nothing happened until the process was continued. So the clock is looked
     at all the time, and how long nothing happened before a SIGCONT is left out. For the main thread to enter.
+
+    `signalled` is called, in another thread, with the number of each other signal that has a handler: at
+    once, whatever keeps the main thread from handling it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, signalled: Callable[[int], None] = lambda number: None) -> None:
+        self._signalled = signalled
         self._lock = threading.Lock()
         self._last = time.monotonic()
         self._gap_s, self._gap_ended = 0.0, self._last
@@ -68,9 +73,13 @@ class RunningTime:
             return now - self._stopped_s
 
     def _continued(self) -> bool:
+        numbers = b""
         with contextlib.suppress(BlockingIOError):
-            return signal.SIGCONT in os.read(self._reading, 4096)
-        return False
+            numbers = os.read(self._reading, 4096)
+        for number in numbers:
+            if number != signal.SIGCONT:
+                self._signalled(number)
+        return signal.SIGCONT in numbers
 
     def _look_on(self) -> None:
         while not self._done.wait(_BEAT_S):
