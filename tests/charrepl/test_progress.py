@@ -267,9 +267,9 @@ def test_durations_are_told_in_two_units_at_most() -> None:
 def test_a_program_in_one_long_call_shows_what_it_is_at(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat_module, "_BEAT_S", 0.01)
+    monkeypatch.setattr(heartbeat_module, "_BEAT_S", 0.2)
     monkeypatch.setattr(heartbeat_module, "_SILENT_S", 0.01)
-    with Display(terminal.stream) as display, heartbeat(display) as begins:
+    with Display(terminal.stream) as display, heartbeat(display, now=lambda: 0.0) as begins:
         begins("Reading")
         while terminal.lines(display) != ["Reading, 0 s so far"]:
             pass
@@ -278,7 +278,7 @@ def test_a_program_in_one_long_call_shows_what_it_is_at(
         assert terminal.lines(display) == ["a bar"]
     assert terminal.lines(display) == []
     log, clock = io.StringIO(), itertools.count(step=4)
-    with Display(log, now=lambda: next(clock)) as display, heartbeat(display) as begins:
+    with Display(log, now=lambda: next(clock)) as display, heartbeat(display, now=lambda: 0.0) as begins:
         begins("Reading")
         while not log.getvalue():
             pass

@@ -102,7 +102,8 @@ def test_a_signal_while_the_text_is_read_ends_the_training_in_one_line(
     text = tmp_path / "text"
     os.mkfifo(text)
     process = start(text, "--config", settings, "--out", tmp_path / "run")
-    with text.open("w"):  # once it reads
+    with text.open("w") as writing:
+        writing.write("To be, or not to be.\n" * 10_000)  # more than fits in before it reads
         process.terminate()
         assert finish(process) == (143, "", ["Nothing was saved: the training had not begun."])
     assert not (tmp_path / "run").exists()
