@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.cache import FastDictCache
+from prompt_toolkit.clipboard import ClipboardData
 from prompt_toolkit.document import Document
-from prompt_toolkit.selection import SelectionState
+from prompt_toolkit.selection import PasteMode, SelectionState, SelectionType
 
-from charrepl import graphemes
+from charrepl import graphemes, words
+
+words.teach_the_editor()
 
 
 class ClusterDocument(Document):
@@ -32,6 +37,19 @@ class ClusterDocument(Document):
             if at < last:
                 at = graphemes.end(self.text, at + 1)
         return at - self.cursor_position
+
+    def selection_ranges(self) -> Iterable[tuple[int, int]]:
+        for first, last in super().selection_ranges():
+            yield graphemes.start(self.text, first), graphemes.end(self.text, last)
+
+    def paste_clipboard_data(
+        self, data: ClipboardData, paste_mode: PasteMode = PasteMode.EMACS, count: int = 1
+    ) -> Document:
+        if paste_mode is PasteMode.VI_AFTER and data.type is SelectionType.CHARACTERS:
+            at = self.cursor_position + self.get_cursor_right_position()
+            pasted = data.text * count
+            return Document(self.text[:at] + pasted + self.text[at:], max(0, at + len(pasted) - 1))
+        return super().paste_clipboard_data(data, paste_mode, count)
 
 
 class ClusterBuffer(Buffer):
@@ -68,6 +86,19 @@ class ClusterBuffer(Buffer):
 
     def delete(self, count: int = 1) -> str:
         return super().delete(graphemes.end(self.text, self.cursor_position + count) - self.cursor_position)
+
+    def delete_clusters(self, count: int, *, within_line: bool = False) -> str:
+        """What was deleted: so many clusters after the cursor, or before it if `count` is below 0."""
+        document = self.document
+        if not within_line:
+            # As one line: their ends are characters as others.
+            document = ClusterDocument(self.text.replace("\n", " "), self.cursor_position)
+        by = document.get_cursor_right_position(count)
+        return super().delete_before_cursor(-by) if by < 0 else super().delete(by)
+
+    def change(self, count: int, change: Callable[[str], str]) -> None:
+        """Changes the characters after the cursor, to the end of a cluster, and goes behind them."""
+        super().insert_text(change(self.delete(count)))
 
     def swap_characters_before_cursor(self) -> None:
         end = self.cursor_position

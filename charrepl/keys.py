@@ -31,6 +31,7 @@ from prompt_toolkit.key_binding.key_bindings import Binding, KeyBindingsBase
 from prompt_toolkit.keys import Keys
 
 from charrepl import keymap
+from charrepl.cluster_keys import INSTEAD
 from charrepl.ghost import next_char, next_line, next_word, whole
 
 if TYPE_CHECKING:
@@ -135,8 +136,24 @@ def _bind(bound: KeyBindings, key: str, when: FilterOrBool, act: Callable[[], No
 def editing(brought: KeyBindingsBase) -> KeyBindings:
     """The bindings that prompt_toolkit brings, without those that mean nothing here or lose the line."""
     kept = KeyBindings()
-    kept.bindings.extend(binding for binding in brought.bindings if origin(binding) not in REMOVED)
+    for binding in brought.bindings:
+        place = origin(binding)
+        if place not in REMOVED:
+            kept.bindings.append(_by_clusters(binding) if place in INSTEAD else binding)
     return kept
+
+
+def _by_clusters(binding: Binding) -> Binding:
+    """A binding that does what it did, to clusters."""
+    return Binding(
+        binding.keys,
+        INSTEAD[origin(binding)],
+        filter=binding.filter,
+        eager=binding.eager,
+        is_global=binding.is_global,
+        save_before=binding.save_before,
+        record_in_macro=binding.record_in_macro,
+    )
 
 
 def origin(binding: Binding) -> tuple[str, str]:
@@ -185,4 +202,5 @@ def _bind_editing(
         bound.add(*sequence, filter=typing)(search.start_reverse_incremental_search)
         bound.add(*sequence, filter=is_searching)(search.reverse_incremental_search)
     else:
-        bound.add(*sequence, filter=typing)(get_by_name(editor))
+        command = get_by_name(editor)
+        bound.add(*sequence, filter=typing)(_by_clusters(command) if origin(command) in INSTEAD else command)

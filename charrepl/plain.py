@@ -22,7 +22,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from charrepl import keymap, paths, spoken
+from charrepl import keymap, paths, spoken, words
 from charrepl.chords import Chords, Stroke, stroke
 from charrepl.errors import CharreplError
 from charrepl.ghost import Answer, next_char, next_line, next_word, whole
@@ -231,7 +231,7 @@ class Plain(Host):
             "suspend": self._suspend,
             "backward_delete_char": lambda: self._delete(1),
             "unix_word_rubout": lambda: self._delete(_word(self.page.line, str.isspace)),
-            "backward_kill_word": lambda: self._delete(_word(self.page.line, lambda c: not c.isalnum())),
+            "backward_kill_word": lambda: self._delete(_word(self.page.line, words.is_gap)),
             "unix_line_discard": lambda: self._delete(len(self.page.line)),
         }
 

@@ -15,11 +15,13 @@ from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import DummyOutput
 
+from charrepl.cluster_keys import INSTEAD
 from charrepl.key_codes import data_of
 from charrepl.keys import REMOVED, editing, origin
 from charrepl.repl import Repl
 from charrepl.session import Session
 from charrepl.settings import effective
+from tests.charrepl.awkward import FAMILY, FLAG
 
 # What is kept, by what it is for. A new version of prompt_toolkit may bring more.
 KEPT = {
@@ -66,7 +68,9 @@ def test_every_binding_that_is_brought_is_known_and_kept_or_left_out() -> None:
     kept = {(module, name) for module, names in KEPT.items() for name in names.split()}
     assert brought - kept == REMOVED
     assert kept <= brought
-    assert {origin(binding) for binding in editing(load_key_bindings()).bindings} == kept
+    bound = {origin(binding) for binding in editing(load_key_bindings()).bindings}
+    assert {place for place in bound if place[0] != "cluster_keys"} == kept - INSTEAD.keys()
+    assert kept >= INSTEAD.keys()
 
 
 LINE = "To be, or not to be"
@@ -145,3 +149,46 @@ def test_no_key_loses_the_line(repl: Repl, mode: str) -> None:
 
     asyncio.run(press_all())
     assert lost == []
+
+
+E, ALT = "e\u0301", Keys.Escape
+
+
+@pytest.mark.parametrize(
+    ("mode", "line", "keys", "left"),
+    [
+        ("emacs", f"a{E}{FAMILY}{FLAG}", (ALT, "3", Keys.Backspace), "a"),
+        ("emacs", f"{E}{FAMILY}{FLAG}", (Keys.ControlA, ALT, "2", Keys.Delete), FLAG),
+        ("emacs", f"st{E}ßa x", (Keys.ControlA, ALT, "u"), "STE\u0301SSA x"),
+        ("emacs", f"{E}t{E} x", (Keys.ControlA, ALT, "c"), f"E\u0301t{E} x"),
+        ("emacs", f"l'{E}té dure", (ALT, "b", ALT, "b", Keys.ControlK), "l'"),
+        ("emacs", f"un {E}té", (ALT, Keys.Backspace), "un "),
+        ("emacs", "это да", (Keys.ControlA, ALT, "d"), " да"),
+        ("emacs", "हिन्दी है", (Keys.ControlA, ALT, "d"), " है"),
+        ("vi", f"a{E}{FAMILY}b", tuple("02x"), f"{FAMILY}b"),
+        ("vi", f"a{E}{FAMILY}b", tuple("$2X"), "ab"),
+        ("vi", f"a{E}{FAMILY}b", tuple("0xp"), f"{E}a{FAMILY}b"),
+        ("vi", f"a{E}{FAMILY}b", tuple("0lxp"), f"a{FAMILY}{E}b"),
+        ("vi", f"a{E}{FAMILY}b", tuple("0lvld"), "ab"),
+        ("vi", f"a{E}{FAMILY}b", tuple("03s"), "b"),
+        ("vi", f"a{E}b", tuple("03~"), "AE\u0301B"),
+        ("vi", "ßib", tuple("0~"), "SSib"),
+        ("vi", f"a{E}{FAMILY} {FLAG}x y", tuple("0dwdw"), f"{FLAG}x y"),
+    ],
+)
+def test_counts_cases_and_words_are_of_whole_clusters(
+    repl: Repl, mode: str, line: str, keys: tuple[Keys | str, ...], left: str
+) -> None:
+    async def press() -> None:
+        repl.apply(effective({"editing_mode": mode}).settings)
+        with set_app(repl.app):
+            repl.app.reset()
+            repl.app.layout.focus(repl._buffer)
+            repl._buffer.reset()
+            repl._buffer.insert_text(line)
+            if mode == "vi":
+                repl.app.vi_state.input_mode = InputMode.NAVIGATION
+            pressed(repl, keys)
+            assert repl.page.line == left
+
+    asyncio.run(press())
