@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,7 @@ def test_devices_and_what_is_said_of_them_are_the_users(monkeypatch: pytest.Monk
         ("--nonsense", "Unknown flag in XLA_FLAGS: --nonsense"),
         ("--xla_force_host_platform_device_count=x", "Couldn't interpret value x"),
         ("nonsense", "Could not open file"),
+        ("--xla_force_host_platform_device_count=-1", "ValueError: "),
     ],
 )
 def test_flags_that_xla_would_abort_on_are_one_line(
@@ -89,6 +91,14 @@ def test_flags_that_xla_would_abort_on_are_one_line(
         xla_flags.settle()
     assert str(refused.value).startswith(f"XLA cannot read XLA_FLAGS={flags} ({why}")
     assert str(refused.value).endswith("): correct it, or unset it")
+
+
+def test_a_file_of_flags_without_an_end_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "flags")
+    monkeypatch.setenv("XLA_FLAGS", str(tmp_path / "flags"))
+    monkeypatch.setattr(xla_flags, "_TIMEOUT_S", 0.1)
+    with pytest.raises(CharreplError, match=r"it was not done after 0\.1 s\): correct it, or unset it$"):
+        xla_flags.settle()
 
 
 def test_flags_that_xla_knows_are_the_users_but_for_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

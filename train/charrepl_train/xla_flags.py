@@ -28,21 +28,33 @@ def settle() -> None:
     flags = os.environ.get("XLA_FLAGS", "").strip()
     if not flags or flags.endswith(_OURS):
         return
-    done = subprocess.run(
-        interpreter.command("charrepl_train.xla_flags"),
-        env=interpreter.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode:
-        said = _MISTAKE.search(done.stderr)
-        text = said[1] if said else next(iter(done.stderr.splitlines()), b"it says nothing")
-        why = text.decode(errors="replace")[:200]
+    why = _complaint()
+    if why:
         raise CharreplError(f"XLA cannot read XLA_FLAGS={flags} ({why}): correct it, or unset it")
     if flags.startswith("-"):  # and is not the name of a file of them
         os.environ["XLA_FLAGS"] = f"{flags} {_OURS}"
+
+
+def _complaint() -> str:
+    """What XLA says of its flags as it ends; empty if it can read them."""
+    try:
+        done = subprocess.run(
+            interpreter.command("charrepl_train.xla_flags"),
+            env=interpreter.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:  # a pipe, perhaps, in the place of a file of flags
+        return f"it was not done after {_TIMEOUT_S} s"
+    if not done.returncode:
+        return ""
+    said = _MISTAKE.search(done.stderr)
+    lines = done.stderr.splitlines() or [b"it says nothing"]
+    # Python's own way to say it ends with what it was.
+    text = said[1] if said else lines[-1 if lines[0].startswith(b"Traceback") else 0]
+    return text.decode(errors="replace")[:200]
 
 
 def read() -> None:
