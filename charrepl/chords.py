@@ -26,7 +26,7 @@ class Chords:
     """Calls `act` with what a sequence of keys means, and `other` with a key that means nothing here.
 
     The longest sequence counts. As long as a longer one may be on its way, the keys wait for the next
-    one, or for `flush`.
+    one, or for `flush`. Alt and a character is one key, and nothing where it has no meaning.
     """
 
     def __init__(
@@ -66,9 +66,14 @@ class Chords:
                 take(self._waiting.pop(0))
                 continue
             keys = tuple(one.key for one in self._waiting)
-            if more and any(known[: len(keys)] == keys and known != keys for known in self._meanings):
+            alt = keys[0] == Keys.Escape
+            begun = any(known[: len(keys)] == keys and known != keys for known in self._meanings)
+            if more and (begun or (alt and len(keys) == 1)):
                 return
             length = next((n for n in range(len(keys), 0, -1) if keys[:n] in self._meanings), 0)
+            if alt and length < 2 and len(keys) > 1 and len(keys[1]) == 1:
+                del self._waiting[:2]
+                continue
             first = self._waiting[0]
             del self._waiting[: max(1, length)]
             if length:

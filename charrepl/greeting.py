@@ -25,6 +25,14 @@ def greeting(keys: Mapping[str, keymap.Keys], *, preparing: bool, plain: bool = 
     return "; ".join(parts) if plain else " · ".join(parts)
 
 
+def nothing_entered_yet() -> bool:
+    """Whether no line was ever entered, as far as is known."""
+    try:
+        return not (paths.data_dir() / "history").exists()
+    except (CharreplError, OSError):
+        return False
+
+
 def _start_s() -> int:
     try:
         compiled = next(paths.compilation_cache_dir().glob("*.program"), None)

@@ -173,8 +173,7 @@ def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
         for key in action.keys if action.editor else ():
             if key not in taken:
                 bound.add(*keymap.sequence(key), filter=typing)(lambda event: None)
-    for name in ("#", "*", "/"):  # Alt and one of them, which had a meaning: else it would be typed
-        bound.add("escape", name, filter=typing & emacs_mode)(lambda event: None)
+    bound.add("escape", Keys.Any, filter=typing & emacs_mode)(_alt_without_meaning)
     if QUOTED_INSERT not in taken:
         _bind_editing(bound, keymap.sequence(QUOTED_INSERT), "quoted-insert", when=insert_mode)
     bound.add(Keys.Any, filter=in_quoted_insert, eager=True)(_insert_literally)
@@ -184,6 +183,13 @@ def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
             if key not in usual:
                 _bind_editing(bound, keymap.sequence(key), editor)
     return bound
+
+
+def _alt_without_meaning(event: KeyPressEvent) -> None:
+    """Alt and a character types nothing; any other key is one of its own, as a paste is."""
+    press = event.key_sequence[-1]
+    if len(press.key) > 1:
+        event.key_processor.feed(press, first=True)
 
 
 def _insert_literally(event: KeyPressEvent) -> None:

@@ -247,11 +247,13 @@ class Page:
         writing = self.writer.passage is not None
         if writing and not line.shown:
             return
+        self._session.notice = ""
         if len(line.shown) <= HISTORY_CHARS:
             self._buffer.remember(as_typed(line.shown) if self._as_it_is else line.shown)
-        self._buffer.reset()
+        unkept = self._session.notice
+        self._buffer.reset()  # which changes the text, and so ends a notice
+        self._session.notice = unkept
         self._length, self._pasted = 0, ""
-        self._session.notice = ""
         if writing:
             self._ahead.append((line, act))
         else:

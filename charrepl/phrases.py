@@ -28,6 +28,8 @@ _OTHERS = (
     "\ua980-\ua9ff\uaa60-\uaadf"
 )
 _KINDS = (_HIRAGANA, _HAN, _OTHERS)
+# The letters of all of them, for a regular expression.
+UNSPACED = "".join(_KINDS)
 _HIRAGANA_KIND, _HAN_KIND, _, _SPACED_KIND = range(4)
 
 

@@ -22,11 +22,10 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
-from charrepl import keymap, paths, spoken, words
+from charrepl import keymap, spoken, words
 from charrepl.chords import Chords, Stroke, stroke
-from charrepl.errors import CharreplError
 from charrepl.ghost import Answer, next_char, next_line, next_word, whole
-from charrepl.greeting import greeting
+from charrepl.greeting import greeting, nothing_entered_yet
 from charrepl.host import Host, reopened
 from charrepl.safe import printable
 from charrepl.session import SLOW_S, Session
@@ -37,6 +36,8 @@ from charrepl.terminal_input import TerminalInput
 if TYPE_CHECKING:
     from charrepl.journal import Reopened
 
+# How long the greeting waits to hear whether there is a daemon.
+GREETING_S = 1.0
 # How long the prompt waits, after a line was entered, for the ghost that is said before it.
 OFFER_S = 0.3
 # What the line editor's keys are where only the end of a line can be changed.
@@ -81,6 +82,7 @@ class Plain(Host):
         self._said = Answer("", "")  # the ghost that was said last, and the text it continues
         self._condition = ""  # of the connection, as it was said last, if it was amiss
         self._waiting: asyncio.TimerHandle | None = None
+        self._heard = asyncio.Event()  # how things are with the daemon
         self._inserting = False  # whether the last key was a character
         self._keys = Chords(self._meanings(), act=self._act, other=self._insert)
 
@@ -93,7 +95,8 @@ class Plain(Host):
         self._input.whole_lines = not echo
         with self._input.raw_mode(), self._input.attach(self._read):
             self._begin()
-            self._greet()
+            if nothing_entered_yet():
+                self._speak(self._greet())
             loop.add_signal_handler(signal.SIGINT, self._interrupt)
             self._connect()
             reading = loop.create_task(self._buffer.read_history())
@@ -107,12 +110,17 @@ class Plain(Host):
                 self._paper.end()
                 await self._close()
 
-    def _greet(self) -> None:
-        """Says the first things to who has entered nothing yet, ever."""
-        with contextlib.suppress(CharreplError, OSError):
-            if not (paths.data_dir() / "history").exists():
+    async def _greet(self) -> None:
+        """Says the first things, if a key is quicker then below the line that it begins."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GREETING_S):
+                    await self._heard.wait()
+        finally:
+            if not self._done.is_set():
                 keys = keymap.effective(self.session.settings.keys)
                 self._paper.print(greeting(keys, preparing=self.session.link.preparing, plain=True))
+                self._soon()
 
     # Host
 
@@ -362,6 +370,7 @@ class Plain(Host):
             self._paper.print(printable(f"ready: {condition}" if link.prepared else condition))
         if condition != "connecting":
             self._condition = "" if link.prepared else condition
+            self._heard.set()
         self._refresh()
 
     async def _idle(self) -> None:

@@ -40,7 +40,7 @@ def drawn_early(*, plain: bool = False) -> Iterator[Callable[[], None]]:
     before = termios.tcgetattr(terminal)
     quiet = termios.tcgetattr(terminal)
     # Enter stays a carriage return, as it is for the application. Ctrl-C still interrupts.
-    quiet[0] &= ~termios.ICRNL
+    quiet[0] &= ~(termios.ICRNL | termios.ISTRIP)
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
     drawn = True
     write: Callable[[str], None] = (lambda text: None) if plain else _write

@@ -15,6 +15,8 @@ import functools
 import re
 from typing import NamedTuple
 
+from charrepl import phrases
+
 # Characters from a copy to the next one. A ghost has 48, so that it would hardly show a larger circle.
 FARTHEST = 48
 # So many characters tell a copy of the ghost's own words, be it longer.
@@ -23,7 +25,7 @@ ENOUGH = 8
 REACH = 2 * FARTHEST
 
 # A word begins at a letter or digit that follows none; in scripts without spaces, at each character.
-_WORD = re.compile(r"(?<![^\W_])[^\W_]|[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+_WORD = re.compile(rf"(?<![^\W_])[^\W_]|[{phrases.UNSPACED}]")
 _WITHIN = re.compile(r"[^\W_]+\Z")  # the word that a text ends in
 _SYLLABLES = re.compile(r"(?=(([^\W_]{1,6}?)\2{2,}))")
 _STUTTER = 12  # characters of syllables that say the same as those before them

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TextIO
 
-from prompt_toolkit.input.vt100 import Vt100Input
+from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
 
@@ -35,6 +35,8 @@ GAP_S = 0.02
 # Nobody types so much at once.
 LONG_CHARS = 64
 
+# A return that is a newline by itself; of one at the end that is not known.
+_RETURN_ALONE = re.compile(r"\r[^\n]")
 _OTHER_CONTROLS = re.compile("([\x00-\x08\x0b\x0c\x0e-\x1f\x7f])")
 
 
@@ -46,6 +48,14 @@ def is_paste(run: str) -> bool:
     """
     core = run.lstrip("\r\n").rstrip("\r\n\t")
     return len(core) >= LONG_CHARS or any(char in core for char in "\t\r\n")
+
+
+class EightBits(raw_mode):
+    """Raw mode in which all bits of a byte are read, as a text needs; some consoles begin with seven."""
+
+    @classmethod
+    def _patch_iflag(cls, attrs: int) -> int:
+        return super()._patch_iflag(attrs) & ~termios.ISTRIP
 
 
 class TerminalInput(Vt100Input):
@@ -61,6 +71,7 @@ class TerminalInput(Vt100Input):
         self._streamed = 0  # characters of it since that was set
         self._pasted_at = 0.0  # when the last part of a paste came that was not marked as one
         self._after_return = False  # whether that part ended in a carriage return
+        self._returns_alone = False  # whether one of that paste had no newline behind it
         self._typed_ahead = 0  # bytes that were there before the prompt was
 
     def attach(self, input_ready_callback: Callable[[], None]) -> AbstractContextManager[None]:
@@ -70,6 +81,9 @@ class TerminalInput(Vt100Input):
             fcntl.ioctl(self.fileno(), termios.FIONREAD, waiting)
         self._typed_ahead = waiting[0]
         return super().attach(input_ready_callback)
+
+    def raw_mode(self) -> AbstractContextManager[None]:
+        return EightBits(self.fileno())
 
     def read_keys(self) -> list[KeyPress]:
         """The keys that have come; also those that are certain now because nothing more did."""
@@ -155,7 +169,10 @@ class TerminalInput(Vt100Input):
 
     def _pasted(self, text: str, now: float) -> list[KeyPress]:
         going_on, self._pasted_at = now < self._pasted_at + GAP_S, now
-        if going_on and self._after_return:
+        self._returns_alone = bool(_RETURN_ALONE.search(text)) or (going_on and self._returns_alone)
+        if self._returns_alone:
+            text = text.replace("\r", "\n")  # as GNU screen has it, which sends an empty line as the two
+        elif going_on and self._after_return:
             text = text.removeprefix("\n")
         self._after_return = text.endswith("\r")
         enter = self.whole_lines and text.endswith(("\r", "\n"))

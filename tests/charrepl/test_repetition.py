@@ -21,6 +21,8 @@ from charrepl.repetition import ENOUGH, FARTHEST, straight
         ("", "haahahahahahahahahahahahaha", "haahahahahahahah"),
         ("", "eeeeeeeeeeeeeeeeeeeeeeee", "eeeeeeeeeeeee"),
         ("", "的人的人的人", "的人"),
+        ("", "ｶﾀｶﾅｶﾀｶﾅ", "ｶﾀｶﾅ"),
+        ("", "བོད་བོད་བོད་", "བོད་"),
         ("", "die Straße, die Straße, die", "die Straße, "),
         ("", "1, 2, 1, 2, 1, 2", "1, 2, "),
     ],

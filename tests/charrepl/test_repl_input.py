@@ -129,6 +129,27 @@ def test_without_marks_several_keys_at_once_with_tabs_or_newlines_are_a_paste(
     holds(live, screen, "def f():\n\treturn 'x'\nROMEO\n", long.replace("\r\n", "\n"))
 
 
+def test_empty_lines_that_gnu_screen_pastes_are_kept(live: Bench, screen: Screen) -> None:
+    screen.send("one\r\ntwo\r\n\rthree\r")
+    holds(live, screen, "", "one\n\ntwo\n\n\nthree\n")
+
+
+def test_alt_and_a_character_that_has_no_meaning_types_nothing(live: Bench, screen: Screen) -> None:
+    screen.type("a")
+    for char in "zBé ":
+        screen.send(f"\x1b{char}")
+        screen.wait_for(lambda s: not s.unread)
+    screen.send(f"\x1b[122;3u\x1b{BEGIN}b\nc{END}")  # Esc and a paste lose none of it
+    holds(live, screen, "", "ab\nc")
+
+
+def test_a_terminal_of_seven_bits_reads_all_letters(live: Bench) -> None:
+    shell = ["sh", "-c", 'stty istrip; exec "$@"', "sh"]
+    with Screen([*shell, *live.command()], env=live.env) as screen:
+        screen.wait_for(lambda s: live.daemon.requests).type("né")
+        holds(live, screen, "", "né")
+
+
 @pytest.mark.parametrize("run", ["a\tb", "\tb", "a\rb", "one\r\ntwo", "\r\ta", "x" * LONG_CHARS])
 def test_runs_that_are_pastes(run: str) -> None:
     assert is_paste(run)

@@ -112,6 +112,14 @@ def test_a_history_that_cannot_be_kept_is_one_line_and_no_hindrance(live: Bench)
         screen.wait_for(typed("hello"))
 
 
+def test_a_line_that_the_history_has_no_room_for_is_said(live: Bench) -> None:
+    (live.place / "data").mkdir(mode=0o700)
+    (live.place / "data" / "history").symlink_to("/dev/full")
+    with live.repl() as screen:
+        screen.type("hello\r")
+        screen.wait_for("history is not kept")
+
+
 def test_up_right_after_enter_finds_the_line_even_in_the_same_read(live: Bench) -> None:
     with live.repl() as screen:
         screen.type("first\rsecond\r" + UP + UP + "!")
