@@ -98,11 +98,16 @@ def test_what_others_keep_beside_the_checkpoints_stays(tmp_path: Path) -> None:
     ]
     for name in own:
         shutil.copytree(folder / "best-00000001", folder / name)
+    notes = folder / "best-00000001" / "d" / "notes.txt"  # within one that is replaced
+    notes.parent.mkdir(exist_ok=True)
+    notes.write_text("mine")
     (tmp_path / "vocab.json.new").write_text("mine")
     checkpoint.replace_file(tmp_path / "vocab.json", b"ours")
     for step in (2, 3):
         checkpoint.save(tmp_path, "best", step, tree(step))
+    own.append("best-00000001-notes.txt")
     assert sorted(path.name for path in folder.iterdir()) == sorted(["best-00000003", *own])
+    assert (folder / own[-1]).read_text() == "mine"
     assert (tmp_path / "vocab.json.new").read_text() == "mine"
     assert checkpoint.load(tmp_path, "best", tree(0))[0] == 3
 

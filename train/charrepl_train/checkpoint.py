@@ -41,6 +41,7 @@ from charrepl_train.vocab import Vocabulary
 
 Kind = Literal["best", "latest"]
 _SIZES = "sizes.json"
+_SYSTEMS_OWN = (".nfs", ".DS_Store")  # files that a system leaves, and makes anew
 UNFINISHED = ".charrepl-new"  # at the end of the name of a file that is being written
 # Names that are made here, and no others, are ever removed: whole ones, and those being written or removed.
 _NAME = re.compile(r"(best|latest)-(\d{8,})(\.new(?:\.orbax-checkpoint-tmp(?:-\d+)?)?|\.old)?")
@@ -137,7 +138,28 @@ def _set_aside(path: Path) -> None:
 
 def _discard(paths: Iterable[Path]) -> None:
     for path in paths:
-        shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _bring_out(path)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _bring_out(path: Path) -> None:
+    """Puts what others keep in a checkpoint beside it, under its name, where it stays."""
+    try:
+        sizes = _sizes(path)
+    except msgspec.DecodeError:
+        sizes = None
+    if sizes is None:
+        return  # never completed, or damaged: nobody knows which files are whose
+    step = path.name.partition(".")[0]
+    for file in list(path.rglob("*")):
+        if file.is_dir() and not file.is_symlink():
+            continue
+        if str(file.relative_to(path)) not in (_SIZES, *sizes) and not file.name.startswith(_SYSTEMS_OWN):
+            beside = path.with_name(f"{step}-{file.name}")
+            if os.path.lexists(beside):
+                beside = path.with_name(f"{step}-{os.urandom(4).hex()}-{file.name}")
+            file.rename(beside)
 
 
 def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
@@ -195,13 +217,18 @@ def _seal(path: Path) -> None:
     replace_file(path / _SIZES, msgspec.json.encode(sizes))
 
 
+def _sizes(path: Path) -> dict[str, int] | None:
+    """The size of every file of a checkpoint, as it was when it was complete; None if it never was."""
+    try:
+        return msgspec.json.decode((path / _SIZES).read_bytes(), type=dict[str, int])
+    except FileNotFoundError:
+        return None
+
+
 def _check_whole(path: Path) -> None:
     # Orbax reports a file cut short from threads of its own too, later, with tracebacks that nothing
     # can catch: so nothing that is not whole may reach it. One that was never sealed is left to it.
-    if not (path / _SIZES).exists():
-        return
-    sizes = msgspec.json.decode((path / _SIZES).read_bytes(), type=dict[str, int])
-    for name, size in sizes.items():
+    for name, size in (_sizes(path) or {}).items():
         file = path / name
         if not file.is_file():
             raise ValueError(f"{name} is missing")
