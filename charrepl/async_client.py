@@ -109,6 +109,13 @@ class AsyncClient:
 
         Runs until cancelled. What goes wrong is told in `state`, never raised.
         """
+        try:
+            await self._keep()
+        finally:
+            # Who cancelled it need not be called back.
+            self._state = ConnectionState("down", "the connection was closed: run makes another")
+
+    async def _keep(self) -> None:
         self._leave_parents()
         older = False  # whether a daemon runs that may be older than this program
         while True:

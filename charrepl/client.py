@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
@@ -40,7 +42,7 @@ class Completion:
 
 
 class Client:
-    """A connection to the daemon for scripts, used by one thread. After a fork, the child makes its own.
+    """A connection to the daemon for scripts, used by one thread at a time; a forked child makes its own.
 
     Without `greet` it talks to a daemon of any protocol, whose `status` and `shutdown` are the same.
     Every method raises DaemonUnavailableError if no daemon answers and none can be started, and
@@ -61,6 +63,7 @@ class Client:
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None  # says what becomes of the connection
         self._seq = 0
+        self._users: list[int] = []  # the thread that awaits replies, once for each request
         self._backoff = Backoff()
         self._failure = ""  # of the last start
         self._under_way = 0  # the request that is being answered
@@ -175,6 +178,24 @@ class Client:
         unless the request was for that daemon alone. To leave early, or to close the iterator, has the
         daemon give the request up.
         """
+        self._leave_parents()
+        with self._by_one_thread():
+            yield from self._stream_or_retry(request, timeout_s)
+
+    @contextlib.contextmanager
+    def _by_one_thread(self) -> Iterator[None]:
+        """Raises CharreplError while another thread awaits replies: each would take the other's."""
+        thread = threading.get_ident()
+        if any(user != thread for user in self._users):
+            raise CharreplError("another thread uses this Client: make one for each thread")
+        self._users.append(thread)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ValueError):  # begun before a fork
+                self._users.remove(thread)
+
+    def _stream_or_retry(self, request: Request, timeout_s: float | None) -> Iterator[Reply]:
         replies = self._stream(request, timeout_s)
         try:
             first = next(replies)
@@ -219,7 +240,8 @@ class Client:
 
     def _give_up(self, seq: int) -> None:
         """Has the daemon give up a request that is under way, if there is one."""
-        if seq and self._socket is not None:
+        # Not in a fork, whose socket is its parent's, nor where Python ends and the connection with it.
+        if seq and self._socket is not None and self._pid == os.getpid() and not sys.is_finalizing():
             with contextlib.suppress(zmq.ZMQError):  # the daemon has gone, or reads nothing
                 self._socket.send(protocol.encode(protocol.Cancel(seq=seq)), zmq.NOBLOCK)
         self._under_way = 0
@@ -238,6 +260,7 @@ class Client:
         if self._pid != os.getpid():
             connection.leave_to_parent(self._context, self._socket, self._monitor)
             self._pid, self._context = os.getpid(), zmq.Context()
+            self._users = []
             self._socket = self._monitor = None
 
     def _start(self, *, replace_older: bool = False) -> None:
@@ -260,6 +283,8 @@ class Client:
 
     def _joined(self) -> zmq.Socket[bytes]:
         self._leave_parents()
+        if self._context.closed:
+            raise CharreplError("this Client is closed: make another")
         if self._socket is not None and self._lost():
             self._drop()
         if self._socket is None:

@@ -1,4 +1,4 @@
-"""Clients that a process had before it forked, as multiprocessing and servers with workers do."""
+"""Clients that a process had before it forked, as multiprocessing and servers with workers do, or threads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 FORKED = """if True:
     import asyncio, os, sys
+    from concurrent.futures import ThreadPoolExecutor
     from charrepl.async_client import AsyncClient
     from charrepl.client import Client
     from charrepl.errors import CharreplError
@@ -49,6 +50,23 @@ CLIENT = """
     in_child(lambda: in_child(work, leave=os._exit))
     assert len("".join(pieces)) > 200  # what was under way goes on
     assert client.complete("every cup is wa", max_chars=4).text == text
+
+    # And threads.
+    def said(work):
+        try:
+            return work()
+        except CharreplError as error:
+            return str(error)
+
+    pieces = client.sample("every cup", max_chars=300)
+    next(pieces)
+    again = lambda: client.complete("every cup is wa", max_chars=4).text
+    with ThreadPoolExecutor(1) as pool:
+        assert "make one for each thread" in pool.submit(said, again).result(60)
+        assert len("".join(pieces)) > 200
+        assert pool.submit(said, again).result(60) == text
+    client.close()
+    assert said(again) == "this Client is closed: make another"
 """
 ASYNC_CLIENT = """
     async def pid(client):
@@ -59,6 +77,7 @@ ASYNC_CLIENT = """
             status = (await client.ask(Status(seq=0))).status
             running.cancel()
             await asyncio.wait([running])
+            assert client.state.phase == "down"
             return status["pid"]
 
     client = AsyncClient()
