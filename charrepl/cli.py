@@ -284,7 +284,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
             listed = client.models()
         default, found = models.chosen() or listed.default, listed.models
     else:
-        default, found = models.chosen() or models.default().name, []
+        default, found = models.chosen() or _default(), []
         for directory in models.installed():
             try:
                 found.append(models.info(directory))
@@ -304,6 +304,21 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
             f"{mark} {wcwidth.ljust(model.name, 20)} {model.layers} x {model.hidden_size}, "
             f"{model.characters} characters, {loss}"
         )
+
+
+def _default() -> str:
+    """The model used where none is chosen: as a daemon that runs has found, else by its files alone."""
+    from charrepl import launch, models, paths
+    from charrepl.client import Client
+
+    with contextlib.suppress(CharreplError):  # what it cannot say is not worth an error here
+        if launch.is_listening(paths.endpoint()):
+            with Client(autostart=False) as client:
+                known = client.models()
+            if known.notice:
+                say(f"Note: {known.notice}")
+            return known.default
+    return models.default().name
 
 
 for _command in cli_settings.commands:

@@ -34,7 +34,9 @@ def heartbeat(
         while not ended.wait(_BEAT_S):
             if doing and display.silent_s >= _SILENT_S:
                 words = f"{doing}, {duration(now() - since)} so far"
-                display.fill(Text(words, no_wrap=True, overflow="crop"))
+                line = Text(words)
+                line.truncate(display.room[0])
+                display.fill(line)
                 display.now_and_then(lambda: words)  # noqa: B023  (called here and now)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)

@@ -45,7 +45,10 @@ class Default:
         self._passed_over = {
             path: was for path, was in self._passed_over.items() if was[0] == models.changed_at(path)
         }
-        self._found, self._read_at = models.default(passed_over=self._passed_over), time.monotonic()
+        self._read_at = time.monotonic()
+        self._found = self._wanted = models.default()
+        if self._found in self._passed_over:
+            self._found = models.default(passed_over=self._passed_over)
 
     def pass_over(self, directory: Path, error: CharreplError) -> bool:
         """Whether another model is the default now that this one could not be loaded."""
@@ -62,7 +65,7 @@ class Default:
     @property
     def notice(self) -> str:
         """What a person should know of the choice, in one line; empty if it is as usual."""
-        if not self._passed_over:
+        if self._found == self._wanted:
             return ""
-        directory, (_, why) = next(reversed(self._passed_over.items()))
-        return f"{directory.name} cannot be loaded, so {self._found.name} answers: {why}"
+        _, why = self._passed_over[self._wanted]
+        return f"{self._wanted.name} cannot be loaded, so {self._found.name} answers: {why}"

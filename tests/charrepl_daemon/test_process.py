@@ -363,6 +363,9 @@ def test_a_default_model_that_cannot_be_loaded_keeps_no_other_from_answering(hom
     assert scored.stderr.startswith(note)
     assert scored.stderr.count("\n") == 1
     assert asyncio.run(asked_by_a_prompt()) == ("kettle", [ANNOUNCED, scored.stderr[6:-1]])
+    listed = CliRunner().invoke(main, ["models"])
+    assert "* kettle" in listed.stdout
+    assert listed.stderr.startswith(note)
     with Client() as client:
         shutil.copy(model_dir / "config.toml", spoilt)  # mended, and then spoilt otherwise, while it runs
         until(lambda: client.models().default == "spoilt")
