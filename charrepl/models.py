@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messag
     from charrepl.protocol import ModelInfo
 
 BUNDLED = "shakespeare"
-UNLOADABLE = ("bad_model", "no_model")  # the codes of errors that another model would not have
+UNLOADABLE = ("bad_model", "no_model", "shortage")  # the codes of errors that another may not have
 _MOST_NAME = 100  # characters
 _MOST_BYTES = 240  # of a file's name, which may have 255, with room for an ending
 _JOINERS = "\u200c\u200d"  # which words of Persian and of Indian languages are written with

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from pathlib import Path
@@ -13,19 +14,21 @@ from charrepl.errors import CharreplError
 log = logging.getLogger(__name__)
 
 _KEPT_S = 1.0  # it is read from the disk
+_SHORT_S = 60.0  # after which memory that ran short may be there again
 
 
 class Default:
     """The model that the daemon was started with, or else the last one trained by now.
 
-    One that turns out not to load is passed over, until its files change. Any thread may ask.
+    One that turns out not to load is passed over, until its files change; for want of memory, for a minute.
+    Any thread may ask.
     """
 
     def __init__(self, chosen: str) -> None:
         self.chosen = models.find(chosen) if chosen else None
         self._lock = threading.Lock()
-        self._passed_over: dict[Path, tuple[float, str]] = {}  # as last changed, and why
-        self._found = self.chosen or models.default()
+        self._passed_over: dict[Path, tuple[float, str, float]] = {}  # as last changed, why, until when
+        self._found = self._wanted = self.chosen or models.default()
         self._read_at = time.monotonic()
 
     def __call__(self) -> Path:
@@ -43,7 +46,9 @@ class Default:
 
     def _read(self) -> None:
         self._passed_over = {
-            path: was for path, was in self._passed_over.items() if was[0] == models.changed_at(path)
+            path: was
+            for path, was in self._passed_over.items()
+            if was[0] == models.changed_at(path) and time.monotonic() < was[2]
         }
         self._read_at = time.monotonic()
         self._found = self._wanted = models.default()
@@ -55,7 +60,8 @@ class Default:
         if directory != self._found or self.chosen is not None or error.code not in models.UNLOADABLE:
             return False
         with self._lock:
-            self._passed_over[directory] = (models.changed_at(directory), str(error))
+            until = time.monotonic() + _SHORT_S if error.code == "shortage" else math.inf
+            self._passed_over[directory] = (models.changed_at(directory), str(error), until)
             self._read()
         if self._found == directory:
             return False
@@ -65,7 +71,8 @@ class Default:
     @property
     def notice(self) -> str:
         """What a person should know of the choice, in one line; empty if it is as usual."""
-        if self._found == self._wanted:
-            return ""
-        _, why = self._passed_over[self._wanted]
-        return f"{self._wanted.name} cannot be loaded, so {self._found.name} answers: {why}"
+        with self._lock:
+            if self._found == self._wanted:
+                return ""
+            _, why, _ = self._passed_over[self._wanted]
+            return f"{self._wanted.name} cannot be loaded, so {self._found.name} answers: {why}"

@@ -28,6 +28,7 @@ def test_the_newest_that_cannot_be_loaded_is_named_and_none_once_a_newer_one_can
     for at, name in enumerate(("old", "new", "newest"), 1):
         trained(name, at)
     default = Default("")
+    assert default.notice == Default("old").notice == ""
     for name in ("newest", "new"):
         assert default().name == name
         assert default.pass_over(default(), CharreplError(f"{name} is damaged", code="bad_model"))
@@ -36,3 +37,8 @@ def test_the_newest_that_cannot_be_loaded_is_named_and_none_once_a_newer_one_can
     trained("another", 4)
     assert default().name == "another"
     assert default.notice == ""
+    monkeypatch.setattr(defaults, "_SHORT_S", 0)
+    assert not default.pass_over(default(), CharreplError("memory ran short", code="shortage"))  # tried again
+    monkeypatch.setattr(defaults, "_SHORT_S", 60)
+    assert default.pass_over(default(), CharreplError("memory ran short", code="shortage"))
+    assert default().name == "old"
