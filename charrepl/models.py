@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import tomllib
@@ -120,6 +121,16 @@ def _usable(directory: Path) -> bool:
         return False
 
 
+def contents(path: Path) -> bytes:
+    """What a file of a model holds. Raises OSError if it cannot be read.
+
+    To read a pipe is to wait for whoever writes to it, and everybody waits with the daemon's one reader.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, f"{path.name} is not a file")
+    return path.read_bytes()
+
+
 def find(model: str = "") -> Path:
     """The directory of a model, given its name, its directory, or nothing for the default.
 
@@ -167,7 +178,7 @@ def _trained_at(directory: Path) -> float | None:
 
     path = directory / "run.json"
     try:
-        run = json.loads(path.read_bytes())
+        run = json.loads(contents(path))
         if run.get("completed_at"):
             return float(run["completed_at"])
         return path.stat().st_mtime if run["finished"] else None
@@ -206,8 +217,8 @@ def info(directory: Path, *, loaded: bool = False) -> ModelInfo:
     from charrepl.protocol import ModelInfo
 
     try:
-        settings = tomllib.loads((directory / "config.toml").read_text(encoding="utf-8")).get("model", {})
-        vocabulary = json.loads((directory / "vocab.json").read_bytes())
+        settings = tomllib.loads(contents(directory / "config.toml").decode()).get("model", {})
+        vocabulary = json.loads(contents(directory / "vocab.json"))
         found = {
             "name": directory.name,
             "path": str(directory),
@@ -229,7 +240,7 @@ def _held_out(path: Path) -> float | None:
     import json
 
     try:
-        found = [json.loads(line).get("held_out_loss") for line in path.read_bytes().splitlines()]
+        found = [json.loads(line).get("held_out_loss") for line in contents(path).splitlines()]
     except (OSError, ValueError, AttributeError):
         return None
     measured = [loss for loss in found if isinstance(loss, float)]

@@ -9,8 +9,10 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from charrepl import models, paths, protocol
 from charrepl.errors import CharreplError
@@ -18,6 +20,8 @@ from charrepl_daemon.defaults import Default
 from charrepl_daemon.library import Library
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _KEPT_S = 1.0
 _MOST = 256  # names
@@ -40,6 +44,10 @@ class Catalogue:
         read_at, directory = self._found.get(model, (0.0, None))
         return directory if time.monotonic() < read_at + _KEPT_S else None
 
+    async def reading(self, read: Callable[[], T]) -> T:
+        """What a function says that reads the disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, read)
+
     async def find(self, model: str) -> Path:
         """The directory of the model that a request names. Raises CharreplError if there is none.
 
@@ -48,7 +56,7 @@ class Catalogue:
         directory = self.known(model)
         if directory is not None:
             return directory
-        directory = await asyncio.get_running_loop().run_in_executor(self._disk, self._read, model)
+        directory = await self.reading(lambda: self._read(model))
         if model:
             self._found[model] = time.monotonic(), directory
             self._found.move_to_end(model)
@@ -75,7 +83,7 @@ class Catalogue:
 
     async def listed(self) -> list[protocol.ModelInfo]:
         """Every model that can be named."""
-        return await asyncio.get_running_loop().run_in_executor(self._disk, self._list)
+        return await self.reading(self._list)
 
     def _list(self) -> list[protocol.ModelInfo]:
         found = []

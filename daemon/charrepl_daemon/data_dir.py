@@ -26,12 +26,15 @@ def another(own: str, meant: str) -> CharreplError:
     )
 
 
-def check(own: str, request: protocol.Request) -> None:
-    """Returns if a request means the models in `own`, or a directory, or does not say.
+def is_plain(own: str, request: protocol.OfModels) -> bool:
+    """Whether a request means the models in `own`, or a directory, or does not say: by its words alone."""
+    return request.data_dir in ("", own) or models.is_path(getattr(request, "model", ""))
+
+
+def check(own: str, request: protocol.OfModels) -> None:
+    """Returns if a request means the models in `own`, by whatever name. Looks at the disk.
 
     Raises CharreplError with code `data_dir` if it means others.
     """
-    if not isinstance(request, protocol.OfModels) or models.is_path(getattr(request, "model", "")):
-        return
-    if request.data_dir and differs(own, request.data_dir):
+    if not is_plain(own, request) and differs(own, request.data_dir):
         raise another(own, request.data_dir)

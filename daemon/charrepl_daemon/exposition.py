@@ -17,7 +17,7 @@ Sample = tuple[str, Mapping[str, str], float]  # suffix of the name, labels, val
 
 
 def text(status: Mapping[str, Any], stages: Mapping[str, Snapshot]) -> str:
-    """Every metric of a daemon: `status` as `Server.status` gives it, and its histograms."""
+    """Every metric of a daemon: `status` as `Status.tell` gives it, and its histograms."""
     faults = status["faults"]
     began = datetime.datetime.fromisoformat(status["started_at"]).timestamp()
     device = {"version": status["version"], "device": status["device"]}

@@ -200,8 +200,8 @@ def _serve(
         network=network,
     )
     threading.excepthook = lambda failed: _thread_failed(failed, stopping=server.stopping)
-    server.standing["predecessor"] = msgspec.to_builtins(predecessor)
-    server.unwritten = unwritten.report
+    server.status.standing["predecessor"] = msgspec.to_builtins(predecessor)
+    server.status.unwritten = unwritten.report
     server.bind()
     # The thread that sends would wait for the one that computes for 5 ms, the default: longer than a piece.
     sys.setswitchinterval(0.0005)
@@ -235,8 +235,8 @@ async def _until_stopped(
         if metrics_port is not None:
             from charrepl_daemon import responder  # asyncio's streams: only where they are asked for
 
-            server.standing["metrics_url"] = await stack.enter_async_context(
-                responder.serving(metrics_port, server.exposition)
+            server.status.standing["metrics_url"] = await stack.enter_async_context(
+                responder.serving(metrics_port, server.status.exposition)
             )
         await server.run(
             ready=ready,

@@ -267,10 +267,12 @@ class Library:
             return directory in self._engines
 
 
-def made_way(engine: Engine) -> CharreplError:
-    """What to say to those who used a model for too long that was dropped."""
+def made_way(engine: Engine, *, anew: bool) -> CharreplError:
+    """What to say to those who used a model for too long that was dropped, or loaded anew."""
+    name = engine.directory.name
+    if anew:
+        return CharreplError(f"{name} was loaded anew: ask again", code="busy")
     return CharreplError(
-        f"{engine.directory.name} made way for other models: ask again, or have the daemon started with more "
-        "--max-models",
+        f"{name} made way for other models: ask again, or have the daemon started with more --max-models",
         code="busy",
     )

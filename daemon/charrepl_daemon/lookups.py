@@ -31,19 +31,22 @@ class Asked:
 class Lookups:
     """Those under way, of one event loop.
 
-    `go_on` is given the directory of a request's model and, for `models`, all of them; `guard` makes an
-    answer of what that raises; `send` sends a reply.
+    `check` raises CharreplError where the disk says that a request is not to be served; `go_on` is given the
+    directory of its model and, for `models`, all of them; `guard` makes an answer of what these raise;
+    `send` sends a reply.
     """
 
     def __init__(
         self,
         catalogue: Catalogue,
         *,
+        check: Callable[[Peer, protocol.OfModels], None],
         guard: Callable[[Peer, Callable[[], int], Callable[[], None]], None],
         go_on: Callable[[Peer, Asked, Path, list[protocol.ModelInfo]], None],
         send: Callable[[Peer, protocol.Reply], None],
     ) -> None:
         self._catalogue = catalogue
+        self._check = check
         self._guard = guard
         self._go_on = go_on
         self._send = send
@@ -81,6 +84,7 @@ class Lookups:
         """What to do now that the disk has answered."""
         request, found = asked.request, list[protocol.ModelInfo]()
         try:
+            await self._catalogue.reading(lambda: self._check(peer, request))
             if isinstance(request, protocol.Models):
                 found = await self._catalogue.listed()
             name = "" if isinstance(request, protocol.Models) else request.model

@@ -44,11 +44,6 @@ class Unfinished:
         self._touched = self._touched_bytes()
         self.held_bytes = 0
 
-    @property
-    def is_told(self) -> bool:
-        """Whether there is anything to look at."""
-        return bool(self._threads)
-
     def look(self) -> None:
         """Adds what came since the last look, or takes off what went."""
         resident, touched = resident_bytes(), self._touched_bytes()

@@ -223,9 +223,10 @@ class Scheduler:
         for engine in leaving:
             users = self._users(engine)
             if hurried:
+                error = made_way(engine, anew=self.library.is_loaded(engine.directory))
                 for job in users:
                     self._active.remove(job)
-                    self._fail(job, made_way(engine))
+                    self._fail(job, error)
             elif users:
                 continue
             log.info("closed %s", engine.directory.name)

@@ -5,9 +5,11 @@ The owner's own ipc socket needs none of this: its directory is closed to everyb
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import socket as sockets
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -55,18 +57,22 @@ class Guest(NamedTuple):
 
 
 class AllowList:
-    """Who may connect, by public key, as the files of `credentials` say; edits to them count at once.
+    """Who may connect, by public key, as the files of `credentials` said when they were last read.
 
     A file that cannot be used lets nobody in, and the log says why.
     """
 
     def __init__(self) -> None:
-        self._guests: dict[str, Guest] = {}
-        self._read_at = -_KEPT_S
+        self.guests: dict[str, Guest] = {}
+        self._reading = threading.Lock()
         self._problems: set[str] = set()
 
-    def read(self) -> dict[str, Guest]:
-        """The guests by their public keys, as the files are now."""
+    def read(self) -> None:
+        """Takes note of what the files say now. Waits for the disk: not on the event loop."""
+        with self._reading:
+            self._read()
+
+    def _read(self) -> None:
         guests: dict[str, Guest] = {}
         problems: set[str] = set()
         try:
@@ -84,14 +90,7 @@ class AllowList:
                 guests[credentials.encoded(key)] = Guest(file.stem, admin)
         for problem in problems - self._problems:
             log.warning("%s", problem)
-        self._guests, self._problems, self._read_at = guests, problems, time.monotonic()
-        return guests
-
-    def get(self, key: str) -> Guest | None:
-        """The guest with a public key, as the files were at most a second ago."""
-        if time.monotonic() - self._read_at >= _KEPT_S:
-            self.read()
-        return self._guests.get(key)
+        self.guests, self._problems = guests, problems
 
 
 class Network:
@@ -106,8 +105,9 @@ class Network:
         self.asked = endpoint
         self.endpoint = endpoint  # numeric, and with the port that was got, once bound
         self._pair = credentials.own()
-        self.guests = AllowList()
-        if not self.guests.read():
+        self._allowed = AllowList()
+        self._allowed.read()
+        if not self._allowed.guests:
             raise CharreplError(
                 f"nobody may connect to {endpoint} yet: run charrepl-daemon allow NAME KEY "
                 "with the key that charrepl-daemon keygen prints on their machine"
@@ -135,7 +135,7 @@ class Network:
         self.socket = socket
         self._crowd = descriptors.Crowd(socket, "the network", most=most, accepted=accepted, closed=closed)
         # Before the socket: whoever knocks is asked about from the first moment on.
-        self._authenticator = _Authenticator(socket.context)
+        self._authenticator = _Authenticator(socket.context, self._allowed)
         self._authenticator.configure_curve_callback(_DOMAIN, self)
         self._authenticator.start()
         socket.curve_server = True
@@ -155,7 +155,7 @@ class Network:
             why, _, _ = error.strerror.partition(" (addr=")
             raise CharreplError(f"cannot listen on {self.endpoint}: {why}") from None
         self.endpoint = self._port.endpoint
-        names = ", ".join(guest.name for guest in self.guests.read().values())
+        names = ", ".join(guest.name for guest in self._allowed.guests.values())
         log.info("listening on %s for %s", self.endpoint, names)
 
     async def limit(self) -> None:
@@ -168,10 +168,16 @@ class Network:
         assert self._authenticator is not None
         await self._authenticator.run()
 
+    async def keep_list(self) -> None:
+        """Has edits to the list count for those who are in, too; runs until cancelled."""
+        while True:
+            await asyncio.sleep(_KEPT_S)
+            await asyncio.to_thread(self._allowed.read)
+
     def callback(self, domain: str, key: bytes) -> bool:
         """Whether to let in who holds a key, given in Z85: what pyzmq's authenticator asks."""
         public = credentials.encoded(z85.decode(key))
-        guest = self.guests.read().get(public)
+        guest = self._allowed.guests.get(public)
         if guest is None:
             self.refused += 1
             now = time.monotonic()
@@ -184,13 +190,13 @@ class Network:
 
     def admits(self, peer: Peer) -> bool:
         """Whether a peer may still be served: a key may be taken off the list at any time."""
-        return peer.key is None or self.guests.get(peer.key) is not None
+        return peer.key is None or peer.key in self._allowed.guests
 
     def check(self, peer: Peer, request: protocol.Request) -> None:
         """Raises CharreplError with code `forbidden` if a peer asks for what only others may."""
         if peer.key is None:
             return
-        guest = self.guests.get(peer.key)
+        guest = self._allowed.guests.get(peer.key)
         if guest is None:
             raise CharreplError(NO_LONGER, code="forbidden")
         if isinstance(request, protocol.Reload | protocol.Shutdown) and not guest.admin:
@@ -211,7 +217,7 @@ class Network:
         return {
             "asked": self.asked,
             "endpoint": self.endpoint,
-            "allowed": len(self.guests.read()),
+            "allowed": len(self._allowed.guests),
             "refused": self.refused,
         }
 
@@ -253,6 +259,10 @@ class _Port:
 class _Authenticator(Authenticator):
     """pyzmq's, in a task that is the caller's: its own one ends in silence at the first error."""
 
+    def __init__(self, context: zmq.Context[Any], allowed: AllowList) -> None:
+        super().__init__(context)
+        self._list = allowed
+
     def curve_user_id(self, client_public_key: bytes) -> str:
         return credentials.encoded(client_public_key)
 
@@ -264,6 +274,7 @@ class _Authenticator(Authenticator):
             await poller.poll()
             request = self.zap_socket.recv_multipart()
             try:
+                await asyncio.to_thread(self._list.read)
                 await self.handle_zap_message(request)
             except Exception:
                 log.exception("could not tell whether to let somebody in")

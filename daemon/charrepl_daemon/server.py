@@ -20,18 +20,18 @@ import zmq.asyncio
 
 from charrepl import __version__, models, paths, protocol
 from charrepl.errors import CharreplError
-from charrepl_daemon import connections, data_dir, descriptors, endless, exposition
+from charrepl_daemon import connections, data_dir, descriptors, endless
 from charrepl_daemon.catalogue import Catalogue
 from charrepl_daemon.connections import Connection, Connections
 from charrepl_daemon.jobs import Job, Work
 from charrepl_daemon.listener import Listener
 from charrepl_daemon.lookups import Asked, Lookups
-from charrepl_daemon.metrics import Writers, stamp
 from charrepl_daemon.reloads import Reloads
 from charrepl_daemon.replies import STOPPED, Replies
 from charrepl_daemon.router import Router
 from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import Network, Peer
+from charrepl_daemon.status import Status
 from charrepl_daemon.supervision import Supervision, soon
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ _GRACE_S = 0.2
 _HARD_FRAME_LIMIT = 2 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
 _MOST_RECEIVED = 16  # messages of a connection that ZeroMQ holds for us, and it counts no bytes
 _MOST_SENT = 64  # and for a client: what is more waits in the outbox, which counts them
-TYPING_S = 10.0  # after its last key, a writer counts as typing
 
 
 class Server:
@@ -65,19 +64,25 @@ class Server:
         self._idle_s = idle_s
         self._network = network
         self._context = zmq.asyncio.Context()
-        self._began = self._last_request = time.monotonic()
+        self._last_request = time.monotonic()
         self._stop: asyncio.Event | None = None
         self._replies = Replies(scheduler, self._socket_of, admits=self._admits, later=self._later)
         self._reloads = Reloads(scheduler, self._send)
         self.supervision = Supervision(self.stop)
         self._connections = Connections()
-        self._lookups = Lookups(self._catalogue, guard=self._guard, go_on=self._go_on, send=self._send)
-        self._writers = Writers(TYPING_S)
+        self._lookups = Lookups(
+            self._catalogue, check=self._check, guard=self._guard, go_on=self._go_on, send=self._send
+        )
         self._metrics = scheduler.metrics
-        self._started_at = stamp()
-        # What `status` tells besides, of this process.
-        self.standing: dict[str, Any] = {"predecessor": None, "metrics_url": None}
-        self.unwritten: Callable[[], list[dict[str, Any]]] = list
+        self.status = Status(
+            scheduler,
+            self._replies,
+            listener,
+            device=device,
+            data_dir=self._data_dir,
+            network=network,
+            stopping=lambda: self.stopping,
+        )
 
     def bind(self) -> None:
         """Takes the owner's endpoint. Raises CharreplError if it cannot.
@@ -146,6 +151,7 @@ class Server:
                     closed=self._closed_all,
                 )
                 self.supervision.keep_up(self._network.let_in())
+                self.supervision.keep_up(self._network.keep_list())
                 self.supervision.keep_up(self._receive_from(self._network))
                 self.supervision.keep_up(self._network.limit())
             first: set[asyncio.Future[Any]] = {loading, stopping}
@@ -228,8 +234,6 @@ class Server:
             request = protocol.decode_request(frame)
             if self._network is not None:
                 self._network.check(peer, request)
-            if peer.is_owner:
-                data_dir.check(self._data_dir, request)
             self._handle(peer, through, request)
 
         self._guard(peer, lambda: protocol.seq_of(frame), answer)
@@ -256,7 +260,8 @@ class Server:
                 self._send(peer, self._welcome(request))
             case protocol.Complete() | protocol.Sample() | protocol.Score():
                 directory = self._catalogue.known(request.model)
-                if directory is None or self._lookups.waits(peer):
+                plain = not peer.is_owner or data_dir.is_plain(self._data_dir, request)
+                if directory is None or not plain or self._lookups.waits(peer):
                     self._lookups.begin(peer, Asked(request, through))
                 else:
                     self._submit(peer, through, request, directory)
@@ -266,11 +271,15 @@ class Server:
                 self._lookups.cancel(peer, seq)
                 self._replies.cancel(peer, seq)
             case protocol.Status():
-                self._send(peer, protocol.Report(seq=seq, status=self._status_for(peer)))
+                self._send(peer, protocol.Report(seq=seq, status=self.status.tell(peer)))
             case protocol.Shutdown():
                 log.info("asked to shut down")
                 self._send(peer, protocol.Done(seq=seq))
                 self.stop()
+
+    def _check(self, peer: Peer, request: protocol.OfModels) -> None:
+        if peer.is_owner:
+            data_dir.check(self._data_dir, request)
 
     def _go_on(self, peer: Peer, asked: Asked, directory: Path, found: list[protocol.ModelInfo]) -> None:
         """Does what a request asks for, now that the disk has said what it means."""
@@ -308,7 +317,7 @@ class Server:
 
     def _submit(self, peer: Peer, through: Connection | None, request: Work, directory: Path) -> None:
         if isinstance(request, protocol.Complete):
-            self._writers.typed(peer, request.session, time.monotonic())
+            self.status.typed(peer, request.session)
 
         def deliver(job: Job, reply: protocol.Reply) -> None:
             if isinstance(reply, protocol.Error) and reply.code in models.UNLOADABLE:
@@ -353,47 +362,3 @@ class Server:
 
     def _socket_of(self, peer: Peer) -> Router:
         return self._socket if self._network is None or peer.is_owner else self._network.socket
-
-    def _active(self, asker: Peer | None) -> int:
-        """Sessions at work, of connections besides the asker's."""
-        typing = self._writers.besides(asker, time.monotonic())
-        reading = self._replies.awaited() - {peer for peer, _ in typing}
-        return len(typing) + len(reading - {asker})
-
-    def _status_for(self, peer: Peer) -> dict[str, Any]:
-        status = self.status(peer)
-        if not peer.is_owner:  # whose directories are nobody's business
-            status["models"] = [{**model, "path": ""} for model in status["models"]]
-            status["data_dir"] = ""
-            status["faults"]["not_loaded"] = status["not_written"] = []
-        return status
-
-    def status(self, asker: Peer | None = None) -> dict[str, Any]:
-        """What `charrepl-daemon status --json` prints; `active` leaves the asker's sessions out."""
-        loaded = [engine.stats() for engine in self._scheduler.library.engines()]
-        return {
-            "pid": os.getpid(),
-            "version": __version__,
-            "protocol": protocol.PROTOCOL,
-            "endpoint": self._listener.endpoint,
-            "data_dir": self._data_dir,
-            "network": self._network.status() if self._network else None,
-            "device": self._device,
-            "ready": bool(loaded) and not self.stopping,
-            "started_at": self._started_at,
-            "uptime_s": round(time.monotonic() - self._began, 1),
-            "active": self._active(asker),
-            "active_s": TYPING_S,
-            "sessions": sum(model["sessions"] for model in loaded),
-            "waiting": self._scheduler.waiting(),
-            "compiles_while_serving": self._scheduler.compiles,
-            **self._metrics.report(),
-            "models": loaded,
-            "not_written": self.unwritten(),
-            **self.standing,
-        }
-
-    def exposition(self) -> tuple[str, bytes]:
-        """The same for Prometheus: the content type and the text."""
-        stages = {name: stage.snapshot() for name, stage in self._metrics.stages.items()}
-        return exposition.CONTENT_TYPE, exposition.text(self.status(), stages).encode()

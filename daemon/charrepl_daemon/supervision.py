@@ -24,6 +24,7 @@ class Supervision:
         """Runs a task until it ends or `cancel` is called."""
 
         def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 self.give_up(error)
 
@@ -49,9 +50,10 @@ class Supervision:
 
     async def cancel(self) -> None:
         """Ends the tasks."""
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:

@@ -38,6 +38,19 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return make
 
 
+@pytest.mark.parametrize("name", ["run.json", "vocab.json", "metrics.jsonl"])
+def test_a_pipe_in_place_of_a_models_file_keeps_nobody_waiting(make: Make, name: str) -> None:
+    path = make("model") / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    assert models.default() == path.parent
+    if name == "vocab.json":
+        with pytest.raises(CharreplError, match="not a file"):
+            models.info(path.parent)
+    else:
+        assert models.info(path.parent).characters == 2
+
+
 def test_the_default_is_the_last_one_trained_else_the_bundled_one(make: Make) -> None:
     assert models.default() == models.bundled_dir()
     newer = make("newer", trained_at=2e9)

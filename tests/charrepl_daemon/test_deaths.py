@@ -316,13 +316,13 @@ def test_a_daemon_that_a_client_started_leaves_when_idle(living):
 
 BUSY = """
 import pathlib, time
-from charrepl_daemon import server
-works = server.Server.status
+from charrepl_daemon.status import Status
+works = Status.tell
 def busy(self, asker=None):
     while not pathlib.Path({path!r}).exists():
         time.sleep(0.01)
     return works(self, asker)
-server.Server.status = busy
+Status.tell = busy
 """
 
 

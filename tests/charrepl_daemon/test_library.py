@@ -26,7 +26,7 @@ from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until
 from tests.soak.watching import resident_mb
 
 CACHE_MB = 16
-LOADS = 40
+LOADS = 100
 NAMES = 8
 
 
@@ -35,6 +35,7 @@ class Asker:
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self._lock: Any = scheduler._changed
         self.replies: queue.Queue[Any] = queue.Queue()
 
     def ask(self, directory: Path, request: Any = None) -> Job:
@@ -44,6 +45,9 @@ class Asker:
         return job
 
     def _take(self, job: Job, reply: protocol.Reply) -> None:
+        # A server holds its replies' lock here, and asks for the scheduler's: the other way round they
+        # would wait for each other.
+        assert not self._lock._is_owned(), "a reply under the scheduler's lock"
         self._scheduler.sent(job)
         self.replies.put(reply)
 
@@ -157,6 +161,37 @@ def test_a_passage_makes_way_for_a_model_that_others_wait_for(scheduler, models_
     assert "--max-models" in told.message
 
 
+def test_a_passage_of_a_model_loaded_anew_is_told_so(scheduler, models_, monkeypatch):
+    monkeypatch.setattr(library, "_LEAVING_S", 0.1)
+    reader = Asker(scheduler)
+    reader.ask(models_[0], protocol.Sample(seq=5, text="a", max_chars=1_000_000))
+    assert isinstance(reader.replies.get(timeout=DEADLINE_S), protocol.Chunk)
+    for _ in range(2):  # the second waits until nobody uses the first
+        done: queue.Queue[CharreplError | None] = queue.Queue()
+        scheduler.reload(models_[0], done.put)
+        assert done.get(timeout=DEADLINE_S) is None
+    told = reader.final()
+    assert (told.code, told.message) == ("busy", "m0 was loaded anew: ask again")
+
+
+def test_replies_are_delivered_without_the_schedulers_lock(scheduler, models_):
+    first, other = Asker(scheduler), Asker(scheduler)
+    search = protocol.Decoding(beam=2)
+    for seq in range(3):  # superseded, most of them
+        first.ask(models_[0], protocol.Complete(seq=seq, session="s", text="every cup is wa"))
+    for seq, request in enumerate(
+        [
+            protocol.Score(seq=0, text="every cup"),
+            protocol.Complete(seq=1, session="b", text="every", decoding=search),
+            protocol.Complete(seq=2, session="c", text="every", decoding=search, alternatives=2),  # refused
+            protocol.Sample(seq=3, text="a", max_chars=9),
+        ]
+    ):
+        other.ask(models_[0], request)
+        assert other.final().seq == seq
+    assert [first.final().seq for _ in range(3)] == [0, 1, 2]
+
+
 def test_a_model_that_made_way_is_freed_without_the_collector(scheduler, models_, monkeypatch):
     made: list[weakref.ref[Engine]] = []
     built = Engine.__init__
@@ -218,11 +253,15 @@ def test_a_score_does_not_fail_because_beam_search_cannot_be_compiled(scheduler,
     assert len(scoring.final().log_probs) == 9
 
 
-def test_models_by_turns_leave_memory_as_it_was(shared_home, model_dir, start_daemon):
+def test_a_hundred_models_by_turns_leave_memory_as_it_was(shared_home, model_dir, altered_daemon):
     names = [f"m{n}" for n in range(NAMES)]
     for name in names:
         shutil.copytree(model_dir, shared_home / "models" / name)
-    start_daemon("--max-models", "1", "--model", "kettle", "--cache-mb", str(CACHE_MB))
+    altered_daemon(
+        # To load the wider programs takes as long as all the rest.
+        "from charrepl_daemon import engine; engine._BATCHES = (1,)",
+        options=("--max-models", "1", "--model", "kettle", "--cache-mb", str(CACHE_MB)),
+    )
     resident: list[float] = []
     with Wire() as wire:
         pid = wire.status()["pid"]

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from charrepl import protocol
+from charrepl import paths, protocol
 from charrepl.client import Client
 from charrepl.errors import CharreplError
 from charrepl_daemon import process
@@ -58,10 +58,9 @@ class Mischief:
         chosen()
 
     def begin_anew(self) -> None:
-        """A daemon with the settings of the start, in place of the one that a writer has started."""
-        subprocess.run(
-            [*COMMAND, "restart", "--force", *self._serving], check=True, stdout=subprocess.DEVNULL
-        )
+        """A new daemon; a writer may be the first to start it."""
+        process.stop()
+        subprocess.run([*COMMAND, "start", *self._serving], check=True, stdout=subprocess.DEVNULL)
 
     def _kill(self) -> None:
         found = process.running()
@@ -105,7 +104,17 @@ class Mischief:
     def _kill_a_client(self) -> None:
         command = [sys.executable, "-c", "from charrepl.cli import main; main()"]
         with subprocess.Popen(
-            [*command, "complete", "ROMEO:", "--chars", "100000", "--model", "one"],
+            [
+                *command,
+                "complete",
+                "ROMEO:",
+                "--chars",
+                "100000",
+                "--model",
+                "one",
+                "--endpoint",
+                paths.endpoint(),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as client:

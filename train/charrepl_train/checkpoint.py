@@ -31,7 +31,7 @@ import jax
 import msgspec
 from orbax.checkpoint import v1 as ocp
 
-from charrepl import disk_errors, shortage
+from charrepl import disk_errors, models, shortage
 from charrepl.errors import CharreplError
 from charrepl_train import config as config_module
 from charrepl_train import params as params_module
@@ -220,7 +220,7 @@ def _seal(path: Path) -> None:
 def _sizes(path: Path) -> dict[str, int] | None:
     """The size of every file of a checkpoint, as it was when it was complete; None if it never was."""
     try:
-        return msgspec.json.decode((path / _SIZES).read_bytes(), type=dict[str, int])
+        return msgspec.json.decode(models.contents(path / _SIZES), type=dict[str, int])
     except FileNotFoundError:
         return None
 

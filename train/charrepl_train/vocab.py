@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from charrepl import graphemes
+from charrepl import graphemes, models
 from charrepl.errors import CharreplError, reason
 from charrepl_train import folding
 from charrepl_train.folding import NormalForm
@@ -127,7 +127,7 @@ class Vocabulary:
     def load(cls, path: Path) -> Vocabulary:
         """The vocabulary in a file. Raises CharreplError if it is missing or not one."""
         try:
-            file = msgspec.json.decode(path.read_bytes(), type=_File)
+            file = msgspec.json.decode(models.contents(path), type=_File)
             return cls(file.characters, normal_form=file.normal_form)
         except OSError as error:
             raise CharreplError(f"cannot read {path}: {reason(error)}; is this a charrepl model?") from None
