@@ -354,10 +354,10 @@ scheduler.Scheduler._begin = fails
 IN_THE_LOOP = """
 from charrepl_daemon import server
 works = server.Server._answer
-def fails(self, peer, frame):
+def fails(self, peer, through, frame):
     if b"the end" in frame:
         raise MemoryError
-    works(self, peer, frame)
+    works(self, peer, through, frame)
 server.Server._answer = fails
 """
 
@@ -446,12 +446,12 @@ import ctypes, os
 from charrepl_daemon import server, unwritten
 unwritten.MOST_BYTES = 2000
 works = server.Server._answer
-def crashes(self, peer, frame):
+def crashes(self, peer, through, frame):
     if b"the end" in frame:
         for n in range(200):
             server.log.info("another line of the log, the %dth, so that it is begun anew", n)
         ctypes.string_at(0)
-    works(self, peer, frame)
+    works(self, peer, through, frame)
 server.Server._answer = crashes
 """
 
