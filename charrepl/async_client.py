@@ -124,7 +124,7 @@ class AsyncClient:
                 endpoint = self._endpoint or connection.own_endpoint()
                 if older or not launch.is_listening(endpoint):
                     if not self._autostart:
-                        raise DaemonUnavailableError("no daemon: start it with charrepl-daemon start")
+                        raise connection.absent(self._endpoint)
                     await self._hold_back()
                     starting = True
                     self._set(ConnectionState("starting", "starting the daemon"))

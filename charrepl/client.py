@@ -292,7 +292,7 @@ class Client:
             self._endpoint = self._given or connection.own_endpoint()
             if not launch.is_listening(self._endpoint):
                 if not self._autostart:
-                    raise DaemonUnavailableError("no daemon is running: start it with charrepl-daemon start")
+                    raise connection.absent(self._given)
                 self._start()
             try:
                 self._connect()

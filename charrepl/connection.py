@@ -120,6 +120,15 @@ def leave_to_parent(*theirs: object) -> None:
     _parents.extend(theirs)
 
 
+def absent(endpoint: str | None) -> DaemonUnavailableError:
+    """What to say where nobody listens: at an endpoint that was given, or this user's own."""
+    if endpoint:
+        return DaemonUnavailableError(
+            f"no daemon listens at {endpoint}: charrepl-daemon status says where yours does"
+        )
+    return DaemonUnavailableError("no daemon is running: start it with charrepl-daemon start")
+
+
 def silent(endpoint: str) -> DaemonUnavailableError:
     """What to say of a daemon that is there and does not answer."""
     if is_remote(endpoint):

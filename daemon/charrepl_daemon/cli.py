@@ -94,10 +94,30 @@ def _chosen(serving: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _for_a_client(serving: dict[str, Any]) -> dict[str, Any]:
-    """The options of a daemon that a client starts by itself: those of the one that it has to replace."""
+    """The options of a daemon that a client starts by itself: those of the one that it has to replace.
+
+    A model that has gone since is left out: nobody at a prompt could do without it.
+    """
+    from charrepl import models
     from charrepl_daemon import process
 
-    return _chosen(serving, process.options_before() or {"idle_minutes": _IDLE_MINUTES})
+    chosen = _chosen(serving, process.options_before() or {"idle_minutes": _IDLE_MINUTES})
+    try:
+        models.find(chosen["model"])
+    except CharreplError:
+        return {**chosen, "model": ""}
+    return chosen
+
+
+def _check(serving: dict[str, Any]) -> None:
+    """Returns if a daemon may be started with these options. Raises CharreplError if none can be."""
+    from charrepl import models
+
+    models.find(serving["model"])
+    if serving["endpoint"]:
+        from charrepl_daemon.security import Network  # zmq: only where it is asked for
+
+        Network(serving["endpoint"])
 
 
 @main.command()
@@ -199,7 +219,9 @@ def restart(force: bool, if_older: bool, automatic: bool, debug: bool, **serving
         echo(f"Ready, as {unit}.")
         return
     chosen = _for_a_client(serving) if automatic else _chosen(serving, process.options_before())
-    daemon = process.restart(_arguments(chosen))
+    arguments = _arguments(chosen)
+    _check(chosen)  # first: the daemon that runs is better than none
+    daemon = process.restart(arguments)
     _say("Ready", daemon)
     _tell(chosen)
 

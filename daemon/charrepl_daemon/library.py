@@ -124,8 +124,8 @@ class Library:
         """Wakes the thread that does such work, or starts it."""
         self._changed.notify_all()
         if name not in self._threads:
-            self._threads.add(name)
             threading.Thread(target=self._go_on, args=(work,), name=name, daemon=True).start()
+            self._threads.add(name)  # now: if threads ran short, the next one to ask tries again
 
     def _go_on(self, work: Callable[[], None]) -> None:
         while not self._stopped:
@@ -216,7 +216,10 @@ class Library:
             self._programs.extend(
                 _Program(result, functools.partial(result.compile, batch)) for batch in result.batches
             )
-            self._run("compile", self._compile_next)
+            try:
+                self._run("compile", self._compile_next)
+            except RuntimeError as error:  # threads ran short: it serves without
+                log.warning("could not begin to compile for %s: %s", directory.name, reason(error))
         for engine in leaving:
             self._dropped(engine)
         for program in spared:

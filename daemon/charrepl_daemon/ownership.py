@@ -103,7 +103,7 @@ class Ownership:
             self._complain_once()
         if self._lock is None or not self._lock.in_place():
             if not self._take_lock():
-                raise CharreplError(f"another daemon has its place now, {self._directory}")
+                raise CharreplError(f"another daemon has its place now, {self._directory}", code=TAKEN)
             log.warning("%s was gone: locked anew", paths.lock_file())
         if not self.listener.in_place():
             listen()

@@ -17,6 +17,8 @@ from charrepl.errors import reason
 from charrepl_daemon import pids
 from charrepl_daemon.metrics import stamp
 
+_MOST_BYTES = 1 << 16
+
 
 class Running(msgspec.Struct, frozen=True):
     """What the status file says of the daemon that wrote it."""
@@ -64,7 +66,10 @@ def write(status: Running) -> str:
 def read() -> Running | None:
     """What the file says, of a daemon that may be gone; None if there is none, or it is damaged."""
     try:
-        return msgspec.json.decode(paths.status_file().read_bytes(), type=Running)
+        # Not to wait for a writer, should it be a FIFO; nor to read what a symlink leads to.
+        descriptor = os.open(paths.status_file(), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as file:
+            return msgspec.json.decode(file.read(_MOST_BYTES), type=Running)
     except (OSError, msgspec.DecodeError):
         return None
 

@@ -196,19 +196,16 @@ class Scheduler:
 
     def _turn(self) -> None:
         with self._changed:
-            loads = list(self._loads)
-            self._loads.clear()
+            loads, self._loads = self._loads, deque()
             again = [
                 (job, result)
                 for directory, extra, result in loads
                 for job in self._waiting.pop((directory, extra), [])
             ]
             new = [self._new.take() for _ in range(min(len(self._new), _BEGUN_AT_ONCE))]
-        for job, result in again:
+        for job, result in [*again, *((job, None) for job in new)]:
             gone = result is None or (isinstance(result, Engine) and result.closed)
             self._admit(job, self.library.get(job.directory) if gone else result)
-        for job in new:
-            self._admit(job, self.library.get(job.directory))
         self._see_off()
         if not self._step():
             self._guard([], self._idle.step)
@@ -248,14 +245,17 @@ class Scheduler:
             self._begin(job, engine)
             return
         with self._changed:
-            waiting = self._waiting.setdefault((job.directory, extra), [])
-            first = not waiting
-            waiting[:] = [*(other for other in waiting if not other.cancelled), job]
+            key = job.directory, extra
+            others = [other for other in self._waiting.get(key, []) if not other.cancelled]
+            self._waiting[key] = [*others, job]
         # After that: whatever is loaded from here on is told to it.
-        if extra is None:
-            self.library.load(job.directory, asker=job.connection)
-        elif first and isinstance(engine, Engine):
-            self.library.make(engine, extra)
+        try:
+            if extra is None:
+                self.library.load(job.directory, asker=job.connection)
+            elif not others and isinstance(engine, Engine):
+                self.library.make(engine, extra)
+        except Exception as error:  # threads ran short, which must not end this one
+            self._fail(job, error)
 
     def _begin(self, job: Job, engine: Result | None) -> None:
         if job.cancelled or engine is None:

@@ -119,6 +119,30 @@ def test_eight_names_asked_for_at_once_are_loaded_one_after_another(scheduler, l
     assert (loads.most, len(loads.order)) == (1, NAMES)
 
 
+@pytest.mark.parametrize("name", ["load", "compile"])
+def test_threads_that_ran_short_for_a_moment_cost_no_more_than_that(scheduler, models_, monkeypatch, name):
+    start, left = threading.Thread.start, [name]
+
+    def refused_once(thread: threading.Thread) -> None:
+        if thread.name in left:  # a limit of the system's, which root does not have
+            left.remove(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refused_once)
+    asker, score = Asker(scheduler), protocol.Score(seq=2, text="every cup")
+    asker.ask(models_[0])
+    said = asker.final()
+    if name == "load":
+        assert "can't start new thread" in said.message
+        asker.ask(models_[0])
+        said = asker.final()
+    assert said.text.startswith("rm")
+    asker.ask(models_[0], score)
+    assert len(asker.final().log_probs) == len(score.text)
+    assert not left
+
+
 def test_who_asks_for_many_models_waits_for_them_and_nobody_else_does(scheduler, loads, models_):
     loads.may_go_on.clear()
     greedy, other = Asker(scheduler), Asker(scheduler)

@@ -23,6 +23,7 @@ from charrepl.errors import CharreplError
 from charrepl_daemon import pids, process, record
 from charrepl_daemon.lock import Lock
 from charrepl_daemon.ownership import Ownership
+from charrepl_daemon.readiness import TAKEN
 from charrepl_daemon.record import Running
 from tests.charrepl_daemon.wire import DEADLINE_S
 
@@ -91,6 +92,11 @@ def let_the_status_file_name_another(place: Path) -> None:
     record.write(Running(1, "ipc:///nowhere"))
 
 
+def put_a_fifo_where_the_status_file_was(place: Path) -> None:
+    paths.status_file().unlink()
+    os.mkfifo(paths.status_file())
+
+
 def remove_every_file(place: Path) -> None:  # as who cleans up temporary files does
     for file in place.iterdir():
         file.unlink()
@@ -115,6 +121,7 @@ def moved(shared_home) -> Iterator[None]:
         put_another_lock_there,
         remove_the_status_file,
         let_the_status_file_name_another,
+        put_a_fifo_where_the_status_file_was,
         remove_every_file,
     ],
 )
@@ -288,3 +295,30 @@ def test_a_lock_file_that_is_removed_is_no_lock_any_more(tmp_path):
 def test_status_names_the_daemon_that_answers(living):
     told = living("status").stdout
     assert re.search(rf"\bpid {json.loads(living('status', '--json').stdout)['pid']}\b", told)
+
+
+def test_a_start_whose_daemon_loses_its_place_is_told_that_another_is_there(shared_home):
+    process.stop()
+    status = Running(os.getpid(), paths.endpoint(), birth=pids.birth(os.getpid()))
+    ownership = Ownership(status, unwritten=lambda path, why: None)
+    ownership.take()
+    paths.lock_file().unlink()
+    other = Lock(paths.lock_file())
+    assert other.acquire(DEADLINE_S)
+    try:
+        with pytest.raises(CharreplError, match="another daemon has its place now") as raised:
+            ownership.keep(lambda: None)
+        assert raised.value.code == TAKEN  # so that `start` waits for that one, and says that it runs
+    finally:
+        other.release()
+        ownership.release()
+
+
+def test_a_client_of_another_endpoint_is_not_told_to_start_a_daemon_of_its_own(shared_home, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("mine")
+    endpoint = f"ipc://{text}"
+    with Client(endpoint=endpoint) as client, pytest.raises(CharreplError) as raised:
+        client.status()
+    assert str(raised.value).startswith(f"no daemon listens at {endpoint}: ")
+    assert text.read_text() == "mine"

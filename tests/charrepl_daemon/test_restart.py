@@ -15,6 +15,7 @@ from charrepl.client import Client
 from charrepl.errors import CharreplError
 from charrepl_daemon import process, record
 from charrepl_daemon.lock import Lock
+from charrepl_daemon.record import Running
 from tests.charrepl.scripted_daemon import ScriptedDaemon, hung
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire
 
@@ -54,6 +55,33 @@ def test_its_options_are_kept_by_restart_and_after_a_crash_and_not_after_stop(sh
     assert command("stop").returncode == 0
     launch.start()
     assert options() == {"cache_mb": 256, "max_models": 4, "model": "", "idle_minutes": 30}
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        (("--model", "nosuch"), "there is no model named 'nosuch'"),
+        (("--endpoint", "ipc:///tmp/notes.txt"), "cannot listen on ipc:///tmp/notes.txt"),
+        (("--endpoint", "tcp://127.0.0.1:0"), "this machine has no key yet"),
+        (("--metrics-port", "none"), "'none' is no port"),
+    ],
+)
+def test_restart_leaves_the_daemon_alone_where_none_could_be_started_in_its_place(living, option, why):
+    pid = status_of(living)["pid"]
+    refused = living("restart", "--force", *option)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith(f"Error: {why}")
+    assert refused.stderr.count("\n") == 1
+    assert status_of(living)["pid"] == pid
+
+
+def test_a_client_starts_a_daemon_though_the_model_of_the_one_before_has_gone(shared_home, command):
+    process.stop()
+    gone = Running(0, paths.endpoint(), options={"model": "gone", "cache_mb": 8}, ended="left")
+    paths.private_dir(paths.runtime_dir())
+    assert not record.write(gone)
+    launch.start()
+    assert options() == {"cache_mb": 8, "max_models": 4, "model": "", "idle_minutes": None}
 
 
 def test_an_older_daemon_is_replaced_with_its_options(altered_daemon):
