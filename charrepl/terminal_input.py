@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import codecs
 import contextlib
 import fcntl
 import os
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TextIO
 
+from prompt_toolkit.input.posix_utils import PosixStdinReader
 from prompt_toolkit.input.vt100 import Vt100Input, raw_mode
 from prompt_toolkit.key_binding import KeyPress
 from prompt_toolkit.keys import Keys
@@ -63,6 +65,8 @@ class TerminalInput(Vt100Input):
 
     def __init__(self, stdin: TextIO, *, whole_lines: bool = False) -> None:
         super().__init__(stdin)
+        if codecs.lookup(stdin.encoding).name == "ascii":  # what is beyond it is still to be kept
+            self.stdin_reader = PosixStdinReader(self.fileno(), encoding="utf-8")
         self.whole_lines = whole_lines
         self._sequences = EscapeSequences()
         self._wake: Callable[[], None] = lambda: None

@@ -189,3 +189,12 @@ def test_a_tab_can_be_typed_in_lines(live: Bench) -> None:
         screen.wait_for(lambda s: live.daemon.requests).type("a\x16")
         screen.type("\tb")
         holds(live, screen, "", "a\tb")
+
+
+@pytest.mark.parametrize("lines", [[], ["--plain"]], ids=["prompt", "lines"])
+def test_what_an_ascii_locale_lacks_is_kept_as_it_was_typed(live: Bench, lines: list[str]) -> None:
+    live.env |= {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    with live.start(*lines) as screen:
+        screen.wait_for(lambda s: live.daemon.requests)
+        screen.type("né 你好")
+        holds(live, screen, "", "né 你好")
