@@ -59,8 +59,9 @@ class Rows(HSplit):
 def _draw_anew(before: dict[int, Char], after: dict[int, Char], *, columns: int) -> None:
     """Has a row that changes drawn from its first doubtful cell on, whatever of it was there before."""
     doubtful = [x for row in (before, after) for x, cell in row.items() if cells.doubtful(cell.char)]
-    if doubtful and any(before[x] != after[x] for x in range(columns)):
-        before.update(dict.fromkeys(range(min(doubtful), columns), _STALE))
+    first = min(doubtful, default=columns)
+    if any(before[x] != after[x] for x in range(first, columns)):
+        before.update(dict.fromkeys(range(first, columns), _STALE))
 
 
 def layout(
