@@ -12,6 +12,7 @@ from charrepl.errors import CharreplError
 from charrepl_daemon.alternatives import distinct
 from charrepl_daemon.beams import Search
 from charrepl_daemon.engine import Engine, Extra
+from charrepl_daemon.scoring import next_piece
 from charrepl_daemon.writing import Writing
 
 Work = protocol.Complete | protocol.Sample | protocol.Score
@@ -115,6 +116,40 @@ class Job:
         else:
             self.writings = engine.ghosts(self.session, request)
         self.sent = [0] * len(self.writings)
+
+    @property
+    def unsaid(self) -> bool:
+        """Whether nothing of its answer was sent, so that it could begin anew."""
+        passage = isinstance(self.request, protocol.Sample) and self.writings[0].begun
+        return not any(self.sent) and not passage
+
+    def leave(self) -> None:
+        """Gives back what it holds of its engine; it may begin with another then."""
+        if self.engine is not None:
+            for writing in self.writings:
+                self.engine.release(writing)
+        self.engine, self.writings, self.search = None, [], None
+        self.scored, self.log_probs = 0, []
+
+    def cut_short(self) -> None:
+        """Ends its ghosts where they are."""
+        for writing in self.writings:
+            writing.done = True
+
+    def score(self) -> protocol.Scores | None:
+        """Scores the next piece of its text; the reply, once that was the last."""
+        request, engine = self.request, self.engine
+        assert isinstance(request, protocol.Score) and engine is not None
+        digest = engine.digest if self.scored else request.digest
+        piece, before = next_piece(request, self.scored)
+        self.carry, log_probs = engine.score(piece, self.carry, digest, before=before)
+        self.scored += len(piece)
+        self.log_probs += log_probs
+        if self.scored < len(request.text):
+            return None
+        return protocol.Scores(
+            seq=request.seq, log_probs=self.log_probs, carry=self.carry, digest=engine.digest
+        )
 
     def pieces(self) -> Iterator[protocol.Reply]:
         """What is new of its ghosts or its passage, the final reply last if it is done."""

@@ -23,7 +23,6 @@ from charrepl_daemon.jobs import Job
 from charrepl_daemon.library import Done, Library, Result, made_way
 from charrepl_daemon.metrics import Metrics
 from charrepl_daemon.precision import Wish
-from charrepl_daemon.scoring import next_piece
 from charrepl_daemon.steps import Steps
 from charrepl_daemon.turns import FairQueue
 
@@ -220,10 +219,9 @@ class Scheduler:
         for engine in leaving:
             users = self._users(engine)
             if hurried:
-                error = made_way(engine, anew=self.library.is_loaded(engine.directory))
                 for job in users:
                     self._active.remove(job)
-                    self._fail(job, error)
+                    self._move(job, engine)
             elif users:
                 continue
             log.info("closed %s", engine.directory.name)
@@ -233,6 +231,19 @@ class Scheduler:
                 self._leaving = [other for other in self._leaving if other is not engine]
                 self._hurried = False
             self.library.closed(engine)
+
+    def _move(self, job: Job, engine: Engine) -> None:
+        """Has a job do without an engine: it begins anew, or ends, where a part of the answer was sent."""
+        anew = self.library.is_loaded(engine.directory)
+        if anew and job.unsaid:
+            job.leave()
+            self._admit(job, self.library.get(job.directory))
+        elif job.is_ghost and not job.unsaid:
+            job.cut_short()
+            self._active.append(job)
+            self._progress([job], time.perf_counter())
+        else:
+            self._fail(job, made_way(engine, anew=anew))
 
     def _has_work(self) -> bool:
         leaving = any(self._hurried or not self._users(engine) for engine in self._leaving)
@@ -359,20 +370,10 @@ class Scheduler:
                 self._finish(job)
 
     def _score(self, job: Job) -> None:
-        request, engine = job.request, job.engine
-        assert isinstance(request, protocol.Score) and engine is not None
-        digest = engine.digest if job.scored else request.digest
-        piece, before = next_piece(request, job.scored)
-        job.carry, log_probs = engine.score(piece, job.carry, digest, before=before)
-        job.scored += len(piece)
-        job.log_probs += log_probs
-        if job.scored >= len(request.text):
+        scores = job.score()
+        if scores is not None:
             self._active.remove(job)
-            job.send(
-                protocol.Scores(
-                    seq=request.seq, log_probs=job.log_probs, carry=job.carry, digest=engine.digest
-                )
-            )
+            job.send(scores)
             self._finish(job)
 
     def _fail(self, job: Job, error: Exception) -> None:
@@ -387,9 +388,7 @@ class Scheduler:
         self._finish(job)
 
     def _finish(self, job: Job) -> None:
-        if job.engine is not None:
-            for writing in job.writings:
-                job.engine.release(writing)
+        job.leave()
         with self._changed:
             if self._ghosts.get(job.session) is job:
                 del self._ghosts[job.session]

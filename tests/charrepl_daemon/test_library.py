@@ -198,6 +198,32 @@ def test_a_passage_of_a_model_loaded_anew_is_told_so(scheduler, models_, monkeyp
     assert (told.code, told.message) == ("busy", "m0 was loaded anew: ask again")
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        protocol.Score(seq=5, text="every cup is warm, " * 3000),
+        protocol.Complete(seq=5, session="s", text="a", max_chars=4096, stop="none"),
+    ],
+    ids=["score", "ghost"],
+)
+def test_what_can_go_on_does_where_a_model_is_loaded_anew(scheduler, models_, monkeypatch, request_):
+    monkeypatch.setattr(library, "_LEAVING_S", 0.02)
+    asker = Asker(scheduler)
+    asker.ask(models_[0], protocol.Complete(seq=0, session="t", text="a"))
+    asker.final()
+    asker.ask(models_[0], request_)
+    for _ in range(3):
+        done: queue.Queue[CharreplError | None] = queue.Queue()
+        scheduler.reload(models_[0], done.put)
+        assert done.get(timeout=DEADLINE_S) is None
+    told = asker.final()
+    if isinstance(request_, protocol.Score):  # begins anew, as nothing was said
+        assert len(told.log_probs) == len(request_.text)
+    else:  # ends where it is
+        assert isinstance(told, protocol.Ghost)
+        assert told.final
+
+
 def test_replies_are_delivered_without_the_schedulers_lock(scheduler, models_):
     first, other = Asker(scheduler), Asker(scheduler)
     search = protocol.Decoding(beam=2)
