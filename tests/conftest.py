@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from charrepl_train.loop import Trainer
 
 device.leave_out_numbers()  # before a test imports jax
+
+# Our programs leave alone what was ignored when they were started, as in the background of a script; the
+# tests send these signals.
+for ignored in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored == signal.SIGINT else signal.SIG_DFL)
 
 # Time is no property of the code under test here; a failure prints what reproduces it.
 settings.register_profile("charrepl", deadline=None, print_blob=True)

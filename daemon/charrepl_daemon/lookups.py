@@ -31,7 +31,8 @@ class Asked:
 class Lookups:
     """Those under way, of one event loop.
 
-    `check` raises CharreplError where the disk says that a request is not to be served; `go_on` is given the
+    `check` raises CharreplError where the disk says that a request is not to be served, save those that
+    `is_plain` knows it needs no disk for; `go_on` is given the
     directory of its model and, for `models`, all of them; `guard` makes an answer of what these raise;
     `send` sends a reply.
     """
@@ -40,12 +41,14 @@ class Lookups:
         self,
         catalogue: Catalogue,
         *,
+        is_plain: Callable[[Peer, protocol.OfModels], bool],
         check: Callable[[Peer, protocol.OfModels], None],
         guard: Callable[[Peer, Callable[[], int], Callable[[], None]], None],
         go_on: Callable[[Peer, Asked, Path, list[protocol.ModelInfo]], None],
         send: Callable[[Peer, protocol.Reply], None],
     ) -> None:
         self._catalogue = catalogue
+        self._is_plain = is_plain
         self._check = check
         self._guard = guard
         self._go_on = go_on
@@ -58,8 +61,13 @@ class Lookups:
         return peer in self._queues
 
     def begin(self, peer: Peer, asked: Asked) -> None:
-        """Has a request wait. Raises CharreplError with code `busy` if too many of its connection do."""
+        """Has a request wait; a ghost in the place of an older one of its session.
+
+        Raises CharreplError with code `busy` if too many of its connection wait.
+        """
         queue = self._queues.setdefault(peer, deque())
+        if isinstance(asked.request, protocol.Complete):
+            self._supersede(peer, queue, asked.request.session)
         if len(queue) >= _MOST:
             raise CharreplError(
                 f"{len(queue)} of your requests wait for the disk: try again in a moment", code="busy"
@@ -70,6 +78,15 @@ class Lookups:
             self._readers.add(task)
             task.add_done_callback(self._readers.discard)
 
+    def _supersede(self, peer: Peer, queue: deque[Asked], session: str) -> None:
+        for older in list(queue):
+            request = older.request
+            if isinstance(request, protocol.Complete) and request.session == session and not older.answered:
+                older.answered = True
+                self._send(peer, protocol.Superseded(seq=request.seq, session=session))
+                if older is not queue[0]:  # that one is being read for
+                    queue.remove(older)
+
     async def _read_for(self, peer: Peer, queue: deque[Asked]) -> None:
         while queue:
             asked = queue[0]
@@ -78,13 +95,15 @@ class Lookups:
             queue.popleft()
             if not asked.answered:
                 self._guard(peer, functools.partial(getattr, asked.request, "seq"), go_on)
+            await asyncio.sleep(0)  # where nothing had to be read, others have their turn
         del self._queues[peer]
 
     async def _looked_up(self, peer: Peer, asked: Asked) -> Callable[[], None]:
         """What to do now that the disk has answered."""
         request, found = asked.request, list[protocol.ModelInfo]()
         try:
-            await self._catalogue.reading(lambda: self._check(peer, request))
+            if not self._is_plain(peer, request):
+                await self._catalogue.reading(lambda: self._check(peer, request))
             if isinstance(request, protocol.Models):
                 found = await self._catalogue.listed()
             name = "" if isinstance(request, protocol.Models) else request.model

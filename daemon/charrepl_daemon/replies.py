@@ -86,11 +86,13 @@ class Replies:
                 reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
             if protocol.is_final(reply):
                 self.forget(peer, job)
-                self._metrics.superseded += isinstance(reply, protocol.Superseded)
             self.send(peer, reply, job)
 
     def send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
         """Sends a reply, of a job or to what needs none."""
+        if isinstance(reply, protocol.Superseded):
+            with self._lock:
+                self._metrics.superseded += 1
         self._outbox.send(peer, protocol.encode(reply), job)
 
     def cancel(self, peer: Peer, seq: int) -> None:

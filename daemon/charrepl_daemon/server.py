@@ -71,7 +71,12 @@ class Server:
         self.supervision = Supervision(self.stop)
         self._connections = Connections()
         self._lookups = Lookups(
-            self._catalogue, check=self._check, guard=self._guard, go_on=self._go_on, send=self._send
+            self._catalogue,
+            is_plain=self._is_plain,
+            check=self._check,
+            guard=self._guard,
+            go_on=self._go_on,
+            send=self._send,
         )
         self._metrics = scheduler.metrics
         self.status = Status(
@@ -260,8 +265,7 @@ class Server:
                 self._send(peer, self._welcome(request))
             case protocol.Complete() | protocol.Sample() | protocol.Score():
                 directory = self._catalogue.known(request.model)
-                plain = not peer.is_owner or data_dir.is_plain(self._data_dir, request)
-                if directory is None or not plain or self._lookups.waits(peer):
+                if directory is None or not self._is_plain(peer, request) or self._lookups.waits(peer):
                     self._lookups.begin(peer, Asked(request, through))
                 else:
                     self._submit(peer, through, request, directory)
@@ -277,9 +281,11 @@ class Server:
                 self._send(peer, protocol.Done(seq=seq))
                 self.stop()
 
-    def _check(self, peer: Peer, request: protocol.OfModels) -> None:
-        if peer.is_owner:
-            data_dir.check(self._data_dir, request)
+    def _is_plain(self, peer: Peer, request: protocol.OfModels) -> bool:
+        return not peer.is_owner or data_dir.is_plain(self._data_dir, request)
+
+    def _check(self, _: Peer, request: protocol.OfModels) -> None:
+        data_dir.check(self._data_dir, request)
 
     def _go_on(self, peer: Peer, asked: Asked, directory: Path, found: list[protocol.ModelInfo]) -> None:
         """Does what a request asks for, now that the disk has said what it means."""

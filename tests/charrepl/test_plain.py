@@ -88,7 +88,7 @@ def test_there_being_no_ghost_is_said_with_the_reason(live: Bench, plain: Screen
 
 def test_a_daemon_that_is_not_there_is_said(bench: Bench) -> None:
     with bench.start("--plain") as screen:
-        screen.wait_for(lambda s: "no daemon: start it" in s.text and s.lines[-1] == ">")
+        screen.wait_for(lambda s: "no daemon listens at" in s.text and s.lines[-1] == ">")
         screen.type("RO\t")
         screen.wait_for("no ghost: no daemon")
         with bench.daemon:

@@ -111,9 +111,12 @@ def test_a_runtime_directory_of_ones_own_is_used(
     assert paths.runtime_dir() == tmp_path / "link" / "charrepl"
 
 
-def test_a_shell_without_the_sessions_variable_finds_the_sessions_directory(tmp_path: Path) -> None:
-    session = tmp_path / "run" / "user" / str(os.geteuid())
-    session.mkdir(parents=True)
+def test_a_shell_without_the_sessions_variable_finds_the_sessions_directory(
+    public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_dirs, "_SESSIONS", public)  # a short name, as a socket's has to be
+    session = public / str(os.geteuid())
+    session.mkdir()
     assert paths.runtime_dir() == session / "charrepl"
 
 

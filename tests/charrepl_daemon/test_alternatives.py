@@ -40,7 +40,7 @@ def answered(engine: Engine, text: str, *, session: str, **settings) -> dict[int
     """What a request gets of each alternative, piece by piece, as the wire would have it."""
     replies: list[protocol.Reply] = []
     request = asked.complete(text, **{"stop": "sentence", "max_chars": 48, **settings})
-    job = Job(request, directory=engine.directory, session=session, send=replies.append)
+    job = Job(request, directory=engine.directory, connection=session, deliver=lambda _, reply: None)
     job.begin(engine)
     while not job.done:
         engine.step([w for w in job.writings if not w.done][: engine.widest])
