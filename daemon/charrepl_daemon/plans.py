@@ -74,7 +74,7 @@ class Planner:
             return [ghost]
         wanted = request.alternatives if _before(request) is None else MAX_ALTERNATIVES
         count = min(wanted, len(self.vocabulary) - 1)
-        own = self._cache.take_free(count - 1)
+        own = self._cache.take_own(count - 1)
         return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
 
     def searched(self, session: Hashable, request: Complete) -> tuple[Writing, Search]:
@@ -125,7 +125,7 @@ class Planner:
             max_chars=request.max_chars,
             decoding=msgspec.structs.replace(request.decoding, adapt=False),
             ends=self._ends[request.stop],
-            own_slot=self._cache.take_free(1)[0],
+            own_slot=self._cache.take_own(1)[0],
         )
 
     def _recall(self, writing: Writing) -> None:

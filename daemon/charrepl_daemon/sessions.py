@@ -36,7 +36,7 @@ class Plan(NamedTuple):
 
 
 class CacheFullError(CharreplError):
-    """Every slot is in use by the step that is being planned."""
+    """Every slot that may be had is in use."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -236,6 +236,16 @@ class CarryCache:
             self.give_back(slots)
             raise
         return slots
+
+    def take_own(self, count: int) -> list[int]:
+        """Slots for a passage, or for an alternative, which keeps its own from one step to the next.
+
+        Raises CacheFullError, nothing taken, where such would hold more than half of all: the others are for
+        those who only type.
+        """
+        if len(self._pinned) + count > len(self._depths) // 2:
+            raise CacheFullError
+        return self.take_free(count)
 
     def give_back(self, slots: Sequence[int]) -> None:
         """Returns slots of `take_free` that no text came to own."""

@@ -384,3 +384,12 @@ def test_what_the_cache_itself_takes_is_bounded_whatever_the_texts(length):
         assert tracemalloc.get_traced_memory()[0] < slots * SLOT_BYTES
     finally:
         tracemalloc.stop()
+
+
+def test_passages_leave_room_for_those_who_type():
+    cache = CarryCache(RESERVED_SLOTS + 4 * RECENT)
+    for _ in range((RESERVED_SLOTS + 4 * RECENT) // 2):
+        cache.take_own(1)
+    with pytest.raises(CharreplError, match="cache is full"):
+        cache.take_own(1)
+    assert len(cache.take_free(RECENT)) == RECENT
