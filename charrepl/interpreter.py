@@ -42,6 +42,13 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONIOENCODING": "utf-8", "PYTHONUTF8": "1"}
 
 
+def begin_program() -> None:
+    """What each of our programs does first, before it imports more than this module."""
+    die_of_ctrl_c()
+    leave_out_relative_places()
+    use_utf8_names()
+
+
 def use_utf8_names() -> None:
     """Starts this process again with file names in UTF-8, where the locale has another encoding.
 

@@ -10,9 +10,7 @@ def run() -> None:
 
     It imports nothing from the directory it is run in.
     """
-    interpreter.die_of_ctrl_c()
-    interpreter.leave_out_relative_places()
-    interpreter.use_utf8_names()
+    interpreter.begin_program()
     from charrepl_train import device
     from charrepl_train.cli import main
 
