@@ -265,16 +265,16 @@ class Screen:
         if not data:
             return False
         self.written += data
-        for part in self._parts(data):
-            self._stream.feed(part)
-            if self._look is not None:
+        if self._look is None:
+            self._stream.feed(data)
+            return True
+        start = len(self.written) - len(data)
+        for end in range(start + 1, len(self.written) + 1):
+            # A read may end within a frame: what is there by then is not what was meant to be seen.
+            complete = self._closely or self.written.endswith(_FRAME_END, 0, end)
+            if complete or end == len(self.written):
+                self._stream.feed(self.written[start:end])
+                start = end
+            if complete:
                 self._look(self)
         return True
-
-    def _parts(self, data: bytes) -> list[bytes]:
-        if self._look is None:
-            return [data]
-        if self._closely:
-            return [bytes([byte]) for byte in data]
-        *frames, rest = data.split(_FRAME_END)
-        return [frame + _FRAME_END for frame in frames] + [rest] * bool(rest)

@@ -180,7 +180,8 @@ def test_the_users_own_daemon_is_asked_for_the_default_model_by_name(bench: Benc
     bench.daemon = ScriptedDaemon(run / "daemon.sock", continuing())
     announced = "charrepl opens lamp now, trained last: /model shakespeare goes back"
     with bench.daemon, bench.repl(endpoint=None, ready=announced) as screen:
-        screen.wait_for(f"lamp · scripted\n{announced}\nTab takes the grey text")  # neither hides another
+        screen.wait_for("\nlamp · scripted")
+        screen.wait_for(f"\n{announced}\nTab takes the grey text")  # neither hides another
         screen.type(" ")
         screen.wait_for(lambda s: announced not in s.text)
         screen.type("\b")

@@ -25,6 +25,7 @@ from charrepl.async_client import AsyncClient
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl_daemon import process, record
+from tests.charrepl_daemon.halting import halt
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, is_final
 
 TEXT, NEXT = "every cup is wa", "rm"
@@ -211,17 +212,6 @@ def test_a_prompts_daemon_killed_while_it_answers_is_started_again_by_itself(liv
 
 
 # Stopped by a signal
-
-
-def state_of(pid: int) -> str:
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=True)
-    return found.stdout[:1]
-
-
-def halt(pid: int) -> None:
-    os.kill(pid, signal.SIGSTOP)
-    while state_of(pid) != "T":
-        pass
 
 
 def test_keys_typed_at_a_stopped_daemon_are_answered_when_it_goes_on(living, monkeypatch):

@@ -17,6 +17,7 @@ from charrepl_daemon import process, record
 from charrepl_daemon.lock import Lock
 from charrepl_daemon.record import Running
 from tests.charrepl.scripted_daemon import ScriptedDaemon, hung
+from tests.charrepl_daemon.halting import halt
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire
 
 OPTIONS = ("--cache-mb", "8", "--max-models", "2", "--metrics-port", "0", "--model", "kettle")
@@ -185,7 +186,7 @@ def test_a_hung_daemon_of_systemds_is_stopped_by_systemd_which_would_start_it_ag
     monkeypatch.setattr(process, "_ANSWER_S", 0.2)
     monkeypatch.setattr(process, "_TERM_AFTER_S", 0.5)
     monkeypatch.setattr(process, "_KILL_AFTER_S", 1.0)
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     assert process.stop().pid == pid
     assert "--user stop charrepl-daemon.service" in said.read_text()
 
@@ -197,7 +198,7 @@ def test_start_beside_a_daemon_that_hangs_comes_to_an_end(living, monkeypatch):
     monkeypatch.setattr("charrepl.connection.ANSWER_S", 0.2)
     monkeypatch.setattr(process, "_ANSWER_S", 0.1)
     pid = status_of(living)["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    halt(pid)
     try:
         began = time.monotonic()
         with pytest.raises(CharreplError, match=rf"runs \(pid {pid}\) does not answer: run charrepl-daemon"):

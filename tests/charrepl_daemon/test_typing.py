@@ -10,6 +10,7 @@ import pytest
 
 from charrepl_daemon import process
 from tests.charrepl.screen import Screen
+from tests.charrepl_daemon.halting import halt
 
 CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
 BACKSPACE, ALT_F = "\x7f", "\x1bf"
@@ -54,7 +55,7 @@ def test_a_daemon_that_hangs_or_is_killed_costs_no_key_and_the_ghost_comes_back(
     prompt.wait_for(lambda screen: screen.ghost)
     first = process.running()
     assert first is not None
-    os.kill(first.pid, signal.SIGSTOP)
+    halt(first.pid)
     for count in range(1, 6):
         prompt.type("/")
         prompt.wait_for(shows("the road " + "/" * count))
