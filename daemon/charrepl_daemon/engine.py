@@ -24,19 +24,19 @@ from charrepl.protocol import Decoding, Sample
 from charrepl_daemon import adapt, kept, programs
 from charrepl_daemon.beams import Search, Searcher
 from charrepl_daemon.branches import ZERO_SLOT
+from charrepl_daemon.packing import Packing
 from charrepl_daemon.plans import Planner
 from charrepl_daemon.precision import Wish, served
-from charrepl_daemon.programs import MAX_FED, PIECE, Decoded, Rows
+from charrepl_daemon.programs import DECODED, MAX_FED, PIECE, Decoded, Rows
 from charrepl_daemon.scoring import Scorer
 from charrepl_daemon.sessions import (
     RECENT,
     RESERVED_SLOTS,
-    SCRATCH_SLOT,
     SLOT_BYTES,
     CacheFullError,
     CarryCache,
 )
-from charrepl_daemon.writing import NEVER, Writing
+from charrepl_daemon.writing import Writing
 from charrepl_train import checkpoint, device
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Engine(Planner):
         self._slots = slots
         self._calls = self._calls_ahead = 0
         self._characters_ahead = 0
-        self._compiled: dict[int, Callable[..., tuple[jax.Array, Decoded]]] = {}
+        self._compiled: dict[int, Callable[..., tuple[jax.Array, jax.Array]]] = {}
         self._compiling = threading.Lock()
         self.batches = _GPU_BATCHES if device.has_gpu() else _BATCHES
         self._failures = 0  # of the device, since it last did what it should
@@ -89,6 +89,7 @@ class Engine(Planner):
         store = self._slots, int(np.prod(self._shape))
         self._zeros = kept.program(lambda: jnp.zeros(store), name="zeros", constants=store)
         self._make_store()
+        self._packing = Packing(programs.blank_rows(len(self.vocabulary)))
         self.compile(1)
         self._searcher = Searcher(self._served.weights, self._shape, self._visible)
         self._scorer = Scorer(self._served.exact, self._shape, self.vocabulary, digest=self.digest)
@@ -112,10 +113,10 @@ class Engine(Planner):
             if batch not in self._compiled:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
                 self._compiled[batch] = kept.program(
-                    programs.serve_program(self._shape, self._visible),
-                    *(self._served.weights, store, self._rows(batch)),
+                    programs.serve_program(self._shape, self._visible, self._packing),
+                    *(self._served.weights, store, self._packing.blank(batch)),
                     name="serve",
-                    returns=(0, Decoded(*Decoded._fields)),
+                    returns=(0, 0),
                     constants=(self._shape, self._visible.tolist()),
                     donate_argnums=(1,),
                 )
@@ -179,7 +180,8 @@ class Engine(Planner):
         not even one fits, or if the device failed; every carry is then computed anew when it is needed.
         """
         batch = next(b for b in sorted(self._compiled) if b >= len(writings))
-        rows = self._rows(batch)
+        packed = self._packing.blank(batch)
+        rows = self._packing.fields(packed)
         most = _CROWD_PIECE if len(writings) > _CROWD else PIECE
         going: list[Writing] = []
         cached: list[bool] = []  # whether the carries of each are cached by text
@@ -201,7 +203,7 @@ class Engine(Planner):
                     feeding.add(w.session)
                 self._fill(rows, i, w, most)
             self._calls_ahead += all(w.ahead for w in going)
-            out = self._call(rows)
+            out = self._call(packed)
         except BaseException:
             # Slots may be taken for carries that were never computed.
             for i, by_text in enumerate(cached):
@@ -263,30 +265,6 @@ class Engine(Planner):
         if w.decoding.adapt:
             adapt.fill(rows.said, i, w.tokens)
 
-    def _rows(self, batch: int) -> Rows:
-        def full(value: float, kind: Any, *shape: int) -> NDArray[Any]:
-            return np.full((batch, *shape), value, kind)
-
-        return Rows(
-            tokens=full(0, np.int32, MAX_FED),
-            count=full(0, np.int32),
-            read=full(ZERO_SLOT, np.int32),
-            write=full(SCRATCH_SLOT, np.int32, MAX_FED),
-            keep=full(SCRATCH_SLOT, np.int32, PIECE),
-            budget=full(0, np.int32),
-            position=full(0, np.int32),
-            seed=full(0, np.uint32),
-            temperature=full(0, np.float32),
-            top_k=full(0, np.int32),
-            top_p=full(1, np.float32),
-            rank=full(-1, np.int32),
-            least=full(NEVER, np.float32),
-            joint=full(0, np.float32),
-            seen=full(False, np.bool_),
-            ends=full(False, np.bool_, len(self.vocabulary)),
-            said=adapt.unsaid(batch),
-        )
-
     def search(self, search: Search) -> None:
         """The next steps of a beam search whose text is read. Raises CharreplError if the device failed."""
         slot = ZERO_SLOT
@@ -315,10 +293,11 @@ class Engine(Planner):
         with self._failing():
             return self._scorer.score(text, carry, digest, before=before)
 
-    def _call(self, rows: Rows) -> Decoded:
+    def _call(self, packed: NDArray[np.int32]) -> Decoded:
+        """A call on the device, for some packed `Rows`."""
         with self._failing():
-            self._store, out = self._compiled[len(rows.count)](self._served.weights, self._store, rows)
-            return Decoded(*jax.device_get(out))
+            self._store, out = self._compiled[len(packed)](self._served.weights, self._store, packed)
+            return DECODED.fields(np.asarray(out))
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:

@@ -12,11 +12,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
 
 from charrepl_daemon import adapt
 from charrepl_daemon import weights as network
+from charrepl_daemon.branches import ZERO_SLOT
+from charrepl_daemon.packing import Packing
 from charrepl_daemon.sessions import SCRATCH_SLOT, SPARSE
 from charrepl_daemon.weights import Carry, Weights
+from charrepl_daemon.writing import NEVER
 from charrepl_train.vocab import UNKNOWN
 
 MAX_FED = SPARSE  # tokens a call reads at most: what a key may have to wait for
@@ -59,7 +64,46 @@ class Decoded(NamedTuple):
     seen: Any  # bool [B]
 
 
-Serve = Callable[[Weights, jax.Array, Rows], tuple[jax.Array, Decoded]]
+Serve = Callable[[Weights, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def blank_rows(kinds: int) -> Rows:
+    """One row that wants nothing, with a vocabulary of so many characters."""
+
+    def one(kind: Any, *shape: int, value: float = 0) -> NDArray[Any]:
+        return np.full((1, *shape), value, kind)
+
+    return Rows(
+        tokens=one(np.int32, MAX_FED),
+        count=one(np.int32),
+        read=one(np.int32, value=ZERO_SLOT),
+        write=one(np.int32, MAX_FED, value=SCRATCH_SLOT),
+        keep=one(np.int32, PIECE, value=SCRATCH_SLOT),
+        budget=one(np.int32),
+        position=one(np.int32),
+        seed=one(np.uint32),
+        temperature=one(np.float32),
+        top_k=one(np.int32),
+        top_p=one(np.float32, value=1),
+        rank=one(np.int32, value=-1),
+        least=one(np.float32, value=NEVER),
+        joint=one(np.float32),
+        seen=one(np.bool_),
+        ends=one(np.bool_, kinds),
+        said=adapt.unsaid(1),
+    )
+
+
+DECODED = Packing(
+    Decoded(
+        tokens=np.zeros((1, PIECE), np.int32),
+        log_probs=np.zeros((1, PIECE), np.float32),
+        count=np.zeros(1, np.int32),
+        done=np.zeros(1, np.bool_),
+        joint=np.zeros(1, np.float32),
+        seen=np.zeros(1, np.bool_),
+    )
+)
 
 
 def choose(log_probs: jax.Array, rows: Rows, first: jax.Array, position: jax.Array) -> jax.Array:
@@ -96,15 +140,16 @@ def choose(log_probs: jax.Array, rows: Rows, first: jax.Array, position: jax.Arr
     return jnp.where(sampling, drawn, greedy).astype(jnp.int32)
 
 
-def serve_program(shape: tuple[int, int, int], visible: Any) -> Serve:
+def serve_program(shape: tuple[int, int, int], visible: Any, packing: Packing[Rows]) -> Serve:
     """The program: (weights, store [slots, layers x 2 x hidden], rows) to the store and the ghosts.
 
     shape: a carry's (layers, 2, hidden); a slot holds one, a row of the store. The store is donated, and
-    written in place.
+    written in place. The rows come packed, and the ghosts leave as `DECODED` has them.
     """
 
-    def serve(weights: Weights, store: jax.Array, rows: Rows) -> tuple[jax.Array, Decoded]:
-        batch = rows.count.shape[0]
+    def serve(weights: Weights, store: jax.Array, packed: jax.Array) -> tuple[jax.Array, jax.Array]:
+        rows = packing.unpacked(packed)
+        batch = len(packed)
 
         def put(store: jax.Array, slots: jax.Array, carry: Carry) -> jax.Array:
             return store.at[slots].set(network.packed(carry), mode="promise_in_bounds")
@@ -156,7 +201,7 @@ def serve_program(shape: tuple[int, int, int], visible: Any) -> Serve:
 
         begun = jnp.int32(0), nothing, carry, store, adapt.matched(rows.said)
         _, out, _, store, _ = jax.lax.while_loop(wants, decode, begun)
-        return store, out
+        return store, DECODED.packed(out)
 
     return serve
 

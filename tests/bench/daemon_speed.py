@@ -28,6 +28,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from charrepl.client import Client
     from charrepl_daemon import programs
     from charrepl_daemon.engine import Engine
@@ -81,10 +84,10 @@ def engine(precision: str) -> Engine:
 
         called_ms = 0.0
 
-        def _call(self, rows: programs.Rows) -> programs.Decoded:
+        def _call(self, packed: NDArray[np.int32]) -> programs.Decoded:
             began = time.perf_counter()
             try:
-                return super()._call(rows)
+                return super()._call(packed)
             finally:
                 self.called_ms += 1000 * (time.perf_counter() - began)
 
@@ -125,12 +128,12 @@ def step(precisions: Sequence[str]) -> None:
         calls: dict[int, Callable[[int], float]] = {}
         for batch in (1, 8, 32):
             served.compile(batch)
-            rows = served._rows(batch)
+            packed = served._packing.blank(batch)
 
-            def call(budget: int, rows: programs.Rows = rows, served: Engine = served) -> float:
-                rows.budget[:] = budget
+            def call(budget: int, packed: NDArray[np.int32] = packed, served: Engine = served) -> float:
+                served._packing.fields(packed).budget[:] = budget
                 began = time.perf_counter()
-                served._call(rows)
+                served._call(packed)
                 return 1000 * (time.perf_counter() - began)
 
             calls[batch] = call
