@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple
 
 from charrepl import commands_model as model
 from charrepl import commands_text as text
 from charrepl import keymap
+from charrepl.command_host import CommandHost
 from charrepl.errors import CharreplError, did_you_mean
-
-if TYPE_CHECKING:
-    from prompt_toolkit.formatted_text import StyleAndTextTuples
-
-    from charrepl.autosave import Autosave
-    from charrepl.page import Page
-    from charrepl.session import Session
-    from charrepl.settings import Settings
-
-
-class Desk(Protocol):
-    """What a command can do."""
-
-    session: Session
-    page: Page
-    autosave: Autosave
-    plain: bool  # whether there are lines only
-    saving: asyncio.Lock  # held while a file is written
-
-    def say(self, text: str) -> None: ...
-    def show(self, fragments: StyleAndTextTuples) -> None: ...
-    def columns(self) -> int: ...
-    def apply(self, settings: Settings) -> None: ...
-    def background(self, work: Coroutine[None, None, None], *, to_its_end: bool = False) -> None: ...
-    def quit(self) -> None: ...
-
 
 # Of a word that is no command.
 SHOWN_CHARS = 20
@@ -43,7 +17,7 @@ SHOWN_CHARS = 20
 # What /help says of the keys, so that it fits on a screen of 24 rows.
 FIRST_KEYS = ("take", "take_word", "next_alternative", "dismiss", "write_on", "undo")
 
-Act = Callable[[str, Desk], Coroutine[None, None, None] | None]
+Act = Callable[[str, CommandHost], Coroutine[None, None, None] | None]
 
 
 class Command(NamedTuple):
@@ -55,30 +29,30 @@ class Command(NamedTuple):
     act: Act
 
 
-def run(line: str, desk: Desk) -> None:
+def run(line: str, host: CommandHost) -> None:
     """Carries out a line that is a command, or says in one line why not."""
     name, _, argument = line[1:].strip().partition(" ")
     command = next(command for command in COMMANDS if command.name == ALIASES.get(name, name))
     try:
-        work = command.act(argument.strip(), desk)
+        work = command.act(argument.strip(), host)
     except CharreplError as error:
-        desk.say(str(error))
+        host.say(str(error))
     else:
         if work is not None:
-            desk.background(_guarded(work, desk))
+            host.background(_guarded(work, host))
 
 
-async def _guarded(work: Coroutine[None, None, None], desk: Desk) -> None:
+async def _guarded(work: Coroutine[None, None, None], host: CommandHost) -> None:
     try:
         await work
     except CharreplError as error:
-        desk.say(str(error))
+        host.say(str(error))
 
 
-def _help(argument: str, desk: Desk) -> None:
-    keys = keymap.effective(desk.session.settings.keys)
+def _help(argument: str, host: CommandHost) -> None:
+    keys = keymap.effective(host.session.settings.keys)
     if argument == "keys":
-        desk.say("\n".join(keymap.table(keys, plain=desk.plain)))
+        host.say("\n".join(keymap.table(keys, plain=host.plain)))
         return
     if argument:
         raise CharreplError(f"/help {argument}: expected /help or /help keys")
@@ -86,11 +60,11 @@ def _help(argument: str, desk: Desk) -> None:
     width = max(len(command.name + command.takes) for command in shown) + 2
     lines = [f"/{f'{command.name} {command.takes}':{width}} {command.does}" for command in shown]
     first = {name: keys[name] for name in FIRST_KEYS}
-    desk.say("\n".join([*keymap.table(first, plain=desk.plain), "", *lines]))
+    host.say("\n".join([*keymap.table(first, plain=host.plain), "", *lines]))
 
 
-def _quit(argument: str, desk: Desk) -> None:
-    desk.quit()
+def _quit(argument: str, host: CommandHost) -> None:
+    host.quit()
 
 
 COMMANDS = (

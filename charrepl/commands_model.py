@@ -15,35 +15,35 @@ from charrepl.errors import CharreplError, did_you_mean
 from charrepl.settings import kinds, with_value
 
 if TYPE_CHECKING:
-    from charrepl.commands import Desk
+    from charrepl.command_host import CommandHost
 
 HEAT_LINES = 12
 
 
-def temperature(argument: str, desk: Desk) -> None:
+def temperature(argument: str, host: CommandHost) -> None:
     """Shows or changes the temperature."""
     if argument:
         try:
-            desk.apply(with_value(desk.session.settings, "temperature", argument))
+            host.apply(with_value(host.session.settings, "temperature", argument))
         except CharreplError as error:
             raise CharreplError(str(error).replace("temperature", "/temp", 1)) from None
-    now = desk.session.settings.temperature
-    desk.say(f"temperature {now:g}{'' if now else ' (greedy)'}")
+    now = host.session.settings.temperature
+    host.say(f"temperature {now:g}{'' if now else ' (greedy)'}")
 
 
-async def choose(argument: str, desk: Desk) -> None:
+async def choose(argument: str, host: CommandHost) -> None:
     """Lists the models, or changes to one."""
-    session = desk.session
+    session = host.session
     from charrepl import models, pasted_paths
 
     if models.is_path(argument):
-        _change_model(models.absolute(str(pasted_paths.meant(argument))), desk)
+        _change_model(models.absolute(str(pasted_paths.meant(argument))), host)
         return
     known = await session.link.models()
     names = [model.name for model in known.models]
     argument = unicodedata.normalize("NFC", argument)
     if argument in names:
-        _change_model(argument, desk)
+        _change_model(argument, host)
     elif argument:
         fix = did_you_mean(argument, names) or f"there are {', '.join(names) or 'none'}"
         raise CharreplError(f"no model named {argument}: {fix}")
@@ -52,51 +52,51 @@ async def choose(argument: str, desk: Desk) -> None:
         width = max(map(wcwidth.width, names), default=0)
         for model in known.models:
             mark = "*" if model.name == current else " "
-            desk.say(f"{mark} {wcwidth.ljust(model.name, width)}  {model.layers} x {model.hidden_size}")
+            host.say(f"{mark} {wcwidth.ljust(model.name, width)}  {model.layers} x {model.hidden_size}")
 
 
-def _change_model(name: str, desk: Desk) -> None:
-    desk.apply(replace(desk.session.settings, model=name))
-    desk.say(f"model {name}")
+def _change_model(name: str, host: CommandHost) -> None:
+    host.apply(replace(host.session.settings, model=name))
+    host.say(f"model {name}")
 
 
-async def change(argument: str, desk: Desk) -> None:
+async def change(argument: str, host: CommandHost) -> None:
     """Shows the settings, or changes one of them until the session ends."""
-    settings = desk.session.settings
+    settings = host.session.settings
     name, _, value = argument.partition(" ")
     if not name:
-        shown = {name: _shown(name, desk) for name in kinds()}
+        shown = {name: _shown(name, host) for name in kinds()}
         width = max(map(len, shown))
-        desk.say("\n".join(f"{name:{width}}  {value}" for name, value in shown.items()))
+        host.say("\n".join(f"{name:{width}}  {value}" for name, value in shown.items()))
         return
     if name == "model" and value:
-        await choose(value.strip(), desk)
+        await choose(value.strip(), host)
         return
     if value and name == "plain":
         raise CharreplError(
             "plain is chosen at the start: leave with /quit, then charrepl --plain --continue"
         )
     if value:
-        desk.apply(with_value(settings, name, value.strip()))
+        host.apply(with_value(settings, name, value.strip()))
     elif name not in kinds():
         with_value(settings, name, "")  # says what there is
-    desk.say(f"{name} {_shown(name, desk)}")
+    host.say(f"{name} {_shown(name, host)}")
 
 
-def _shown(name: str, desk: Desk) -> object:
+def _shown(name: str, host: CommandHost) -> object:
     """A setting as a person says it; of the model, the one in use."""
-    value = getattr(desk.session.settings, name)
+    value = getattr(host.session.settings, name)
     if name == "model":
-        return desk.session.link.model
+        return host.session.link.model
     return ("off", "on")[value] if isinstance(value, bool) else value
 
 
-async def heat(argument: str, desk: Desk) -> None:
+async def heat(argument: str, host: CommandHost) -> None:
     """Shows the last lines of the text, each character by how surprising it was."""
     from charrepl.figures import heat_map
 
     lines = count(argument, default=HEAT_LINES, most=10_000, usage="/heat")
-    session = desk.session
+    session = host.session
     if not session.draft.text:
         raise CharreplError("there is no text yet: type a line first")
     await session.surprise.read(session.draft)
@@ -105,22 +105,22 @@ async def heat(argument: str, desk: Desk) -> None:
         raise CharreplError("the text or the model has changed meanwhile: ask again")
     text = session.draft.text[-len(bits) :]
     last = last_lines(text, lines)
-    desk.show(heat_map(last, bits[-len(last) :]))
+    host.show(heat_map(last, bits[-len(last) :]))
 
 
-async def next_characters(argument: str, desk: Desk) -> None:
+async def next_characters(argument: str, host: CommandHost) -> None:
     """Shows the likeliest next characters and how likely each is."""
     from charrepl.figures import bars
 
-    found = await desk.session.next_characters()
+    found = await host.session.next_characters()
     if not found:
         raise CharreplError("the daemon was busy with what you typed: ask again")
-    desk.say(bars(found, columns=desk.columns()))
+    host.say(bars(found, columns=host.columns()))
 
 
-async def stats(argument: str, desk: Desk) -> None:
+async def stats(argument: str, host: CommandHost) -> None:
     """Shows how much was written, what the ghosts saved, and how quick they were."""
-    session, tally = desk.session, desk.session.tally
+    session, tally = host.session, host.session.tally
     draft = session.draft
     if draft.pieces:
         with contextlib.suppress(CharreplError):  # then without that figure
@@ -139,4 +139,4 @@ async def stats(argument: str, desk: Desk) -> None:
     if tally.latencies_ms:
         median, slow = tally.percentile_ms(50), tally.percentile_ms(95)
         rows.append(("latency", f"median {median:.0f} ms, 95 % within {slow:.0f} ms"))
-    desk.say("\n".join(f"{name:12}{value}" for name, value in rows))
+    host.say("\n".join(f"{name:12}{value}" for name, value in rows))

@@ -9,7 +9,7 @@ import wcwidth
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 from charrepl import cells, graphemes
-from charrepl.render import INDENT
+from charrepl.prompt import INDENT
 from charrepl.safe import visible
 from charrepl.surprise import LEVELS, runs
 

@@ -1,6 +1,6 @@
 """The host of a session at a terminal, whichever way that is drawn: what `repl.py` and `plain.py` share.
 
-It is what the commands may use (`commands.Desk`), the work in the background, and the end of it all.
+It is the `CommandHost` of the commands, and has the work in the background, and the end of it all.
 """
 
 from __future__ import annotations

@@ -193,6 +193,11 @@ class Page:
 
     # Passages
 
+    @property
+    def is_written_on(self) -> bool:
+        """Whether the model is writing a passage."""
+        return self.writer.passage is not None
+
     def sample(self, characters: int) -> None:
         """Lets the model write a passage that is only shown."""
         self.writer.begin("", most=characters, kept=False)

@@ -13,6 +13,7 @@ import termios
 from collections.abc import Callable, Iterator, Mapping
 
 PROMPT = "> "
+INDENT = " " * len(PROMPT)  # of the rows after the first
 
 
 def is_dumb(environ: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout.controls import BufferControl, FormattedTextControl, UIContent
 
 from charrepl import cells, graphemes
-from charrepl.prompt import PROMPT
+from charrepl.prompt import INDENT, PROMPT
 from charrepl.safe import visible
 from charrepl.wrapping import WrappedContent
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from charrepl.ghost import Ghost
     from charrepl.session import Session
 
-INDENT = " " * len(PROMPT)
 # Stands for a newline that accepting the ghost would add and that nothing else would show.
 NEWLINE_MARK = "↵"
 CUT_MARK = "…"

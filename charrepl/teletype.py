@@ -11,8 +11,7 @@ import shutil
 from collections.abc import Callable
 
 from charrepl import cells, graphemes
-from charrepl.prompt import PROMPT
-from charrepl.render import INDENT
+from charrepl.prompt import INDENT, PROMPT
 from charrepl.safe import visible
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-ZERO_SLOT = 0  # the carry before any text; never written
+from charrepl_daemon.carry_store import ZERO_SLOT
 
 Tokens: TypeAlias = NDArray[np.int32]
 

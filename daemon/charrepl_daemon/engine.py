@@ -23,7 +23,7 @@ from charrepl.errors import CharreplError, reason
 from charrepl.protocol import Decoding, Sample
 from charrepl_daemon import adapt, kept, programs
 from charrepl_daemon.beams import Search, Searcher
-from charrepl_daemon.branches import ZERO_SLOT
+from charrepl_daemon.carry_store import RESERVED_SLOTS, ZERO_SLOT
 from charrepl_daemon.packing import Packing
 from charrepl_daemon.plans import Planner
 from charrepl_daemon.precision import Wish, served
@@ -31,7 +31,6 @@ from charrepl_daemon.programs import DECODED, MAX_FED, PIECE, Decoded, Rows
 from charrepl_daemon.scoring import Scorer
 from charrepl_daemon.sessions import (
     RECENT,
-    RESERVED_SLOTS,
     SLOT_BYTES,
     CacheFullError,
     CarryCache,

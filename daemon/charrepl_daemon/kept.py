@@ -22,7 +22,7 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -155,15 +155,24 @@ def here() -> str:
 @functools.cache
 def _surroundings() -> str:
     """Whatever a program depends on besides what it is made for."""
-    source = hashlib.sha256()
     # All of it, rather than the few files that matter today.
-    for room in (charrepl, charrepl_daemon, charrepl_train):
-        for file in sorted(Path(str(room.__file__)).parent.glob("*.py")):
-            source.update(file.read_bytes())
+    source = source_digest(
+        Path(str(room.__file__)).parent for room in (charrepl, charrepl_daemon, charrepl_train)
+    )
     settings = {name: value for name, value in os.environ.items() if name.startswith(("JAX_", "XLA_"))}
     versions = jax.__version__, metadata.version("jaxlib"), jax.devices()[0].client.platform_version
     machine = device.describe(), device.processor()
-    return repr((source.hexdigest(), versions, machine, sorted(settings.items())))
+    return repr((source, versions, machine, sorted(settings.items())))
+
+
+def source_digest(packages: Iterable[Path]) -> str:
+    """What stands for the source of some packages: every module in them, in whatever folder."""
+    digest = hashlib.sha256()
+    for package in packages:
+        for file in sorted(package.rglob("*.py")):
+            digest.update(f"{file.relative_to(package)}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def _read(path: Path, taken: PyTreeDef, returned: PyTreeDef) -> jax.stages.Compiled | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 import math
 import threading
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
+
+from charrepl_daemon.failures import Failure, stamp
 
 # What is timed of every ghost, in the order in which it happens.
 STAGES = {
@@ -117,14 +118,6 @@ class Writers:
         return [key for key in self._seen if key[0] != connection]
 
 
-class Failure(NamedTuple):
-    """A model that could not be loaded: why, and when."""
-
-    path: str
-    reason: str
-    at: str
-
-
 class Metrics:
     """Everything that is counted, since the start of the daemon.
 
@@ -201,9 +194,3 @@ class Metrics:
                 "not_loaded": [failure._asdict() for failure in self.not_loaded()],
             },
         }
-
-
-def stamp(seconds: float | None = None) -> str:
-    """A moment, now or so many seconds after the epoch, as people here write it: ISO 8601."""
-    when = datetime.datetime.now() if seconds is None else datetime.datetime.fromtimestamp(seconds)
-    return when.astimezone().isoformat(timespec="seconds")

@@ -6,12 +6,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import zmq
 
-from charrepl_daemon.jobs import Job
 from charrepl_daemon.router import Router
 from charrepl_daemon.security import Peer
+
+Request = TypeVar("Request")  # what a reply belongs to
 
 log = logging.getLogger(__name__)
 
@@ -23,20 +25,20 @@ _MOST_BYTES_IN_ALL = 256 << 20
 _OVERHEAD = 200  # bytes that a reply takes besides its own
 
 
-class _Unsent:
+class _Unsent(Generic[Request]):
     """What waits for one client."""
 
     def __init__(self) -> None:
-        self.replies: deque[tuple[bytes, Job | None]] = deque()
+        self.replies: deque[tuple[bytes, Request | None]] = deque()
         self.size = 0  # in bytes
         self.retry_s = _RETRY_S
 
 
-class Outbox:
+class Outbox(Generic[Request]):
     """The replies of a server. Any thread may send.
 
-    `sent` is called when a reply of a job has left; `gone` when a client has left or reads nothing, and what
-    waited for it was dropped: both with `lock` held. `later` has something called after so many seconds.
+    `sent` is called when a reply to a request has left; `gone` when a client has left or reads nothing, and
+    what waited for it was dropped: both with `lock` held. `later` has something called after so many seconds.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Outbox:
         socket_of: Callable[[Peer], Router],
         *,
         lock: threading.RLock,
-        sent: Callable[[Job], None],
+        sent: Callable[[Request], None],
         gone: Callable[[Peer], None],
         later: Callable[[float, Callable[[], None]], None],
     ) -> None:
@@ -53,14 +55,14 @@ class Outbox:
         self._sent = sent
         self._gone = gone
         self._later = later
-        self._unsent: dict[Peer, _Unsent] = {}  # of those slow to read
+        self._unsent: dict[Peer, _Unsent[Request]] = {}  # of those slow to read
         self._size = 0  # of all, in bytes
 
-    def send(self, peer: Peer, frame: bytes, job: Job | None = None) -> None:
+    def send(self, peer: Peer, frame: bytes, request: Request | None = None) -> None:
         """Sends a reply, after those that wait already."""
         with self._lock:
             unsent = self._unsent.setdefault(peer, _Unsent())
-            unsent.replies.append((frame, job))
+            unsent.replies.append((frame, request))
             self._grow(unsent, len(frame) + _OVERHEAD)
             if len(unsent.replies) == 1:
                 self._send_on(peer, unsent)
@@ -71,16 +73,16 @@ class Outbox:
                 log.warning("too much waits for clients that do not read: letting go of the slowest")
                 self.let_go(max(self._unsent, key=lambda slow: self._unsent[slow].size))
 
-    def _grow(self, unsent: _Unsent, by: int) -> None:
+    def _grow(self, unsent: _Unsent[Request], by: int) -> None:
         unsent.size += by
         self._size += by
 
-    def _send_on(self, peer: Peer, unsent: _Unsent) -> None:
+    def _send_on(self, peer: Peer, unsent: _Unsent[Request]) -> None:
         with self._lock:
             if self._unsent.get(peer) is not unsent:  # it was let go of meanwhile
                 return
             while unsent.replies:
-                frame, job = unsent.replies[0]
+                frame, request = unsent.replies[0]
                 try:
                     self._socket_of(peer).send_to(peer.identity, frame)
                 except zmq.Again:  # its queue is full; there is no event for one client's having room
@@ -93,8 +95,8 @@ class Outbox:
                 unsent.replies.popleft()
                 unsent.retry_s = _RETRY_S
                 self._grow(unsent, -len(frame) - _OVERHEAD)
-                if job is not None:
-                    self._sent(job)
+                if request is not None:
+                    self._sent(request)
             del self._unsent[peer]
 
     def let_go(self, peer: Peer) -> None:

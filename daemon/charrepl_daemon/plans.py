@@ -14,11 +14,12 @@ from charrepl.protocol import Complete, Decoding, Sample, Stop
 from charrepl.repetition import REACH
 from charrepl.window import STRIDE, window_start
 from charrepl_daemon.beams import Search
-from charrepl_daemon.branches import ZERO_SLOT, Tokens
+from charrepl_daemon.branches import Tokens
+from charrepl_daemon.carry_store import ZERO_SLOT
 from charrepl_daemon.known import Known
-from charrepl_daemon.programs import MAX_ALTERNATIVES, MAX_FED
+from charrepl_daemon.programs import MAX_ALTERNATIVES, MAX_FED, NEVER
 from charrepl_daemon.sessions import CarryCache
-from charrepl_daemon.writing import NEVER, Writing
+from charrepl_daemon.writing import Writing
 from charrepl_train.vocab import Vocabulary
 
 _SENTENCE_ENDS = ".!?。！？…\n"

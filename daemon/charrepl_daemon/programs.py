@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from charrepl_daemon import adapt
 from charrepl_daemon import weights as network
-from charrepl_daemon.branches import ZERO_SLOT
+from charrepl_daemon.carry_store import SCRATCH_SLOT, SPARSE, ZERO_SLOT
 from charrepl_daemon.packing import Packing
-from charrepl_daemon.sessions import SCRATCH_SLOT, SPARSE
 from charrepl_daemon.weights import Carry, Weights
-from charrepl_daemon.writing import NEVER
 from charrepl_train.vocab import UNKNOWN
 
+NEVER = -np.inf  # the threshold of a ghost that is not cut
 MAX_FED = SPARSE  # tokens a call reads at most: what a key may have to wait for
 PIECE = 8  # characters a call decodes at most: what a newer keystroke may have to wait for
 SCORED = 64  # characters a scoring call reads

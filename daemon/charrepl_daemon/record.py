@@ -15,7 +15,7 @@ import msgspec
 from charrepl import paths
 from charrepl.errors import reason
 from charrepl_daemon import pids
-from charrepl_daemon.metrics import stamp
+from charrepl_daemon.failures import stamp
 
 _MOST_BYTES = 1 << 16
 

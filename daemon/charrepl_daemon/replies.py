@@ -40,7 +40,9 @@ class Replies:
         self._through: dict[Peer, Connection] = {}  # what these came through
         self._looking = False
         self._later = later
-        self._outbox = Outbox(socket_of, lock=self._lock, sent=scheduler.sent, gone=self._gone, later=later)
+        self._outbox: Outbox[Job] = Outbox(
+            socket_of, lock=self._lock, sent=scheduler.sent, gone=self._gone, later=later
+        )
 
     def expect(self, peer: Peer, job: Job, through: Connection | None = None) -> None:
         """Takes note that a connection waits for a job, and what it came through."""

@@ -14,12 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from charrepl.errors import CharreplError
-from charrepl_daemon.branches import ZERO_SLOT, Branch, Run, Session, Tokens, common, session_of
+from charrepl_daemon.branches import Branch, Run, Session, Tokens, common, session_of
+from charrepl_daemon.carry_store import RESERVED_SLOTS, SCRATCH_SLOT, SPARSE, ZERO_SLOT
 
-SCRATCH_SLOT = 1  # takes the writes that nobody keeps
-RESERVED_SLOTS = 2
 RECENT = 64  # characters before the cursor that keep a carry each, so that going back is a lookup
-SPARSE = 32  # further back, one carry in so many: what a jump recomputes at most
 SLOT_BYTES = 448  # of memory that each slot takes here, at most, besides its carry
 _SLOTS_A_SESSION = 8  # at least, on average: a session takes as much as its first few slots
 _FEWEST_SESSIONS = 256  # that there may be: more than take part in one step

@@ -9,8 +9,9 @@ from typing import Any
 
 from charrepl import __version__, protocol
 from charrepl_daemon import exposition
+from charrepl_daemon.failures import stamp
 from charrepl_daemon.listener import Listener
-from charrepl_daemon.metrics import Writers, stamp
+from charrepl_daemon.metrics import Writers
 from charrepl_daemon.replies import Replies
 from charrepl_daemon.scheduler import Scheduler
 from charrepl_daemon.security import Network, Peer

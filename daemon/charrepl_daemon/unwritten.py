@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from charrepl.errors import reason
+from charrepl_daemon.failures import Failure, stamp
 from charrepl_daemon.lock import Identity, identity, identity_at
-from charrepl_daemon.metrics import Failure, stamp
 
 MOST_BYTES = 1 << 20  # of one log file
 

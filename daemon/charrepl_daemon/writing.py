@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from charrepl import repetition
 from charrepl.protocol import Decoding
-from charrepl_daemon.branches import ZERO_SLOT, Tokens
-
-NEVER = -np.inf  # the threshold of a ghost that is not cut
+from charrepl_daemon.branches import Tokens
+from charrepl_daemon.carry_store import ZERO_SLOT
+from charrepl_daemon.programs import NEVER
 
 
 class Writing:

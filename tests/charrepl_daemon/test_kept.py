@@ -95,6 +95,21 @@ def test_one_that_fails_when_it_is_called_stands_in_the_way_of_one_load_only(mod
     assert written(Engine(model_dir, cache_bytes=4 << 20), "every cup ")[0]
 
 
+def test_a_program_is_compiled_anew_after_a_change_to_the_source_in_whatever_folder(tmp_path):
+    place = tmp_path / "package" / "folder" / "within"
+    place.mkdir(parents=True)
+    seen = {kept.source_digest([tmp_path / "package"])}
+    for change in (
+        lambda: (place / "module.py").write_text("one = 1\n"),
+        lambda: (place / "module.py").write_text("one = 2\n"),
+        lambda: (place / "module.py").rename(place.parent / "module.py"),
+        lambda: (place.parent / "module.py").rename(place.parent / "other.py"),
+    ):
+        change()
+        seen.add(kept.source_digest([tmp_path / "package"]))
+    assert len(seen) == 5
+
+
 @pytest.mark.parametrize("damage", [b"", b"half", None], ids=["empty", "other", "half"])
 def test_a_damaged_one_is_compiled_anew_and_written_anew(directory, compiles, caplog, damage):
     doubled()

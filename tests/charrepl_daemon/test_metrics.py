@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from charrepl.client import Client
 from charrepl.errors import CharreplError
 from charrepl_daemon import exposition, metrics, responder
+from charrepl_daemon.failures import stamp
 from charrepl_daemon.metrics import BOUNDS, Histogram, Metrics, Writers
 from tests.charrepl_daemon.prometheus import parse
 
@@ -113,7 +114,7 @@ def status(**models: int) -> dict:
     return {
         "version": "1",
         "device": 'a "device"\\ of\nthree kinds',
-        "started_at": metrics.stamp(1000.0),
+        "started_at": stamp(1000.0),
         "ready": True,
         "active": 2,
         "active_s": 10.0,

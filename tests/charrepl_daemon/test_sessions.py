@@ -15,15 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrepl.errors import CharreplError
-from charrepl_daemon.branches import ZERO_SLOT, Run, Tokens, common, session_of
-from charrepl_daemon.sessions import (
-    RECENT,
-    RESERVED_SLOTS,
-    SCRATCH_SLOT,
-    SLOT_BYTES,
-    SPARSE,
-    CarryCache,
-)
+from charrepl_daemon.branches import Run, Tokens, common, session_of
+from charrepl_daemon.carry_store import RESERVED_SLOTS, SCRATCH_SLOT, SPARSE, ZERO_SLOT
+from charrepl_daemon.sessions import RECENT, SLOT_BYTES, CarryCache
 
 PIECE = 8
 SMALLEST = RESERVED_SLOTS + 4 * RECENT
