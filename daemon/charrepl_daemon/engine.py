@@ -33,7 +33,6 @@ from charrepl_daemon.sessions import (
     RECENT,
     SLOT_BYTES,
     CacheFullError,
-    CarryCache,
 )
 from charrepl_daemon.writing import Writing
 from charrepl_train import checkpoint, device
@@ -76,7 +75,7 @@ class Engine(Planner):
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
         slots = max(cache_bytes // (carry_bytes + SLOT_BYTES), RESERVED_SLOTS + 4 * RECENT)
-        super().__init__(loaded.vocabulary, CarryCache(slots))
+        super().__init__(loaded.vocabulary, slots)
         self._slots = slots
         self._calls = self._calls_ahead = 0
         self._characters_ahead = 0
@@ -84,7 +83,6 @@ class Engine(Planner):
         self._compiling = threading.Lock()
         self.batches = _GPU_BATCHES if device.has_gpu() else _BATCHES
         self._failures = 0  # of the device, since it last did what it should
-        self._store_number = 0  # counts the times that every carry was lost
         store = self._slots, int(np.prod(self._shape))
         self._zeros = kept.program(lambda: jnp.zeros(store), name="zeros", constants=store)
         self._make_store()
@@ -165,9 +163,8 @@ class Engine(Planner):
     def release(self, writing: Writing) -> None:
         """Gives back what a writing holds; call it once, when it is done or given up."""
         writing.done = True
-        if writing.own_slot:
-            self._cache.give_back([writing.own_slot])
-            writing.own_slot = ZERO_SLOT
+        self._cache.give_back_own(writing)
+        self._passages.discard(writing)
         if not writing.kept:
             self._cache.forget(writing.session)
 
@@ -224,13 +221,12 @@ class Engine(Planner):
             w.seen = bool(out.seen[i])
             w.done = not w.unread and (bool(out.done[i]) or w.left <= 0)
             w.go_straight()
-            w.store = self._store_number
 
     def _start(self, rows: Rows, i: int, w: Writing, held: set[int], most: int) -> bool:
         """Fills in where row `i` starts from; whether what it decodes is cached by text."""
-        if w.own_slot and w.begun and w.store == self._store_number:
-            rows.read[i] = w.own_slot
-            rows.keep[i] = w.own_slot
+        own = self._cache.own(w, held)
+        if own is not None:
+            rows.read[i] = rows.keep[i] = own
             return False
         plan = self._cache.plan(w.session, w.tokens, held, most=MAX_FED, typed=w.typed)
         fed = w.tokens[plan.known : plan.known + len(plan.writes)]
@@ -241,8 +237,8 @@ class Engine(Planner):
         rows.write[i, : len(fed)] = plan.writes
         if w.unread or not w.left:
             return False
-        if w.own_slot:
-            rows.keep[i] = w.own_slot
+        if w.own:
+            rows.keep[i] = self._cache.take_own(w, held)
             return False
         budget = _budget(w, most)
         rows.keep[i, :budget] = self._cache.take_free(budget, held, ahead=w.ahead)
@@ -326,7 +322,6 @@ class Engine(Planner):
     def _lose_carries(self) -> None:
         """Forgets what every slot holds: sessions and passages go on from their texts."""
         self._cache.clear()
-        self._store_number += 1
 
     def stats(self) -> dict[str, Any]:
         """What `status` tells about this model."""

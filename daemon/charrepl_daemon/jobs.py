@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from charrepl import protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon.alternatives import distinct
@@ -44,7 +46,7 @@ class Job:
         self.engine: Engine | None = None
         self.writings: list[Writing] = []
         self.search: Search | None = None  # what follows once its text is read
-        self.sent = [0]  # characters of each writing that were sent
+        self._said: dict[int, protocol.Ghost] = {}  # what was sent last of each ghost
         self.scored = 0
         self.carry = b""
         self.log_probs: list[float] = []
@@ -115,13 +117,11 @@ class Job:
             self.writings = [reading]
         else:
             self.writings = engine.ghosts(self.session, request)
-        self.sent = [0] * len(self.writings)
 
     @property
-    def unsaid(self) -> bool:
-        """Whether nothing of its answer was sent, so that it could begin anew."""
-        passage = isinstance(self.request, protocol.Sample) and self.writings[0].begun
-        return not any(self.sent) and not passage
+    def movable(self) -> bool:
+        """Whether it can begin anew with another engine: a ghost then goes on after what was sent of it."""
+        return not isinstance(self.request, protocol.Sample) or not self.writings[0].begun
 
     def leave(self) -> None:
         """Gives back what it holds of its engine; it may begin with another then."""
@@ -130,11 +130,6 @@ class Job:
                 self.engine.release(writing)
         self.engine, self.writings, self.search = None, [], None
         self.scored, self.log_probs = 0, []
-
-    def cut_short(self) -> None:
-        """Ends its ghosts where they are."""
-        for writing in self.writings:
-            writing.done = True
 
     def score(self) -> protocol.Scores | None:
         """Scores the next piece of its text; the reply, once that was the last."""
@@ -170,13 +165,17 @@ class Job:
             return
         offered = self._offered(request)
         final = self.done  # what is not offered is done with
-        news = [rank for rank, w in enumerate(offered) if w.ready > self.sent[rank]]
+        if not all(self._agrees(said, offered) for said in self._said.values()):
+            for w in self.writings:
+                w.done = True
+            yield msgspec.structs.replace(self._said[max(self._said)], final=True)
+            return
+        news = [rank for rank, w in enumerate(offered) if w.ready > len(self._said_of(rank))]
         if final and not news:
             news = [len(offered) - 1]  # the final reply must come, if it brings nothing new
         for rank in news:
             w = offered[rank]
-            self.sent[rank] = w.ready
-            yield protocol.Ghost(
+            self._said[rank] = protocol.Ghost(
                 seq=request.seq,
                 session=request.session,
                 text=w.text[: w.ready],
@@ -184,6 +183,18 @@ class Job:
                 final=final and rank == news[-1],
                 alternative=rank,
             )
+            yield self._said[rank]
+
+    def _said_of(self, rank: int) -> str:
+        return self._said[rank].text if rank in self._said else ""
+
+    def _agrees(self, said: protocol.Ghost, offered: list[Writing]) -> bool:
+        """Whether a ghost is what was sent of it, or still may be: its model may have been loaded anew."""
+        if said.alternative >= len(offered):
+            return not self.done
+        w = offered[said.alternative]
+        text = w.text[: w.ready]
+        return text.startswith(said.text) or (not w.done and said.text.startswith(text))
 
     def _offered(self, request: protocol.Complete) -> list[Writing]:
         """The ghosts to show, as far as it is known which; what is not among them is not gone on with."""

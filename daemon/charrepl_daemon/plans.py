@@ -15,21 +15,22 @@ from charrepl.repetition import REACH
 from charrepl.window import STRIDE, window_start
 from charrepl_daemon.beams import Search
 from charrepl_daemon.branches import Tokens
-from charrepl_daemon.carry_store import ZERO_SLOT
 from charrepl_daemon.known import Known
 from charrepl_daemon.programs import MAX_ALTERNATIVES, MAX_FED, NEVER
-from charrepl_daemon.sessions import CarryCache
+from charrepl_daemon.sessions import OWN_SHARE, CacheFullError, CarryCache
 from charrepl_daemon.writing import Writing
 from charrepl_train.vocab import Vocabulary
 
 _SENTENCE_ENDS = ".!?。！？…\n"
+# Half of the slots that may be somebody's own: whoever types and asks for alternatives has the others.
+_PASSAGES_SHARE = 2 * OWN_SHARE
 _MOST_AHEAD = 64  # characters decoded from a ghost's end on
 
 
 class Planner:
     """Makes writings of texts; `Engine`, which computes them, is one."""
 
-    def __init__(self, vocabulary: Vocabulary, cache: CarryCache) -> None:
+    def __init__(self, vocabulary: Vocabulary, slots: int) -> None:
         self.vocabulary = vocabulary
         self._visible = vocabulary.visible()
         self._ends: dict[Stop, NDArray[np.bool_]] = {
@@ -37,9 +38,11 @@ class Planner:
             "line": vocabulary.mask("\n"),
             "sentence": vocabulary.mask(_SENTENCE_ENDS),
         }
-        self._cache = cache
+        self._cache = CarryCache(slots)
         self._known = Known()
-        self._passages = 0
+        self._most_passages = slots // _PASSAGES_SHARE
+        self._passages: set[Writing] = set()  # that are not released
+        self._passage_number = 0
         self._answered_ahead = 0
 
     def ghosts(self, session: Hashable, request: Complete) -> list[Writing]:
@@ -52,7 +55,7 @@ class Planner:
         key = (session, start)
         unread = self._cache.unread(key, tokens)
 
-        def writing(rank: int, own_slot: int) -> Writing:
+        def writing(rank: int) -> Writing:
             return Writing(
                 session=key,
                 tokens=tokens,
@@ -63,20 +66,19 @@ class Planner:
                 ends=self._ends[request.stop],
                 least=least if rank < 0 else NEVER,
                 rank=rank,
-                own_slot=own_slot,
+                own=rank > 0,
                 unread=unread,
                 before=_before(request),
             )
 
         if request.alternatives == 1:
-            ghost = writing(-1, ZERO_SLOT)
+            ghost = writing(-1)
             self._recall(ghost)
             self._answered_ahead += ghost.done
             return [ghost]
         wanted = request.alternatives if _before(request) is None else MAX_ALTERNATIVES
         count = min(wanted, len(self.vocabulary) - 1)
-        own = self._cache.take_own(count - 1)
-        return [writing(rank, own[rank - 1] if rank else ZERO_SLOT) for rank in range(count)]
+        return [writing(rank) for rank in range(count)]
 
     def searched(self, session: Hashable, request: Complete) -> tuple[Writing, Search]:
         """What reads the text, and the beam search that begins at its end.
@@ -113,12 +115,15 @@ class Planner:
     def passage(self, request: Sample) -> Writing:
         """The passage asked for; `release` it in the end.
 
-        It does not adapt: each repetition would make the next one likelier.
+        It does not adapt: each repetition would make the next one likelier. Raises CacheFullError if there
+        are too many: with more than there are slots for, all would be read anew all the time.
         """
+        if len(self._passages) >= self._most_passages:
+            raise CacheFullError
         tokens, position, _ = self._window(request)
-        self._passages += 1
-        return Writing(
-            session=(("passage", self._passages), 0),
+        self._passage_number += 1
+        passage = Writing(
+            session=(("passage", self._passage_number), 0),
             kept=False,
             unread=len(tokens),
             tokens=tokens,
@@ -126,8 +131,10 @@ class Planner:
             max_chars=request.max_chars,
             decoding=msgspec.structs.replace(request.decoding, adapt=False),
             ends=self._ends[request.stop],
-            own_slot=self._cache.take_own(1)[0],
+            own=True,
         )
+        self._passages.add(passage)
+        return passage
 
     def _recall(self, writing: Writing) -> None:
         """Writes what is known without asking the device."""

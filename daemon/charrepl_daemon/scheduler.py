@@ -233,15 +233,11 @@ class Scheduler:
             self.library.closed(engine)
 
     def _move(self, job: Job, engine: Engine) -> None:
-        """Has a job do without an engine: it begins anew, or ends, where a part of the answer was sent."""
+        """Has a job do without an engine: a ghost goes on with another; the rest may have to end."""
         anew = self.library.is_loaded(engine.directory)
-        if anew and job.unsaid:
+        if job.is_ghost or (anew and job.movable):
             job.leave()
             self._admit(job, self.library.get(job.directory))
-        elif job.is_ghost and not job.unsaid:
-            job.cut_short()
-            self._active.append(job)
-            self._progress([job], time.perf_counter())
         else:
             self._fail(job, made_way(engine, anew=anew))
 

@@ -20,7 +20,7 @@ import zmq.asyncio
 
 from charrepl import __version__, models, paths, protocol
 from charrepl.errors import CharreplError
-from charrepl_daemon import connections, data_dir, descriptors, endless
+from charrepl_daemon import connections, data_dir, descriptors, endless, trimming
 from charrepl_daemon.catalogue import Catalogue
 from charrepl_daemon.connections import Connection, Connections
 from charrepl_daemon.jobs import Job, Work
@@ -146,6 +146,7 @@ class Server:
         self.supervision.keep_up(self._receive())
         self.supervision.keep_up(self._crowd.watch(self._listener))
         self.supervision.keep_up(endless.cut_off(self._connections, self._metrics))
+        self.supervision.keep_up(trimming.keep_small())
         stopping = asyncio.create_task(self._stop.wait())
         try:
             if self._network is not None:

@@ -21,6 +21,7 @@ RECENT = 64  # characters before the cursor that keep a carry each, so that goin
 SLOT_BYTES = 448  # of memory that each slot takes here, at most, besides its carry
 _SLOTS_A_SESSION = 8  # at least, on average: a session takes as much as its first few slots
 _FEWEST_SESSIONS = 256  # that there may be: more than take part in one step
+OWN_SHARE = 2  # one slot in so many may be somebody's own, at most
 _SPARE_SHARE = 8  # one slot in so many may hold what was decoded before anybody asked for it
 _MOST_BRANCHES = 16  # of a session: texts that it may come back to
 
@@ -59,6 +60,7 @@ class CarryCache:
         self._depths = np.zeros(slots, np.int32)  # how many tokens the carry in each slot has read
         self._most_spare = slots // _SPARE_SHARE
         self._pinned: set[int] = set()
+        self._owned: OrderedDict[Hashable, int] = OrderedDict()  # of those that keep one, by last use
         self._sessions: dict[Hashable, Session] = {}  # the least recently used first
         self._most_sessions = max(_FEWEST_SESSIONS, slots // _SLOTS_A_SESSION)
         self.hits = 0  # tokens whose carry was found
@@ -235,15 +237,37 @@ class CarryCache:
             raise
         return slots
 
-    def take_own(self, count: int) -> list[int]:
-        """Slots for a passage, or for an alternative, which keeps its own from one step to the next.
+    def own(self, holder: Hashable, held: set[int]) -> int | None:
+        """The slot that a passage, or an alternative, took for itself; None if it made way for another's."""
+        slot = self._owned.get(holder)
+        if slot is not None:
+            self._owned.move_to_end(holder)
+            held.add(slot)
+        return slot
 
-        Raises CacheFullError, nothing taken, where such would hold more than half of all: the others are for
-        those who only type.
+    def take_own(self, holder: Hashable, held: set[int]) -> int:
+        """A slot for a passage, or for an alternative, which keeps it from one step to the next.
+
+        Such hold at most half of all (`OWN_SHARE`): the others are for those who only type. Where they do,
+        the one that was used least recently makes way. Raises CacheFullError if all of them are `held`.
         """
-        if len(self._pinned) + count > len(self._depths) // 2:
-            raise CacheFullError
-        return self.take_free(count)
+        if len(self._owned) < len(self._depths) // OWN_SHARE:
+            slot = self.take_free(1, held)[0]
+        else:
+            oldest = next((other for other, slot in self._owned.items() if slot not in held), None)
+            if oldest is None:
+                raise CacheFullError
+            self.evictions += 1
+            slot = self._owned.pop(oldest)
+        self._owned[holder] = slot
+        held.add(slot)
+        return slot
+
+    def give_back_own(self, holder: Hashable) -> None:
+        """Returns the slot that somebody took for itself, if it has one."""
+        slot = self._owned.pop(holder, None)
+        if slot is not None:
+            self.give_back([slot])
 
     def give_back(self, slots: Sequence[int]) -> None:
         """Returns slots of `take_free` that no text came to own."""
@@ -263,6 +287,8 @@ class CarryCache:
         """Drops every carry, as when the store itself was lost."""
         for key in list(self._sessions):
             self.forget(key)
+        for holder in list(self._owned):
+            self.give_back_own(holder)
 
     def _touch(self, slot: int) -> None:
         """Makes a carry the most recently used."""

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from charrepl import repetition
 from charrepl.protocol import Decoding
 from charrepl_daemon.branches import Tokens
-from charrepl_daemon.carry_store import ZERO_SLOT
 from charrepl_daemon.programs import NEVER
 
 
@@ -28,7 +27,7 @@ class Writing:
         ends: NDArray[np.bool_],
         least: float = NEVER,
         rank: int = -1,
-        own_slot: int = ZERO_SLOT,
+        own: bool = False,
         unread: int = 0,
         kept: bool = True,
         typed: int | None = None,
@@ -45,7 +44,7 @@ class Writing:
         self.ends = ends
         self.least = least
         self.rank = rank
-        self.own_slot = own_slot  # holds its carry where it is not cached by text
+        self.own = own  # whether its carry has a slot of its own, and is not cached by text
         self.unread = unread  # characters of the text still to be read, as far as is known
         self.kept = kept  # whether its carries are of use when it is done
         self.ahead = ahead  # whether nobody has asked for it yet
@@ -57,7 +56,6 @@ class Writing:
         self.joint = 0.0
         self.seen = False
         self.done = False
-        self.store = 0  # in which of the engine's stores `own_slot` was written
 
     def add(self, tokens: Tokens, text: str, log_probs: Sequence[float]) -> None:
         """Adds characters that were chosen, and how likely each was, in nats."""

@@ -301,6 +301,37 @@ def test_many_cold_writers_at_once_get_their_own_ghosts(model_dir, reference):
     finish_rightly(engine, reference, texts, waiting)
 
 
+def test_passages_and_alternatives_without_end_keep_none_from_being_written_rightly(model_dir):
+    engine, alone = (Engine(model_dir, cache_bytes=0) for _ in range(2))
+    engine.compile(32)
+    passage = asked.passage(engine, "every cup ", max_chars=24)
+    engine.step([passage])
+    passages = [passage]
+    with pytest.raises(CharreplError, match="cache is full"):
+        for _ in range(engine._slots):
+            passages.append(asked.passage(engine, "the road is ", max_chars=100_000))
+    for n in range(0, len(passages), engine.widest):
+        engine.step(passages[n : n + engine.widest])
+    texts = [f"cup {n} " for n in range(10)]  # more alternatives than find room beside them
+    asking = [engine.ghosts(n, asked.complete(t, max_chars=16, alternatives=8)) for n, t in enumerate(texts)]
+    while left := [w for ghosts in asking for w in ghosts if not w.done]:
+        for n in range(0, len(left), engine.widest):
+            engine.step(left[n : n + engine.widest])
+    while not passage.done:  # its carry made way meanwhile
+        engine.step([passage])
+    for text, ghosts in zip(texts, asking, strict=True):
+        expected = write(alone, text, max_chars=16, stop="none", n=8)
+        assert [w.text for w in ghosts] == [w.text for w in expected]
+    fresh = asked.passage(alone, "every cup ", max_chars=24)
+    while not fresh.done:
+        alone.step([fresh])
+    assert passage.text == fresh.text
+    for w in (*passages, *(w for ghosts in asking for w in ghosts)):
+        engine.release(w)
+    assert not engine._cache._owned
+    assert asked.passage(engine, "a", max_chars=1)
+
+
 def test_a_carry_that_is_not_numbers_is_refused(engine):
     good, _ = engine.score("a", b"", "")
     for carry in (np.full(len(good) // 4, np.nan, np.float32).tobytes(), good[:-1]):

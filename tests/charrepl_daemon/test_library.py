@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import queue
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from charrepl import protocol
@@ -21,7 +23,7 @@ from charrepl_daemon.beams import Searcher
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.jobs import Job
 from charrepl_daemon.library import Library
-from charrepl_daemon.scheduler import Scheduler
+from charrepl_daemon.scheduler import _MOST_UNSENT, Scheduler
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until_final
 from tests.soak.watching import resident_mb
 
@@ -55,6 +57,18 @@ class Asker:
         while not protocol.is_final(reply := self.replies.get(timeout=DEADLINE_S)):
             pass
         return reply
+
+    def ghosts(self, *before: Any) -> dict[int, Any]:
+        """The alternatives as they are at the end, which each extend what came of them before."""
+        found: dict[int, Any] = {}
+        replies = iter([*before])
+        while True:
+            reply = next(replies, None) or self.replies.get(timeout=DEADLINE_S)
+            rank = reply.alternative
+            assert rank not in found or reply.text.startswith(found[rank].text)
+            found[rank] = reply
+            if reply.final:
+                return found
 
 
 class Loads:
@@ -198,30 +212,82 @@ def test_a_passage_of_a_model_loaded_anew_is_told_so(scheduler, models_, monkeyp
     assert (told.code, told.message) == ("busy", "m0 was loaded anew: ask again")
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [
-        protocol.Score(seq=5, text="every cup is warm, " * 3000),
-        protocol.Complete(seq=5, session="s", text="a", max_chars=4096, stop="none"),
-    ],
-    ids=["score", "ghost"],
-)
-def test_what_can_go_on_does_where_a_model_is_loaded_anew(scheduler, models_, monkeypatch, request_):
+def load_anew(scheduler: Scheduler, directory: Path) -> None:
+    done: queue.Queue[CharreplError | None] = queue.Queue()
+    scheduler.reload(directory, done.put)
+    assert done.get(timeout=DEADLINE_S) is None
+
+
+def test_a_score_begins_anew_where_its_model_is_loaded_anew(scheduler, models_, monkeypatch):
     monkeypatch.setattr(library, "_LEAVING_S", 0.02)
-    asker = Asker(scheduler)
+    asker, request = Asker(scheduler), protocol.Score(seq=5, text="every cup is warm, " * 3000)
     asker.ask(models_[0], protocol.Complete(seq=0, session="t", text="a"))
     asker.final()
-    asker.ask(models_[0], request_)
+    asker.ask(models_[0], request)
     for _ in range(3):
-        done: queue.Queue[CharreplError | None] = queue.Queue()
-        scheduler.reload(models_[0], done.put)
-        assert done.get(timeout=DEADLINE_S) is None
-    told = asker.final()
-    if isinstance(request_, protocol.Score):  # begins anew, as nothing was said
-        assert len(told.log_probs) == len(request_.text)
-    else:  # ends where it is
-        assert isinstance(told, protocol.Ghost)
-        assert told.final
+        load_anew(scheduler, models_[0])
+    assert len(asker.final().log_probs) == len(request.text)
+
+
+@contextlib.contextmanager
+def half_sent(scheduler: Scheduler, asker: Asker, directory: Path, request: Any) -> Iterator[Any]:
+    """The first piece of a ghost whose reader is slow meanwhile, and which does without its engine then."""
+    job = asker.ask(directory, request)
+    first = asker.replies.get(timeout=DEADLINE_S)
+    job.count_unsent(1_000_000)
+    before = job.engine
+    assert not first.final
+    yield first
+    assert job.engine is not before
+    job.count_unsent(_MOST_UNSENT // 2 + 1 - job.unsent)
+    scheduler.sent(job)
+
+
+LONG = protocol.Complete(seq=5, session="s", text="a", max_chars=4096, stop="none")
+
+
+@pytest.mark.parametrize("alternatives", [1, 3])
+def test_a_ghost_half_sent_goes_on_where_its_model_is_loaded_anew(
+    scheduler, models_, monkeypatch, alternatives
+):
+    monkeypatch.setattr(library, "_LEAVING_S", 0.0)
+    request = msgspec.structs.replace(LONG, alternatives=alternatives)
+    whole, asker = Asker(scheduler), Asker(scheduler)
+    whole.ask(models_[0], request)
+    expected = whole.ghosts()
+    assert len(expected[0].text) == LONG.max_chars
+    with half_sent(scheduler, asker, models_[0], request) as first:
+        for _ in range(2):  # the second waits until nobody uses the first
+            load_anew(scheduler, models_[0])
+    found = asker.ghosts(first)
+    assert {rank: reply.text for rank, reply in found.items()} == {r: w.text for r, w in expected.items()}
+
+
+def test_a_ghost_half_sent_ends_where_the_new_model_would_write_something_else(
+    scheduler, models_, monkeypatch, trained, tmp_path
+):
+    monkeypatch.setattr(library, "_LEAVING_S", 0.0)
+    model = Path(shutil.copytree(models_[0], tmp_path / "model"))
+    asker = Asker(scheduler)
+    with half_sent(scheduler, asker, model, LONG) as first:
+        shutil.rmtree(model)
+        shutil.copytree(trained.directory, model)
+        for _ in range(2):
+            load_anew(scheduler, model)
+    (told,) = asker.ghosts(first).values()
+    assert len(told.log_probs) == len(told.text) < LONG.max_chars
+
+
+def test_a_ghost_half_sent_goes_on_once_the_model_that_it_made_way_for_has_answered(
+    scheduler, models_, monkeypatch
+):
+    monkeypatch.setattr(library, "_LEAVING_S", 0.0)
+    asker, others = Asker(scheduler), Asker(scheduler)
+    with half_sent(scheduler, asker, models_[0], LONG) as first:
+        for directory in models_[1:3]:
+            others.ask(directory)
+            assert others.final().text.startswith("rm")
+    assert len(asker.ghosts(first)[0].text) == LONG.max_chars
 
 
 def test_replies_are_delivered_without_the_schedulers_lock(scheduler, models_):

@@ -380,10 +380,17 @@ def test_what_the_cache_itself_takes_is_bounded_whatever_the_texts(length):
         tracemalloc.stop()
 
 
-def test_passages_leave_room_for_those_who_type():
+def test_passages_leave_room_for_those_who_type_and_make_way_for_one_another():
     cache = CarryCache(RESERVED_SLOTS + 4 * RECENT)
-    for _ in range((RESERVED_SLOTS + 4 * RECENT) // 2):
-        cache.take_own(1)
+    half = (RESERVED_SLOTS + 4 * RECENT) // 2
+    slots = [cache.take_own(n, set()) for n in range(half)]
+    assert cache.own(0, set()) == slots[0]  # used just now: another makes way
+    assert cache.take_own("new", {slots[1]}) == slots[2]  # and not one that the same step reads
+    assert cache.own(2, set()) is None
+    assert cache.own(1, set()) == slots[1]
     with pytest.raises(CharreplError, match="cache is full"):
-        cache.take_own(1)
+        cache.take_own("newer", set(slots))
     assert len(cache.take_free(RECENT)) == RECENT
+    for holder in [*range(half), "new"]:
+        cache.give_back_own(holder)
+    assert cache.used == RECENT

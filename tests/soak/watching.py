@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import time
 from pathlib import Path
@@ -42,16 +41,20 @@ class Watch:
         self._seen.append((time.monotonic() - self._began, resident_mb(self.pid), descriptors(self.pid)))
 
     def report(self, growth: float) -> bool:
-        """Prints what it had early, after warm-up, and late; returns whether that is more by `growth`."""
+        """Prints what it had early, after warm-up, and late; returns whether that is more by `growth`.
+
+        That is the least that was seen of each: what a flood takes, and the allocator keeps for a while after
+        it, depends on which floods came when. What leaks is never given back, and raises the least as well.
+        """
         total = self._seen[-1][0]
         judged = [look for look in self._seen if look[0] >= WARM_UP * total]
         third = max(1, len(judged) // 3)
         early, late = judged[:third], judged[-third:]
-        memory = [statistics.median(look[1] for look in part) for part in (early, late)]
-        files = [statistics.median(look[2] for look in part) for part in (early, late)]
+        memory = [min(look[1] for look in part) for part in (early, late)]
+        files = [min(look[2] for look in part) for part in (early, late)]
         print(
             f"one daemon for {total:.0f} s: resident {memory[0]:.1f} MB after warm-up, {memory[1]:.1f} at "
             f"the end ({100 * (memory[1] / memory[0] - 1):+.1f} %); descriptors {files[0]:.0f} "
-            f"and {files[1]:.0f}; at the start {self._seen[0][1]:.1f} MB and {self._seen[0][2]}"
+            f"and {files[1]:.0f}; at most {max(look[1] for look in self._seen):.1f} MB"
         )
         return memory[1] > growth * memory[0] or files[1] > max(growth * files[0], files[0] + 8)

@@ -43,7 +43,8 @@ class Writer(threading.Thread):
         self.answered = 0
         self.left = 0
         self.lost = 0
-        self.waits: list[float] = []  # for the answer after one that was lost, in seconds
+        self.waits: list[float] = []  # for an answer, in seconds
+        self.waits_after: list[tuple[float, int]] = []  # for one of which so many daemons were ended
         self.problems: list[str] = []
 
     def run(self) -> None:
@@ -120,8 +121,11 @@ class Writer(threading.Thread):
                 self._close()
                 if time.monotonic() > began + MOST_S:
                     raise
+        wait = time.monotonic() - began
         if lost:
-            self.waits.append(time.monotonic() - began)
+            self.waits_after.append((wait, lost))
+        else:
+            self.waits.append(wait)
         self.answered += 1
         self._last = ghosts[0][0]
         self._checker.put(Asked(self._text, request, ghosts))
