@@ -9,6 +9,7 @@ from charrepl_daemon.turns import Turns
 from charrepl_daemon.writing import Writing
 
 _MUCH = 4  # characters to read, beyond which others need not wait for it
+_READ_TOGETHER = 8  # rows of a call that reads, where that makes others wait
 _PATIENCE = 7  # steps that ghosts may take while a passage or a score waits
 
 
@@ -43,6 +44,9 @@ class Steps:
         writing = [row for row in rows if row[1].unread <= _MUCH]
         self._reads = bool(reading) and not (writing and self._reads)
         chosen = reading if self._reads else writing
+        askers = len({job.connection for job, _ in chosen})
+        if self._reads and askers > 1:  # nobody's many texts make a call longer that others wait for
+            most = min(most, max(askers, _READ_TOGETHER))
         if len(chosen) <= most:
             return chosen
         order = self._turns.order(chosen, lambda row: row[0].connection, lambda row: row[0].first_piece)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from charrepl import protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon.jobs import Job
 from charrepl_daemon.scheduler import _MOST_JOBS, Scheduler
+from charrepl_daemon.steps import Steps
 from charrepl_daemon.turns import FairQueue, Turns
 
 ITEMS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30)
@@ -56,6 +59,18 @@ def test_who_was_served_longest_ago_comes_first_and_who_has_nothing_yet_before_t
     assert order()[:4] == ["c0", "a0", "b0", "a1"]
     turns.served(["c"])
     assert order(lambda item: item in items[:4])[:4] == ["a4", "b0", "c0", "a5"]
+
+
+@pytest.mark.parametrize(("others", "together"), [(0, 32), (1, 8), (6, 8), (12, 13), (40, 32)])
+def test_many_texts_of_one_connection_make_no_call_longer_that_others_wait_for(others, together):
+    def reads(connection: str) -> tuple[Job, Any]:
+        job = Job(protocol.Sample(seq=1), directory=Path("/"), connection=connection, deliver=lambda *_: None)
+        return job, SimpleNamespace(unread=1000)
+
+    rows = [reads("greedy") for _ in range(100)] + [reads(f"other {n}") for n in range(others)]
+    chosen = Steps().share(rows, 32)
+    assert len(chosen) == together
+    assert len({job.connection for job, _ in chosen}) == min(others + 1, 32)
 
 
 def test_a_crowd_of_requests_of_one_connection_keeps_no_other_from_asking():

@@ -46,12 +46,14 @@ def report(writers: list[Writer], checker: Checker, mischief: Mischief, watch: W
         f"{lost:,} answers lost to a daemon that was ended; the longest wait for the one after it "
         f"{waits_after[0]:.1f} s, {waits_after[1]} times lost"
     )
-    longest = waits[-1] if waits else 0.0
+    longest = waits[-1][0] if waits else 0.0
     if waits:
         print(
-            f"all other waits: median {waits[len(waits) // 2]:.2f} s, 99 % "
-            f"{waits[len(waits) * 99 // 100]:.2f}, longest {longest:.2f}"
+            f"all other waits: median {waits[len(waits) // 2][0]:.2f} s, 99 % "
+            f"{waits[len(waits) * 99 // 100][0]:.2f}, longest {longest:.2f}"
         )
+    for wait, what in waits[:-6:-1]:
+        print(f"  {wait:.2f} s: {what}")
     grew = watch.report(GROWTH)
     problems = [problem for writer in writers for problem in writer.problems]
     for problem in [*checker.wrong, *problems][:10]:
@@ -84,7 +86,8 @@ def main() -> None:
         subprocess.run([*COMMAND, "start", *serving], check=True, stdout=subprocess.DEVNULL)
         checker = Checker(paths.models_dir() / "one")
         writers = [
-            Writer(f"writer-{n}", random.Random(seed + n), names, checker) for n in range(arguments.writers)
+            Writer(f"writer-{n}", random.Random(seed + n), names, checker, lambda: mischief.doing)
+            for n in range(arguments.writers)
         ]
         mischief = Mischief(
             random.Random(seed - 1), serving, names, lambda: sum(writer.answered for writer in writers)

@@ -38,6 +38,7 @@ class Mischief:
         self._serving = serving
         self._models = models
         self._done: Counter[str] = Counter()
+        self.doing = ""  # what is going on
 
     def summary(self) -> str:
         """What was done, and how often."""
@@ -55,7 +56,9 @@ class Mischief:
         chosen = self._rng.choice([*gentle, *harsh])
         if chosen in harsh:
             self._answered_before = answered
+        self.doing = chosen.__name__.strip("_")
         chosen()
+        self.doing = f"after {self.doing}"
 
     def begin_anew(self) -> None:
         """A new daemon; a writer may be the first to start it."""
@@ -91,6 +94,7 @@ class Mischief:
         """Several clients that send without pause for a while, and read nothing; then they die."""
         kinds = self._rng.sample(sorted(FLOODS), k=self._rng.randrange(1, MOST_FLOODS + 1))
         model = self._rng.choice(self._models)
+        self.doing = f"flood of {', '.join(kinds)}"
         command = [sys.executable, "-m", "tests.charrepl_daemon.flooder"]
         with contextlib.ExitStack() as stack:
             for kind in kinds:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from charrepl import protocol, window
@@ -31,11 +32,19 @@ _LOST = ("unavailable", "stopping")  # what a request may end with when its daem
 class Writer(threading.Thread):
     """Writes until `leave` is set."""
 
-    def __init__(self, name: str, rng: random.Random, models: list[str], checker: Checker) -> None:
+    def __init__(
+        self,
+        name: str,
+        rng: random.Random,
+        models: list[str],
+        checker: Checker,
+        doing: Callable[[], str],
+    ) -> None:
         super().__init__(name=name, daemon=True)
         self._rng = rng
         self._models = models
         self._checker = checker
+        self._doing = doing  # what is done to the daemon
         self._text = ""
         self._last = ""  # the ghost that can be accepted
         self._client: Client | None = None
@@ -43,7 +52,7 @@ class Writer(threading.Thread):
         self.answered = 0
         self.left = 0
         self.lost = 0
-        self.waits: list[float] = []  # for an answer, in seconds
+        self.waits: list[tuple[float, str]] = []  # for an answer, in seconds, and what was asked when
         self.waits_after: list[tuple[float, int]] = []  # for one of which so many daemons were ended
         self.problems: list[str] = []
 
@@ -108,7 +117,7 @@ class Writer(threading.Thread):
             self._begin(request)
             self._edit()
             request = self._request()
-        began, lost = time.monotonic(), 0
+        began, lost, during = time.monotonic(), 0, self._doing()
         while True:
             try:
                 ghosts = self._answer(request)
@@ -125,7 +134,8 @@ class Writer(threading.Thread):
         if lost:
             self.waits_after.append((wait, lost))
         else:
-            self.waits.append(wait)
+            what = f"{len(self._text):,} characters, {request.alternatives} alternatives, {request.model}"
+            self.waits.append((wait, f"{what}; {during}, then {self._doing()}"))
         self.answered += 1
         self._last = ghosts[0][0]
         self._checker.put(Asked(self._text, request, ghosts))
