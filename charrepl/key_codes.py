@@ -1,7 +1,7 @@
 """Key codes: which key an escape sequence stands for, as prompt_toolkit calls it.
 
-xterm's way with modifiers, its modifyOtherKeys, the kitty keyboard protocol, and what rxvt, the Linux
-console and a keypad in application mode send. A sequence that is none of these is no key.
+xterm's way with modifiers, its modifyOtherKeys, the kitty keyboard protocol, Windows' win32-input-mode,
+and what rxvt, the Linux console and a keypad in application mode send. Any other sequence is no key.
 See invisible-island.net/xterm/modified-keys.html and sw.kovidgoyal.net/kitty/keyboard-protocol.
 """
 
@@ -42,6 +42,21 @@ _MODIFIED = re.compile(r"\x1b(?:\[|O)(?:1;)?(\d*)(?::(\d+))?([A-HP-SZ])")
 _NUMBERED = re.compile(r"\x1b\[(\d+)(?:;(\d*)(?::(\d+))?)?([~^$@])")
 _OTHER = re.compile(r"\x1b\[27;(\d+);(\d+)~")
 _UNICODE = re.compile(r"\x1b\[(\d+)(?::(\d*))?(?::(\d*))?(?:;(\d*)(?::(\d+))?)?(?:;([\d:]*))?u")
+# win32-input-mode: virtual key, scan code, character, whether it went down, states, how often.
+_WIN32 = re.compile(r"\x1b\[(\d*)(?:;(\d*))?(?:;(\d*))?(?:;(\d*))?(?:;(\d*))?(?:;(\d*))?_")
+_VIRTUAL = {
+    33: "pageup",
+    34: "pagedown",
+    35: "end",
+    36: "home",
+    37: "left",
+    38: "up",
+    39: "right",
+    40: "down",
+}
+_VIRTUAL |= {45: "insert", 46: "delete"} | {111 + number: f"f{number}" for number in range(1, 25)}
+_WIN32_ALT, _WIN32_CTRL, _WIN32_SHIFT = 0x0003, 0x000C, 0x0010
+_MOST_REPEATED = 100
 
 
 def character(char: str) -> Key:
@@ -78,6 +93,8 @@ def keys_of(sequence: str) -> tuple[Key, ...]:
         if event == _RELEASED:
             return ()
         return _typed(int(code), shifted=shifted, base=base, modifiers=_modifiers(modifier), text=text)
+    if found := _WIN32.fullmatch(sequence):
+        return _win32(*(int(part or 0) for part in found.groups()))
     return ()
 
 
@@ -121,6 +138,28 @@ def _named(name: str, modifiers: int) -> tuple[Key, ...]:
     except ValueError:
         return ()
     return (Keys.Escape, key) if modifiers & (_ALT | _META) else (key,)
+
+
+def _win32(virtual: int, scan: int, code: int, down: int, states: int, count: int) -> tuple[Key, ...]:
+    """A key as Windows has it: with its character, which has Shift, Ctrl and AltGr in it already.
+
+    The halves of a character beyond 16 bits, which come as two keys, are none.
+    """
+    if not down:
+        return ()
+    alt, ctrl = bool(states & _WIN32_ALT), bool(states & _WIN32_CTRL)
+    modifiers = _SHIFT * bool(states & _WIN32_SHIFT) | _ALT * alt | _CTRL * ctrl
+    if not code and virtual in _VIRTUAL:
+        keys = _named(_VIRTUAL[virtual], modifiers)
+    elif virtual == 9 and modifiers & _SHIFT:
+        keys = _named("s-tab", modifiers)
+    elif code or (virtual in (32, 50) and ctrl):  # Ctrl-Space and Ctrl-2 are NUL
+        typed = (character(chr(code)),) if code < 0xD800 or 0xE000 <= code <= 0xFFFF else ()
+        # AltGr is both, and no modifier.
+        keys = (Keys.Escape, *typed) if typed and alt and not ctrl else typed
+    else:
+        keys = ()
+    return keys * min(max(1, count), _MOST_REPEATED)
 
 
 def _typed(

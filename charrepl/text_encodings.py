@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -54,6 +55,10 @@ _LARGER = {
     "BIG5": "BIG5-HKSCS",
 }
 _SHIFTED = {b"\x1b$B": "ISO-2022-JP", b"\x1b$@": "ISO-2022-JP", b"\x1b$)C": "ISO-2022-KR"}
+# Both are plain ASCII: what is between the shifts has to read as text.
+_HZ = re.compile(rb"~\{(?:[!-w][!-~])+~\}")
+_UTF7 = re.compile(rb"\+[A-Za-z0-9+/]{2,}-?")
+_LEAST_SHIFTED = 3
 _WESTERN_LETTERS = "àâäáãåæçéèêëíìîïñóòôöõøœúùûüÿßÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜŸ"
 _WESTERN_SIGNS = "«»“”„‹›…€£°§¿¡ºª·†‡•©®™½¼¾"
 _IN_WORDS = "‘’‚–—\xa0\xad"
@@ -106,8 +111,24 @@ def marked(head: bytes) -> str:
 
 
 def shifted(head: bytes) -> str:
-    """The encoding that escape sequences in ASCII text tell of; empty for none."""
-    return next((name for escape, name in _SHIFTED.items() if escape in head), "")
+    """The encoding that shift sequences in ASCII text tell of; empty for none."""
+    for escape, name in _SHIFTED.items():
+        if escape in head:
+            return name
+    if not head.isascii():
+        return ""
+    return "HZ" if _reads(_HZ, head, "hz") else "UTF-7" if _reads(_UTF7, head, "utf-7") else ""
+
+
+def _reads(shift: re.Pattern[bytes], head: bytes, name: str) -> bool:
+    """Whether there are shifted words in ASCII text, and nearly all of them are letters in an encoding."""
+    words = set(shift.findall(head))
+    good = 0
+    for word in words:
+        with contextlib.suppress(UnicodeDecodeError):
+            text = word.decode(name)
+            good += not text.isascii() and all(char.isprintable() or char.isspace() for char in text)
+    return good >= _LEAST_SHIFTED and good >= 0.9 * len(words)
 
 
 def wide(sample: bytes) -> str:

@@ -17,6 +17,7 @@ from typing import TypeVar
 from charrepl import models, paths, protocol
 from charrepl.errors import CharreplError
 from charrepl_daemon.defaults import Default
+from charrepl_daemon.hung_reads import HungReads
 from charrepl_daemon.library import Library
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Catalogue:
         self.default = Default(model)
         self._library = library
         self._found: OrderedDict[str, tuple[float, Path]] = OrderedDict()
+        self._reads = HungReads()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
 
     def known(self, model: str) -> Path | None:
@@ -56,7 +58,8 @@ class Catalogue:
         directory = self.known(model)
         if directory is not None:
             return directory
-        directory = await self.reading(lambda: self._read(model))
+        where = Path(model) if models.is_path(model) else paths.models_dir() / model
+        directory = await self.reading(lambda: self._reads.read(where, lambda _: self._read(model)))
         if model:
             self._found[model] = time.monotonic(), directory
             self._found.move_to_end(model)

@@ -62,10 +62,17 @@ class Engine(Planner):
     missing, damaged, or does not compute.
     """
 
-    def __init__(self, directory: Path, *, cache_bytes: int, precision: Wish = "auto") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        cache_bytes: int,
+        precision: Wish = "auto",
+        read: Callable[[Path], checkpoint.LoadedModel] = checkpoint.load_model,
+    ) -> None:
         began = time.monotonic()
         self.closed = False
-        loaded = checkpoint.load_model(directory)
+        loaded = read(directory)
         self.directory = directory
         self.digest = loaded.digest
         config = loaded.config.model

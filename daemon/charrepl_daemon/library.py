@@ -14,9 +14,11 @@ from typing import NamedTuple
 from charrepl import shortage
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon.engine import Engine, Extra
+from charrepl_daemon.hung_reads import HungReads
 from charrepl_daemon.memory import give_back
 from charrepl_daemon.precision import Wish
 from charrepl_daemon.turns import FairQueue
+from charrepl_train import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,7 @@ class Library:
         self._programs: deque[_Program] = deque()
         self._changed = threading.Condition()
         self._threads: set[str] = set()
+        self._reads = HungReads()
         self._stopped = False
 
     def get(self, directory: Path) -> Result | None:
@@ -177,7 +180,12 @@ class Library:
 
     def _read(self, directory: Path) -> Result:
         try:
-            return Engine(directory, cache_bytes=self._cache_bytes, precision=self._precision)
+            return Engine(
+                directory,
+                cache_bytes=self._cache_bytes,
+                precision=self._precision,
+                read=lambda path: self._reads.read(path, checkpoint.load_model),
+            )
         except Exception as error:
             # Whatever a broken model provokes concerns those who asked for it, not the daemon.
             log.warning("could not load %s: %s", directory, reason(error))

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 _SOL_LOCAL, _LOCAL_PEERPID = 0, 2  # macOS, sys/un.h
-_CONNECT_S = 1.0
+_CONNECT_S = 1
 
 
 def birth(pid: int) -> str:
@@ -37,7 +37,8 @@ def listening_at(endpoint: str) -> int:
     """The pid of who listens at an ipc endpoint, as the system says; 0 if nobody, or nobody to be seen."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(_CONNECT_S)
+            # Not Python's time-out, which fails at once where many wait to be let in.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _CONNECT_S, 0))
             probe.connect(endpoint.removeprefix("ipc://"))
             if sys.platform == "linux":
                 size = struct.calcsize("3i")

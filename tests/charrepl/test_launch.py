@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import socket
 import sys
+import threading
+from pathlib import Path
 
 import pytest
 
 from charrepl import launch
 from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl_daemon import pids
 
 
 def test_a_python_that_has_gone_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,6 +24,28 @@ def test_a_python_that_has_gone_is_said_in_one_line(monkeypatch: pytest.MonkeyPa
         launch.start()
     with pytest.raises(DaemonUnavailableError, match=said):
         asyncio.run(launch.start_async())
+
+
+def test_one_with_whom_many_wait_to_be_let_in_is_there_all_the_same(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(path)
+        assert not launch.is_listening(f"ipc://{path}")
+        listener.listen(0)
+        for _ in range(3):
+            other = stack.enter_context(socket.socket(socket.AF_UNIX))
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                other.connect(path)
+        assert launch.is_listening(f"ipc://{path}")
+        room = threading.Timer(0.1, lambda: listener.accept()[0].close())
+        room.start()
+        assert pids.listening_at(f"ipc://{path}") == os.getpid()
+        room.join()
+    assert not launch.is_listening(f"ipc://{path}")
+    assert not launch.is_listening(f"ipc://{tmp_path}")
+    assert not launch.is_listening(f"ipc://{tmp_path}/none")
 
 
 @pytest.mark.parametrize(

@@ -263,3 +263,27 @@ def test_standard_input_is_waited_for_where_others_made_it_non_blocking() -> Non
             for _ in range(3):
                 pipe.write(b"x" * 70_000)  # more than fits: it reads meanwhile
         assert process.communicate(timeout=60)[0] == b"210000\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "text"),
+    [
+        ("HZ", "hz", "他说：“今天的天气很好。”\nhello\n我们去吧。\n是的，好。\n"),
+        ("UTF-7", "utf-7", "Été à la mer, où l’œuvre naît\nça va déjà\n"),
+    ],
+)
+def test_shifted_text_that_is_plain_ascii_is_refused_by_its_name(tmp_path, name, encoding, text):
+    file = tmp_path / "t.txt"
+    file.write_bytes(text.encode(encoding))
+    with pytest.raises(CharreplError, match=f"is {name}, not UTF-8: run iconv -f {name} "):
+        text_files.read(file)
+    assert "".join(text_files.pieces(file, encoding=encoding)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["a+bc + 1+11=12, C++ foo+bar-baz +1-800-555\n" * 9, "~{ab~} ~{cd~}\n" * 9, "if (~{x}) +AA+BB-\n"]
+)
+def test_plus_signs_and_tildes_are_no_shifts(tmp_path, text):
+    file = tmp_path / "t.txt"
+    file.write_text(text)
+    assert text_files.read(file) == text

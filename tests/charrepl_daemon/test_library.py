@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import queue
 import shutil
 import threading
@@ -18,12 +19,13 @@ import pytest
 
 from charrepl import protocol
 from charrepl.errors import CharreplError
-from charrepl_daemon import library
+from charrepl_daemon import hung_reads, library
 from charrepl_daemon.beams import Searcher
 from charrepl_daemon.engine import Engine
 from charrepl_daemon.jobs import Job
 from charrepl_daemon.library import Library
 from charrepl_daemon.scheduler import _MOST_UNSENT, Scheduler
+from charrepl_train import checkpoint
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until_final
 from tests.soak.watching import resident_mb
 
@@ -155,6 +157,39 @@ def test_threads_that_ran_short_for_a_moment_cost_no_more_than_that(scheduler, m
     asker.ask(models_[0], score)
     assert len(asker.final().log_probs) == len(score.text)
     assert not left
+
+
+def test_a_model_whose_disk_does_not_answer_is_named_and_holds_up_no_other(
+    scheduler, models_, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(hung_reads, "_MOST_S", 2.0)
+    hung, answers = models_[0], tmp_path / "answers"
+    os.mkfifo(answers)
+    load = checkpoint.load_model
+
+    def from_afar(directory: Path) -> Any:
+        if directory == hung:
+            answers.read_bytes()
+        return load(directory)
+
+    monkeypatch.setattr(checkpoint, "load_model", from_afar)
+    waiting, other = Asker(scheduler), Asker(scheduler)
+    waiting.ask(hung)
+    other.ask(models_[1])
+    said = waiting.final()
+    assert said.code == "busy"
+    assert f"{hung} has been read for more than 2 s" in said.message
+    assert other.final().text.startswith("rm")
+    monkeypatch.setattr(hung_reads, "_MOST_S", DEADLINE_S)
+    done: queue.Queue[CharreplError | None] = queue.Queue()
+    scheduler.reload(hung, done.put)  # while it hangs, nobody waits for it again
+    assert done.get(timeout=DEADLINE_S / 2) is not None
+    (left,) = [thread for thread in threading.enumerate() if thread.name == "read"]
+    monkeypatch.setattr(checkpoint, "load_model", load)  # the disk is back
+    answers.write_bytes(b"")
+    left.join(DEADLINE_S)
+    scheduler.reload(hung, done.put)
+    assert done.get(timeout=DEADLINE_S) is None
 
 
 def test_who_asks_for_many_models_waits_for_them_and_nobody_else_does(scheduler, loads, models_):
