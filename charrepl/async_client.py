@@ -15,7 +15,7 @@ import zmq
 import zmq.asyncio
 from zmq.utils.monitor import parse_monitor_message
 
-from charrepl import connection, launch, protocol
+from charrepl import connection, launch, paths, protocol
 from charrepl.backoff import Backoff
 from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl.protocol import Reply, Request
@@ -86,7 +86,7 @@ class AsyncClient:
         self._heard = 0  # replies, whatever to
         self._newest: dict[str, int] = {}  # request of each session
         self._wanted = asyncio.Event()
-        self._backoff = Backoff()
+        self._backoff = Backoff(file=paths.starts_file)
 
     def _leave_parents(self) -> None:
         """In a process that was forked since, leaves the connection to its parent and begins without one."""

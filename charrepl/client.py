@@ -24,7 +24,7 @@ from typing import Any, Self
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from charrepl import connection, graphemes, launch, models, protocol, window
+from charrepl import connection, graphemes, launch, models, paths, protocol, window
 from charrepl.backoff import Backoff
 from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
 from charrepl.protocol import Decoding, Reply, Request
@@ -64,7 +64,7 @@ class Client:
         self._monitor: zmq.Socket[bytes] | None = None  # says what becomes of the connection
         self._seq = 0
         self._users: list[int] = []  # the thread that awaits replies, once for each request
-        self._backoff = Backoff()
+        self._backoff = Backoff(file=paths.starts_file)
         self._failure = ""  # of the last start
         self._under_way = 0  # the request that is being answered
 

@@ -129,6 +129,14 @@ def lock_file() -> Path:
     return runtime_dir() / "daemon.lock"
 
 
+def starts_file() -> Path | None:
+    """Counts the starts of a daemon that were in vain; none where there is no place for it."""
+    try:
+        return private_dir(runtime_dir()) / "starts"
+    except CharreplError:
+        return None
+
+
 def status_file() -> Path:
     """The daemon's pid and endpoint, for `stop` when the socket does not answer."""
     return runtime_dir() / "daemon.json"

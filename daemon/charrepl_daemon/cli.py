@@ -118,6 +118,10 @@ def _check(serving: dict[str, Any]) -> None:
         from charrepl_daemon.security import Network  # zmq: only where it is asked for
 
         Network(serving["endpoint"])
+    if serving["metrics_port"] is not None:
+        from charrepl_daemon import process, responder
+
+        responder.check(serving["metrics_port"], own=process.metrics_url())
 
 
 @main.command()

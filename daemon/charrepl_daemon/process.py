@@ -287,6 +287,14 @@ def options_before() -> dict[str, Any]:
 # Replacing
 
 
+def metrics_url() -> str:
+    """Where the daemon that runs serves its metrics; empty if it does not, or does not say."""
+    try:
+        return str(status().get("metrics_url") or "")
+    except CharreplError:
+        return ""
+
+
 def check_restart() -> None:
     """Returns if the daemon may be restarted: nobody types, or it cannot say so.
 

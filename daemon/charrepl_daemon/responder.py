@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
@@ -43,6 +44,31 @@ def parse(where: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def check(where: str, *, own: str = "") -> None:
+    """Returns if metrics can be served there, or are already at the address `own`.
+
+    Raises CharreplError as `serving` does.
+    """
+    host, port = parse(where)
+    shown = f"[{host}]" if ":" in host else host
+    if port and own == f"http://{shown}:{port}/metrics":
+        return
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as asyncio does
+            probe.bind((host, port))
+            probe.listen(1)
+    except OSError as error:
+        raise _refused(host, port, error) from None
+
+
+def _refused(host: str, port: int, error: OSError) -> CharreplError:
+    # asyncio words it anew, with the address once more.
+    why = os.strerror(error.errno) if error.errno else reason(error)
+    return CharreplError(f"cannot serve metrics on {host} port {port}: {why}; choose another, or 0")
+
+
 @contextlib.asynccontextmanager
 async def serving(where: str, body: Callable[[], tuple[str, bytes]]) -> AsyncIterator[str]:
     """Serves while the context lasts; gives the address. `body` gives its content type and itself.
@@ -70,11 +96,7 @@ async def serving(where: str, body: Callable[[], tuple[str, bytes]]) -> AsyncIte
         # Not reuse_port: another program must not share the port unnoticed.
         server = await asyncio.start_server(connected, host, port, limit=_MOST_BYTES, backlog=32)
     except OSError as error:
-        # asyncio words it anew, with the address once more.
-        why = os.strerror(error.errno) if error.errno else reason(error)
-        raise CharreplError(
-            f"cannot serve metrics on {host} port {port}: {why}; choose another, or 0"
-        ) from None
+        raise _refused(host, port, error) from None
     name, port = server.sockets[0].getsockname()[:2]
     try:
         yield f"http://{f'[{name}]' if ':' in name else name}:{port}/metrics"

@@ -54,6 +54,23 @@ def test_what_is_long_ago_or_went_well_counts_no_longer() -> None:
     assert waits.wait_s == 0
 
 
+def test_the_starts_of_all_programs_count_together(tmp_path: Path) -> None:
+    clock = Clock()
+    waits = []
+    for _ in range(4):  # each a process of its own, as in a loop of a shell's
+        one = Backoff(clock, file=lambda: tmp_path / "starts")
+        waits.append(one.wait_s)
+        clock.now += one.wait_s
+        one.started()
+    assert waits == [0, 1, 5, 25]
+    assert Backoff(clock, file=lambda: tmp_path / "starts").spent
+    one.reset()
+    assert Backoff(clock, file=lambda: tmp_path / "starts").wait_s == 0
+    one.started()
+    clock.now -= 1000  # the clock was set back
+    assert Backoff(clock, file=lambda: tmp_path / "starts").wait_s == 0
+
+
 IN_VAIN = """#!/bin/sh
 echo x >> {tried}
 echo 'Error: memory ran short: close programs' >&2

@@ -300,3 +300,13 @@ def test_a_daemon_is_read_by_prometheus_while_it_writes(home, daemon_command):
     for stage in metrics.STAGES:
         assert page[f"charrepl_ghost_{stage}_seconds"].value(le="+Inf") == 3
     assert os.environ["CHARREPL_RUNTIME_DIR"] not in text
+
+
+def test_a_port_that_is_taken_is_told_before_a_daemon_ends_and_its_own_is_not():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(CharreplError, match=f"cannot serve metrics on 127.0.0.1 port {port}: "):
+            responder.check(str(port))
+        responder.check(str(port), own=f"http://127.0.0.1:{port}/metrics")
+    responder.check("0")
+    responder.check(str(port))
