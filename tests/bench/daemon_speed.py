@@ -250,6 +250,7 @@ def ghost(precisions: Sequence[str]) -> None:
         socket: tuple[list[float], list[float]] = [], []
         process: tuple[list[float], list[float]] = [], []
         with places(), daemon(precision), Client() as client:
+            warm()  # what the daemon compiles then, no engine in process does
             served = engine(precision)
             for turn in range(TURNS):
                 # A few keys in turn: the machine's speed is not the same for long.
