@@ -1,12 +1,12 @@
 """`charrepl`, and `python -m charrepl`."""
 
-from charrepl import interpreter
+from charrepl.system import interpreter
 
 
 def run() -> None:
     """The command, in a process that imports nothing from the directory it is run in."""
     interpreter.begin_program()
-    from charrepl.cli import main
+    from charrepl.cli.main import main
 
     main(prog_name="charrepl")
 

@@ -32,9 +32,9 @@ class ConnectionLostError(DaemonUnavailableError):
 def reason(error: BaseException) -> str:
     """The short human cause of an error: `No space left on device` rather than `[Errno 28] ...`."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        from charrepl import shortage  # which looks at what bounds this process
+        from charrepl import resource_shortage  # which looks at what bounds this process
 
-        return shortage.of(error) or str(error.strerror)
+        return resource_shortage.of(error) or str(error.strerror)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error).strip() or type(error).__name__

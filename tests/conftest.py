@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from charrepl_train import device
+from charrepl_train.devices import jax_setup
 from tests.textbook import as_float64, cell
 
 if TYPE_CHECKING:
-    from charrepl_train.loop import Trainer
+    from charrepl_train.run.loop import Trainer
 
-device.leave_out_numbers()  # before a test imports jax
+jax_setup.leave_out_numbers()  # before a test imports jax
 
 # Our programs leave alone what was ignored when they were started, as in the background of a script; the
 # tests send these signals.
@@ -122,15 +122,15 @@ def reference() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 @pytest.fixture(scope="session")
 def make_trainer() -> Callable[..., Trainer]:
     """Makes a trainer in a directory; settings of the model and the training by keyword."""
-    from charrepl_train import config as config_module
-    from charrepl_train.corpus import read
-    from charrepl_train.loop import Run, Trainer
+    from charrepl_train import hyperparameters
+    from charrepl_train.run.loop import Run, Trainer
+    from charrepl_train.text.corpus import read
 
     def make(
         directory: Path, text: str, *, layers: int = 1, hidden_size: int = 16, **training: Any
     ) -> Trainer:
-        config = config_module.replace(
-            config_module.Config(),
+        config = hyperparameters.replace(
+            hyperparameters.Config(),
             model={"layers": layers, "hidden_size": hidden_size},
             training={"batch_size": 4, "sequence_length": 16, "epochs": 1.0, **training},
         )

@@ -1,12 +1,12 @@
 """`charrepl-daemon`, and `python -m charrepl_daemon`, which starts the daemon of this very interpreter."""
 
-from charrepl import interpreter
+from charrepl.system import interpreter
 
 
 def run() -> None:
     """The command, in a process that imports nothing from the directory it is run in."""
     interpreter.begin_program()
-    from charrepl_daemon.cli import main
+    from charrepl_daemon.cli.main import main
 
     main(prog_name="charrepl-daemon")
 

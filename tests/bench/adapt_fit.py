@@ -1,4 +1,4 @@
-"""The numbers in charrepl_daemon/adapt.py, fitted: `python -m tests.bench.adapt_fit PLAYS [MODEL]`.
+"""The numbers in `adaptation.py` of the daemon, fitted: `python -m tests.bench.adapt_fit PLAYS [MODEL]`.
 
 Reads the dev slice of a corpus, and two stretches of its training part, with the bundled model, in the
 windows in which it serves; takes some minutes. The corpus is cut as charrepl-train cuts it. On the training
@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize  # comes with jax
 
-from charrepl.window import STRIDE, window_start
-from charrepl_daemon import adapt
-from charrepl_daemon import weights as network
-from charrepl_train import checkpoint
+from charrepl.wire.window import STRIDE, window_start
+from charrepl_daemon.model import adaptation
+from charrepl_daemon.model import weights as network
+from charrepl_train.run import checkpoint
 
 BUNDLED = Path(__file__).parents[2] / "charrepl" / "bundled" / "shakespeare"
 DEV = 65_536  # characters
@@ -42,7 +42,7 @@ class Seen(NamedTuple):
 
     def loss(self, bias: float, agreed: float) -> float:
         """Nats a character, adapting."""
-        score = bias + agreed * np.log(1.02 - self.agreed) + adapt.SURE * np.log(1.001 - self.sureness)
+        score = bias + agreed * np.log(1.02 - self.agreed) + adaptation.SURE * np.log(1.001 - self.sureness)
         share = self.voted / (1 + np.exp(-score))
         return float(-np.log((1 - share) * self.model + share * self.votes).mean())
 
@@ -85,14 +85,14 @@ def seen(model: checkpoint.LoadedModel, text: str, *, better: float = 1.0) -> Se
         window = np.concatenate([[model.vocabulary.newline], ids[window_start(at) : at]])
         lengths = np.zeros(len(window) - 1, int)  # for each place but the first
         alike = np.ones(len(window) - 1, bool)
-        for length in range(1, min(adapt.LONGEST, len(window) - 1) + 1):
+        for length in range(1, min(adaptation.LONGEST, len(window) - 1) + 1):
             alike[: length - 1] = False
             alike[length - 1 :] &= window[: len(window) - length] == window[-length]
             lengths[alike] = length
         weights = np.bincount(window[1:], np.where(lengths, 4.0**lengths, 0), probs.shape[1])
         if weights.any():
             votes[at] = weights[ids[at]] / weights.sum()
-            agreed[at] = weights.max() / (weights.sum() + adapt.DOUBT)
+            agreed[at] = weights.max() / (weights.sum() + adaptation.DOUBT)
     return Seen(probs[every, ids], votes, agreed, probs.max(axis=1), agreed > 0)
 
 
@@ -109,12 +109,12 @@ def main() -> None:
     def loss(numbers: NDArray[np.float64]) -> float:
         return dev.loss(*numbers) + KNOWN * sum(part.loss(*numbers) for part in known)
 
-    fitted = minimize(loss, [adapt.BIAS, adapt.AGREED], method="Nelder-Mead").x
+    fitted = minimize(loss, [adaptation.BIAS, adaptation.AGREED], method="Nelder-Mead").x
     print(f"BIAS {fitted[0]:.3f} AGREED {fitted[1]:.3f}")
     for name, part in zip(("dev", "training", "scraps"), (dev, *known), strict=True):
         plain = -np.log(part.model).mean()
         print(
-            f"{name}: {plain:.4f} plain, {part.loss(adapt.BIAS, adapt.AGREED):.4f} as it is, "
+            f"{name}: {plain:.4f} plain, {part.loss(adaptation.BIAS, adaptation.AGREED):.4f} as it is, "
             f"{part.loss(*fitted):.4f} as fitted"
         )
 

@@ -14,8 +14,9 @@ import time
 import zmq
 import zmq.asyncio
 
-from charrepl import paths, protocol
 from charrepl.client import Client
+from charrepl.system import paths
+from charrepl.wire import protocol
 from tests.bench.daemon_speed import TEXT, daemon, percentiles, places, warm
 from tests.soak.watching import descriptors, resident_mb
 

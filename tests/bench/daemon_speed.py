@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from charrepl.client import Client
-    from charrepl_daemon import programs
-    from charrepl_daemon.engine import Engine
+    from charrepl_daemon.engine.engine import Engine
+    from charrepl_daemon.model import programs
 
 TEXT = "ROMEO:\nBut soft, what light through yonder window breaks?\nIt is the east, and Juliet is the sun.\n"
 # The same in letters that no ghost foresees: what a ghost has foreseen is known, and no call is made for it.
@@ -73,11 +73,11 @@ def percentiles(values: Sequence[float]) -> str:
 
 def engine(precision: str) -> Engine:
     """The bundled model's engine, in this process."""
-    from charrepl_train import device
+    from charrepl_train.devices import jax_setup
 
-    device.prepare(cache=False)
-    from charrepl import models
-    from charrepl_daemon.engine import Engine
+    jax_setup.prepare(cache=False)
+    from charrepl.settings import model_names
+    from charrepl_daemon.engine.engine import Engine
 
     class Timed(Engine):
         """Adds up the milliseconds of its calls on the device."""
@@ -91,7 +91,7 @@ def engine(precision: str) -> Engine:
             finally:
                 self.called_ms += 1000 * (time.perf_counter() - began)
 
-    return Timed(models.bundled_dir(), cache_bytes=256 << 20, precision=precision)
+    return Timed(model_names.bundled_dir(), cache_bytes=256 << 20, precision=precision)
 
 
 # A step
@@ -120,7 +120,7 @@ def reading_ms(size: int) -> float:
 
 def step(precisions: Sequence[str]) -> None:
     """Prints each precision's decode step by batch, and its ratios."""
-    from charrepl_daemon import programs, weights
+    from charrepl_daemon.model import programs, weights
 
     for precision in precisions:
         served = engine(precision)
@@ -184,26 +184,26 @@ def host(precisions: Sequence[str]) -> None:
 
 def rows_of(served: Engine, length: int, rows: int, key: int) -> tuple[float, float, float, float]:
     """What so many writers' next key takes: microseconds a row of each part, and the call's milliseconds."""
-    from charrepl.protocol import Complete, Decoding
+    from charrepl.wire.protocol import Complete, Decoding
 
     text = "".join(random.Random(0).choices(KEYS, k=rows + length + ROUNDS))  # no ghost foresees it
     decoding = Decoding(adapt=True)
-    writings, spent = [], []
+    generations, spent = [], []
     began = time.perf_counter()
     for n in range(rows):
         sent = text[n : n + length + key]
         request = Complete(seq=0, session="", text=sent, max_chars=3 * 8, stop="none", decoding=decoding)
-        writings += served.ghosts(f"{length} {rows} {n}", request)
+        generations += served.ghosts(f"{length} {rows} {n}", request)
     planning = time.perf_counter() - began
-    while any(w.unread > 1 for w in writings):  # the first key of all
-        served.step(writings)
-    while left := [w for w in writings if not w.done]:
+    while any(w.unread > 1 for w in generations):  # the first key of all
+        served.step(generations)
+    while left := [w for w in generations if not w.done]:
         called, began = served.called_ms, time.perf_counter()
         served.step(left)
         wall, call = 1000 * (time.perf_counter() - began), served.called_ms - called
         spent.append((1000 * (wall - call) / len(left), call))
-    for writing in writings:
-        served.release(writing)
+    for generation in generations:
+        served.release(generation)
     first, later = spent[0], spent[1:] or spent[:1]
     return 1e6 * planning / rows, first[0], statistics.median(other for other, _ in later), first[1]
 
@@ -215,7 +215,7 @@ def through_the_socket(
     client: Client, session: str, keys: range, first: list[float], whole: list[float]
 ) -> None:
     """Adds the milliseconds from each key to its first piece and to its whole ghost."""
-    from charrepl import protocol
+    from charrepl.wire import protocol
 
     for n in keys:
         request = protocol.Complete(seq=0, session=session, text=KEYS[:n], max_chars=GHOST_CHARS, stop="none")
@@ -228,18 +228,18 @@ def through_the_socket(
 
 def in_process(served: Engine, session: str, keys: range, first: list[float], whole: list[float]) -> None:
     """The same, by calling the engine."""
-    from charrepl.protocol import Complete
+    from charrepl.wire.protocol import Complete
 
     for n in keys:
         began = time.perf_counter()
         request = Complete(seq=0, session=session, text=KEYS[:n], max_chars=GHOST_CHARS, stop="none")
-        (writing,) = served.ghosts(session, request)
-        served.step([writing])
+        (generation,) = served.ghosts(session, request)
+        served.step([generation])
         first.append(1000 * (time.perf_counter() - began))
-        while not writing.done:
-            served.step([writing])
+        while not generation.done:
+            served.step([generation])
         whole.append(1000 * (time.perf_counter() - began))
-        served.release(writing)
+        served.release(generation)
 
 
 def ghost(precisions: Sequence[str]) -> None:
@@ -292,8 +292,8 @@ def settled(client: Client) -> int:
 
 def accept(precisions: Sequence[str]) -> None:
     """Prints percentiles of the ghost after an accepted one, by turns after a pause and at once."""
-    from charrepl import protocol
     from charrepl.client import Client
+    from charrepl.wire import protocol
 
     for precision in precisions:
         first: dict[bool, list[float]] = {True: [], False: []}
@@ -345,7 +345,7 @@ async def _write(endpoint: str, number: int, began: float, first: list[float], e
     import zmq
     import zmq.asyncio
 
-    from charrepl import protocol
+    from charrepl.wire import protocol
 
     socket = zmq.asyncio.Context.instance().socket(zmq.DEALER)
     socket.linger = 0
@@ -380,7 +380,7 @@ async def _write(endpoint: str, number: int, began: float, first: list[float], e
 
 def writers(precisions: Sequence[str]) -> None:
     """Prints percentiles of key to first piece over all writers, and what went wrong."""
-    from charrepl import paths
+    from charrepl.system import paths
 
     for precision in precisions:
         first: list[float] = []

@@ -23,7 +23,7 @@ KEYS, GAP_S = 200, 0.04
 WRITERS = 4
 CTRL_C, CTRL_D = "\x03", "\x04"
 TEXT = "Now what, my good old lord, is in that box of yours? I would not know it; yet. "
-CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()", "--assertiveness", "bold"]
+CHARREPL = [sys.executable, "-c", "from charrepl.cli.main import main; main()", "--assertiveness", "bold"]
 WORK = """\
 from charrepl.client import Client
 with Client() as client:
@@ -63,10 +63,10 @@ def others_writing() -> Iterator[None]:
 
 def main() -> None:
     """Prints a line for each state of the daemon."""
-    from charrepl_daemon import process
+    from charrepl_daemon.lifecycle import control
 
     with places(), daemon("auto"):
-        found = process.running()
+        found = control.running()
         assert found is not None
         with Screen(CHARREPL, env={**os.environ, "TERM": "xterm-256color"}, columns=120) as screen:
             screen.wait_for("shakespeare · CPU")

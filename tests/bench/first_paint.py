@@ -24,7 +24,13 @@ TOOLBAR = b"connecting"  # the last that the first frame draws
 BARE = [sys.executable, "-c", "pass"]
 TOOLKIT = [sys.executable, "-c", "import prompt_toolkit.application"]
 # An endpoint of its own, so that it starts no daemon, whose start would be timed with the next one.
-CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()", "--endpoint", "ipc:///nowhere"]
+CHARREPL = [
+    sys.executable,
+    "-c",
+    "from charrepl.cli.main import main; main()",
+    "--endpoint",
+    "ipc:///nowhere",
+]
 
 
 def until_seen(what: bytes, command: list[str]) -> float:

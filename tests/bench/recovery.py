@@ -30,7 +30,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cr-") as place:
         for name in ("DATA", "CONFIG", "RUNTIME"):
             os.environ[f"CHARREPL_{name}_DIR"] = f"{place}/{name.lower()}"
-        command = [sys.executable, "-c", "from charrepl.cli import main; main()", "--assertiveness", "bold"]
+        command = [
+            sys.executable,
+            "-c",
+            "from charrepl.cli.main import main; main()",
+            "--assertiveness",
+            "bold",
+        ]
         times = []
         try:
             with Screen(command, env={**os.environ, "TERM": "xterm-256color"}) as screen:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from charrepl_train import device
+from charrepl_train.devices import jax_setup
 
 VOCABULARY, HIDDEN, LAYERS = 65, 512, 3
 SHAPES = ((128, 64), (32, 50))
@@ -31,16 +31,17 @@ RATE = 2e-3
 
 def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], None]]:
     """A function that takes some steps."""
-    device.prepare()
+    jax_setup.prepare()
     import jax
     import jax.numpy as jnp
 
-    from charrepl_train import config as config_module
-    from charrepl_train import cudnn, data, update
-    from charrepl_train import model as model_module
+    from charrepl_train import hyperparameters
+    from charrepl_train.model import cudnn, network
+    from charrepl_train.optimisation import training_step
+    from charrepl_train.text import batching
 
-    config = config_module.replace(
-        config_module.Config(),
+    config = hyperparameters.replace(
+        hyperparameters.Config(),
         model={"layers": LAYERS, "hidden_size": HIDDEN},
         training={
             "batch_size": batch,
@@ -50,16 +51,16 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], Non
         },
     )
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 1_000_000)
-    batches = data.Batches(ids, config.training)
+    batches = batching.Batches(ids, config.training)
     dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
     recur = cudnn.fastest(HIDDEN, batch, time_, dtype)
-    definition, params = model_module.build(config.model, VOCABULARY, dtype=dtype, recur=recur)
-    state = update.start(config, params, batch)
+    definition, params = network.build(config.model, VOCABULARY, dtype=dtype, recur=recur)
+    state = training_step.start(config, params, batch)
     step = 0
 
     def run(steps: int) -> None:
         nonlocal state, step
-        state, measured = update.update(
+        state, measured = training_step.update(
             definition, config.training, 1000, state, batches.many(step, steps), jnp.int32(1000)
         )
         jax.block_until_ready(measured)
@@ -128,7 +129,7 @@ def main() -> None:
     if arguments.only:
         who, batch, time_, precision = arguments.only
         if who == "ours" or arguments.huge:
-            device.use_huge_pages()
+            jax_setup.use_huge_pages()
         try:
             print(json.dumps(measure(who, int(batch), int(time_), precision)))
         except RuntimeError as error:

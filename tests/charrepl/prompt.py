@@ -7,15 +7,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from charrepl.reflow import SIGNS
+from charrepl.terminal.reflow import SIGNS
 from tests.charrepl.screen import Screen
 from tests.charrepl.scripted_daemon import ScriptedDaemon, continuing
 
-CHARREPL = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+CHARREPL = [sys.executable, "-c", "from charrepl.cli.main import main; main()"]
 RUN = """\
 import sys
-from charrepl.repl import run
-from charrepl.settings import effective
+from charrepl.repl.application import run
+from charrepl.settings.settings import effective
 given, options = eval(sys.argv[1])
 sys.exit(run(effective(given).settings, **options))
 """

@@ -37,7 +37,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-# What is not typed is grey where there are colours, as `charrepl.looks` has it.
+# What is not typed is grey where there are colours, as `charrepl.terminal.colours` has it.
 _GREYS = ([5, 245], [5, 242], [2, 138, 138, 138], [2, 108, 108, 108])
 
 

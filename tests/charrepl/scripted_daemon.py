@@ -15,7 +15,7 @@ from typing import Any
 
 import zmq
 
-from charrepl import protocol
+from charrepl.wire import protocol
 
 Script = Callable[[protocol.Complete], Iterator[protocol.Message | bytes]]  # bytes as they are
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from charrepl.protocol import Complete, Decoding, Sample
-from charrepl_daemon.engine import Engine
-from charrepl_daemon.writing import Writing
+from charrepl.wire.protocol import Complete, Decoding, Sample
+from charrepl_daemon.engine.decoding import Generation
+from charrepl_daemon.engine.engine import Engine
 
 
 def complete(text: str, **settings: Any) -> Complete:
@@ -14,12 +14,12 @@ def complete(text: str, **settings: Any) -> Complete:
     return Complete(seq=0, session="s", text=text, **{"stop": "none", **settings})
 
 
-def ghost(engine: Engine, text: str, *, session: str = "s", **settings: Any) -> Writing:
+def ghost(engine: Engine, text: str, *, session: str = "s", **settings: Any) -> Generation:
     """The only ghost, begun after `text`."""
-    (writing,) = engine.ghosts(session, complete(text, **settings))
-    return writing
+    (generation,) = engine.ghosts(session, complete(text, **settings))
+    return generation
 
 
-def passage(engine: Engine, text: str, **settings: Any) -> Writing:
+def passage(engine: Engine, text: str, **settings: Any) -> Generation:
     """The passage begun after `text`."""
     return engine.passage(Sample(seq=0, text=text, **{"decoding": Decoding(), **settings}))

@@ -70,9 +70,9 @@ def _places(directory: Path, model_dir: Path, store: Store) -> Iterator[Path]:
         patch.setenv("CHARREPL_CONFIG_DIR", str(directory / "config"))
         patch.setenv("CHARREPL_RUNTIME_DIR", str(runtime))
         yield directory
-        from charrepl_daemon import process
+        from charrepl_daemon.lifecycle import control
 
-        found = process.running()
+        found = control.running()
         if found is not None and found.pid:
             os.kill(found.pid, signal.SIGKILL)
     shutil.rmtree(runtime, ignore_errors=True)
@@ -147,9 +147,9 @@ def shared_daemon(shared_home: Path, start_daemon: Callable[..., Command]) -> Co
 @pytest.fixture
 def living(shared_home: Path, start_daemon: Callable[..., Command]) -> Command:
     """A daemon for tests that end it: in the file's places, started anew if none runs there."""
-    from charrepl_daemon import process
+    from charrepl_daemon.lifecycle import control
 
-    return start_daemon() if process.running() is None else _daemon_command
+    return start_daemon() if control.running() is None else _daemon_command
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ class Altered(subprocess.Popen[str]):
     """A daemon in this terminal, ready, in whose process some code ran first, and what it said."""
 
     def __init__(self, code: str, *, prefix: tuple[str, ...] = (), options: tuple[str, ...] = ()) -> None:
-        code += "\nimport sys; from charrepl_daemon.cli import main"
+        code += "\nimport sys; from charrepl_daemon.cli.main import main"
         code += f"\nmain(['start', '--foreground', *{options!r}, '--ready-fd', sys.argv.pop()])"
         read_end, write_end = os.pipe()
         super().__init__(
@@ -180,12 +180,12 @@ class Altered(subprocess.Popen[str]):
 @pytest.fixture
 def altered_daemon(shared_home: Path) -> Iterator[Callable[..., Altered]]:
     """Starts daemons in the file's places that are not as they should be; see `Altered`."""
-    from charrepl_daemon import process
+    from charrepl_daemon.lifecycle import control
 
     with contextlib.ExitStack() as running:
 
         def start(code: str, **how: tuple[str, ...]) -> Altered:
-            process.stop()
+            control.stop()
             daemon = Altered(code, **how)
             running.callback(daemon.wait)
             running.callback(daemon.kill)

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 
 import zmq
 
-from charrepl import connection, paths, protocol
+from charrepl.client import connection
+from charrepl.system import paths
+from charrepl.wire import protocol
 
 _SAID_AFTER = 1000
 ENDLESS = "endless"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from charrepl import credentials, paths
+from charrepl.client import credentials
+from charrepl.system import paths
 
 
 class Machine:
@@ -43,7 +44,7 @@ class Machine:
         return self._run(["-m", "charrepl_daemon", *arguments], **options)
 
     def charrepl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self._run(["-c", "from charrepl.cli import main; main()", *arguments])
+        return self._run(["-c", "from charrepl.cli.main import main; main()", *arguments])
 
     @property
     def key(self) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from charrepl.window import window_start
-from charrepl_daemon import adapt
-from charrepl_train import checkpoint
+from charrepl.wire.window import window_start
+from charrepl_daemon.model import adaptation
+from charrepl_train.run import checkpoint
 from tests.textbook import as_float64, cell
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
@@ -50,15 +50,17 @@ class Reference:
 def adapted(log_probs, tokens):
     """What adapting makes of the model's log-probabilities after a window's tokens, by counting."""
     votes = np.zeros(len(log_probs))
-    for place in range(1, min(len(tokens), adapt.WINDOW)):
+    for place in range(1, min(len(tokens), adaptation.WINDOW)):
         length = 0
-        while length < min(place, adapt.LONGEST) and tokens[place - 1 - length] == tokens[-1 - length]:
+        while length < min(place, adaptation.LONGEST) and tokens[place - 1 - length] == tokens[-1 - length]:
             length += 1
         votes[tokens[place]] += 4.0**length if length else 0.0
     if not votes.any():
         return log_probs
-    score = adapt.BIAS + adapt.AGREED * np.log(1.02 - votes.max() / (votes.sum() + adapt.DOUBT))
-    score += adapt.SURE * np.log(1.001 - np.exp(log_probs.max()))
+    score = adaptation.BIAS + adaptation.AGREED * np.log(
+        1.02 - votes.max() / (votes.sum() + adaptation.DOUBT)
+    )
+    score += adaptation.SURE * np.log(1.001 - np.exp(log_probs.max()))
     share = 1 / (1 + np.exp(-score))
     return np.log((1 - share) * np.exp(log_probs) + share * votes / votes.sum())
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import zmq
 
-from charrepl import paths
+from charrepl.system import paths
 
 DEADLINE_S = 60
 

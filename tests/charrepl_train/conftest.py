@@ -10,8 +10,8 @@ import jax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from charrepl import paths
-from charrepl_train import device
+from charrepl.system import paths
+from charrepl_train.devices import jax_setup
 from tests.charrepl_train.command import TINY, Start, commands, train
 from tests.conftest import Store, live_in
 
@@ -25,7 +25,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, store: Store) -> Iterator[Pat
         patch.setenv("COLUMNS", "80")
         (home / "data" / "models").mkdir(parents=True)
         with store.lent_to(paths.compilation_cache_dir()):
-            device.prepare()
+            jax_setup.prepare()
             reset_cache()  # JAX asks once where it is
             yield home
         jax.config.update("jax_compilation_cache_dir", None)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from charrepl_train import checkpoint
 from charrepl_train.bundle import bundle, main
+from charrepl_train.run import checkpoint
 
 
 def size(directory: Path) -> int:

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import time
 
-from charrepl import launch, models, paths
+from charrepl.client import daemon_startup
+from charrepl.settings import model_names
+from charrepl.system import paths
 from tests.bench.daemon_speed import places
 from tests.soak.checking import Checker
 from tests.soak.mischief import COMMAND, Mischief
@@ -69,7 +71,7 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=6)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument(
-        "--model", metavar="DIR", default=models.bundled_dir(), help="default: the bundled one"
+        "--model", metavar="DIR", default=model_names.bundled_dir(), help="default: the bundled one"
     )
     arguments = parser.parse_args()
     seed = random.randrange(1 << 32) if arguments.seed is None else arguments.seed
@@ -80,8 +82,8 @@ def main() -> None:
             shutil.copytree(arguments.model, paths.models_dir() / name)
         serving = ["--precision", "f32", "--cache-mb", str(CACHE_MB), "--max-models", "2", "--model", "one"]
         # Whoever finds none starts one as exact as the engine that it is compared to.
-        start = launch._command
-        launch._command = lambda **how: [*start(**how), *serving]
+        start = daemon_startup._command
+        daemon_startup._command = lambda **how: [*start(**how), *serving]
         stack.callback(subprocess.run, [*COMMAND, "stop"], stdout=subprocess.DEVNULL)
         subprocess.run([*COMMAND, "start", *serving], check=True, stdout=subprocess.DEVNULL)
         checker = Checker(paths.models_dir() / "one")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from charrepl import protocol, window
+from charrepl.wire import protocol, window
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
 ROWS = 8
@@ -50,10 +50,10 @@ class Checker(threading.Thread):
 
     def __init__(self, model: Path) -> None:
         super().__init__(name="checker", daemon=True)
-        from charrepl_train import device
+        from charrepl_train.devices import jax_setup
 
-        device.prepare(cache=False)
-        from charrepl_daemon.engine import Engine
+        jax_setup.prepare(cache=False)
+        from charrepl_daemon.engine.engine import Engine
 
         self._model = model
         self._engine: Any = Engine(model, cache_bytes=32 << 20, precision="f32")
@@ -86,19 +86,19 @@ class Checker(threading.Thread):
 
     def _check(self, batch: list[Asked]) -> None:
         jobs = [self._begin(asked) for asked in batch]
-        while left := [w for job in jobs for w in job.writings if not w.done]:
+        while left := [w for job in jobs for w in job.generations if not w.done]:
             self._engine.step(left[:ROWS])
         for asked, job in zip(batch, jobs, strict=True):
-            for writing in job.writings:
-                self._engine.release(writing)
-            self._engine._cache.forget(job.writings[0].session)  # the next one is to be read anew
+            for generation in job.generations:
+                self._engine.release(generation)
+            self._engine._cache.forget(job.generations[0].session)  # the next one is to be read anew
             # Of more ways than were asked for, it offers those that differ.
             ghosts = {reply.alternative: (reply.text, reply.log_probs) for reply in job.pieces()}
             self._compare(asked, [ghosts.get(rank, ("", [])) for rank in range(asked.request.alternatives)])
             self.checked += 1
 
     def _begin(self, asked: Asked) -> Any:
-        from charrepl_daemon.jobs import Job
+        from charrepl_daemon.serving.jobs import Job
 
         self._number += 1
         text, offset = window.windowed(asked.text)

@@ -13,10 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from charrepl import paths, protocol
 from charrepl.client import Client
 from charrepl.errors import CharreplError
-from charrepl_daemon import process
+from charrepl.system import paths
+from charrepl.wire import protocol
+from charrepl_daemon.lifecycle import control
 from tests.charrepl_daemon.flooder import FLOODS
 
 COMMAND = [sys.executable, "-m", "charrepl_daemon"]
@@ -62,18 +63,18 @@ class Mischief:
 
     def begin_anew(self) -> None:
         """A new daemon; a writer may be the first to start it."""
-        process.stop()
+        control.stop()
         subprocess.run([*COMMAND, "start", *self._serving], check=True, stdout=subprocess.DEVNULL)
 
     def _kill(self) -> None:
-        found = process.running()
+        found = control.running()
         if found is not None and found.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGKILL)
             self._done["kills"] += 1
 
     def _halt(self) -> None:
-        found = process.running()
+        found = control.running()
         if found is not None and found.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGSTOP)
@@ -82,7 +83,7 @@ class Mischief:
             self._done["halts"] += 1
 
     def _stop(self) -> None:
-        process.stop()
+        control.stop()
         self._done["stops"] += 1
 
     def _reload(self) -> None:
@@ -106,7 +107,7 @@ class Mischief:
         self._done["floods"] += 1
 
     def _kill_a_client(self) -> None:
-        command = [sys.executable, "-c", "from charrepl.cli import main; main()"]
+        command = [sys.executable, "-c", "from charrepl.cli.main import main; main()"]
         with subprocess.Popen(
             [
                 *command,

@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from charrepl_daemon import process
+from charrepl_daemon.lifecycle import control
 
 WARM_UP = 0.25  # the part of the time that is not judged: caches fill
 
@@ -29,7 +29,7 @@ class Watch:
     """Looks at the daemon that runs now."""
 
     def __init__(self) -> None:
-        found = process.running()
+        found = control.running()
         assert found is not None
         self.pid = found.pid
         self._began = time.monotonic()

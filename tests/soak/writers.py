@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from charrepl import protocol, window
 from charrepl.client import Client
 from charrepl.errors import CharreplError
+from charrepl.wire import protocol, window
 from tests.soak.checking import Asked, Checker
 
 LINES = """\

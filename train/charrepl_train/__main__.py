@@ -2,7 +2,7 @@
 
 import os
 
-from charrepl import interpreter
+from charrepl.system import interpreter
 
 
 def run() -> None:
@@ -11,11 +11,11 @@ def run() -> None:
     It imports nothing from the directory it is run in.
     """
     interpreter.begin_program()
-    from charrepl_train import device
     from charrepl_train.cli import main
+    from charrepl_train.devices import jax_setup
 
     if "_CHARREPL_TRAIN_COMPLETE" not in os.environ:  # a shell asks what Tab makes of a command line
-        device.use_huge_pages()
+        jax_setup.use_huge_pages()
     main(prog_name="charrepl-train")
 
 

@@ -12,10 +12,10 @@ import click
 import jax
 import jax.numpy as jnp
 
+from charrepl.cli.exit_codes import exit_codes
 from charrepl.errors import CharreplError
-from charrepl.exits import exit_codes
-from charrepl.standard_streams import echo
-from charrepl_train import checkpoint
+from charrepl.system.standard_streams import echo
+from charrepl_train.run import checkpoint
 
 _KEPT = ("config.toml", "vocab.json", "metrics.jsonl", "MODEL_CARD.md")
 

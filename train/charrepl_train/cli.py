@@ -12,18 +12,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charrepl import __version__, launch, models, paths, text_encodings, text_files
+from charrepl import __version__
+from charrepl.cli.exit_codes import Command, exit_codes, say
+from charrepl.cli.options import AMOUNT, FilePath, complete_model, print_json
+from charrepl.client import daemon_startup
 from charrepl.errors import CharreplError
-from charrepl.exits import Command, exit_codes, say
-from charrepl.options import AMOUNT, FilePath, complete_model, print_json
-from charrepl_train import begin, processes
-from charrepl_train import config as config_module
-from charrepl_train.interruption import NOT_SAVED, EndedError, Interruption
-from charrepl_train.running_time import RunningTime
+from charrepl.files import encodings, text_files
+from charrepl.settings import model_names
+from charrepl.system import paths
+from charrepl_train import hyperparameters
+from charrepl_train.run import begin_or_resume, several_processes
+from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
+from charrepl_train.run.running_time import RunningTime
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
-    from charrepl.progress import Display
-    from charrepl_train.loop import Tick, Trainer
+    from charrepl.terminal.progress import Display
+    from charrepl_train.run.loop import Tick, Trainer
 
     Clock = Callable[[], float]
 
@@ -37,7 +41,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 )
 @click.option(
     "--preset",
-    type=click.Choice(["auto", *config_module.PRESETS]),
+    type=click.Choice(["auto", *hyperparameters.PRESETS]),
     help="Named settings.  [default: auto, by the device and the length of the text]",
 )
 @click.option("--config", "config_file", type=FilePath(), help="Settings of your own, in TOML.")
@@ -97,51 +101,51 @@ def main(
     if corpus.count(text_files.STANDARD_INPUT) > 1:
         raise click.UsageError("standard input can be read only once: give - once")
     if encoding is not None:
-        text_encodings.codec(encoding)  # before anything is made for a run that cannot be
+        encodings.codec(encoding)  # before anything is made for a run that cannot be
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     paths.utf8(directory, fix="choose another place with --out")
-    wishes = begin.Wishes(preset, config_file, base, epochs, minutes, seed)
-    group = processes.group(coordinator, count, process_id, distributed=distributed)
-    before = models.default()
+    wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed)
+    group = several_processes.group(coordinator, count, process_id, distributed=distributed)
+    before = model_names.default()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_one_line_where_it_ends())
         stopped = stack.enter_context(Interruption())
         clock = stack.enter_context(RunningTime(stopped.noticed))
         begun = clock()
-        leads = stack.enter_context(processes.joined(group, debug=debug))
+        leads = stack.enter_context(several_processes.joined(group, debug=debug))
         if leads:
-            stack.enter_context(begin.held(directory, resume=resume))
-        from charrepl.heartbeat import heartbeat
-        from charrepl.progress import Display
-        from charrepl_train.corpus import read  # numpy: only once the command line is known to be right
+            stack.enter_context(begin_or_resume.held(directory, resume=resume))
+        from charrepl.terminal.heartbeat import heartbeat
+        from charrepl.terminal.progress import Display
+        from charrepl_train.text.corpus import read  # numpy: only once the command line is known to be right
 
         display = stack.enter_context(Display(sys.stderr if leads else None, now=clock))
         begins = stack.enter_context(heartbeat(display, now=clock))
         begins("Reading the text")
         if encoding is None:
-            encoding = begin.encoding(directory) if resume else ""
+            encoding = begin_or_resume.encoding(directory) if resume else ""
         stopped.tell = lambda message: _tell_at_once(display, message)
         with contextlib.ExitStack() as kept:
             with stopped.at_once():
                 text = kept.enter_context(read(corpus, near=directory, encoding=encoding))
-            from charrepl_train import device
+            from charrepl_train.devices import jax_setup
 
             begins("Finding the device")
-            device.prepare()
-            trainer, where, remark = None, device.describe(), text.strange_end() if leads else ""
-            processes.check_same(text)
+            jax_setup.prepare()
+            trainer, where, remark = None, jax_setup.describe(), text.strange_end() if leads else ""
+            several_processes.check_same(text)
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save
             if leads and resume:
-                trainer = begin.resumed(directory, text, wishes)
+                trainer = begin_or_resume.resumed(directory, text, wishes)
             elif leads:
-                trainer, chosen = begin.new(directory, corpus, text, wishes)
+                trainer, chosen = begin_or_resume.new(directory, corpus, text, wishes)
                 where += chosen
-            trainer = processes.follow(trainer, directory, text)
+            trainer = several_processes.follow(trainer, directory, text)
         if not leads:
             _train_along(trainer, stopped)
             return
-        from charrepl_train import checkpoint
+        from charrepl_train.run import checkpoint
 
         display.say(_introduction(trainer, where, resume=resume))
         if remark and trainer.config.training.held_out:
@@ -176,7 +180,7 @@ def _tell_at_once(display: Display, message: str) -> None:
 
 def _name(name: str | None, corpus: Path) -> str:
     """The model's name: as given, else made from the file's, whatever that has in it."""
-    return models.check_name(name or models.named_after(corpus.stem))
+    return model_names.check_name(name or model_names.named_after(corpus.stem))
 
 
 def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
@@ -202,10 +206,11 @@ def _train(
     stopped: Interruption,
 ) -> dict[str, float] | None:
     """Trains to the end, and returns what was measured there; None if it was stopped, and saved."""
-    from charrepl_train import events, history, plot
-    from charrepl_train.report import Reporter
+    from charrepl_train.display import loss_curve, tensorboard
+    from charrepl_train.display.report import Reporter
+    from charrepl_train.run import metrics_history
 
-    board = events.Events(trainer.directory, warn=display.say)
+    board = tensorboard.Events(trainer.directory, warn=display.say)
 
     def interrupted() -> bool:
         if stopped():
@@ -216,8 +221,8 @@ def _train(
         reporter.tick(news)
         begins("Measuring")  # which is what takes long between two of them
 
-    reporter = Reporter(display, history.read(trainer.directory))
-    with begin.in_one_line(trainer.config, trainer.directory):
+    reporter = Reporter(display, metrics_history.read(trainer.directory))
+    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
         try:
             steps = trainer.train(begun=begun, interrupted=interrupted, tick=tick, clock=clock)
             for metrics in steps:
@@ -229,19 +234,22 @@ def _train(
     results = None
     if not trainer.devices.any(stopped()):
         # Whatever is measured here changes nothing that is kept: there is nothing more to save.
-        with contextlib.suppress(KeyboardInterrupt), begin.in_one_line(trainer.config, trainer.directory):
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            begin_or_resume.in_one_line(trainer.config, trainer.directory),
+        ):
             results = trainer.finish(interrupted=stopped, tick=reporter.reads)
     display.erase()
     if results is not None:
         _tell_daemon(trainer.directory)
         board.update()
-    plot.save(trainer.directory, warn=display.say)
+    loss_curve.save(trainer.directory, warn=display.say)
     return results
 
 
 def _train_along(trainer: Trainer, stopped: Interruption) -> None:
     """Takes the steps that process 0 takes, and leaves all else to it."""
-    with begin.in_one_line(trainer.config, trainer.directory):
+    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
         for _ in trainer.train(interrupted=stopped):
             pass
         if trainer.devices.any(stopped()) or trainer.finish(interrupted=stopped) is None:
@@ -250,12 +258,12 @@ def _train_along(trainer: Trainer, stopped: Interruption) -> None:
 
 def _tell_daemon(directory: Path) -> None:
     """Has a running daemon take up the new weights of a model that it holds, if it will."""
-    from charrepl import protocol
     from charrepl.client import Client
+    from charrepl.wire import protocol
 
     # Any other model it loads on first use: nothing is lost where it cannot be told.
     with contextlib.suppress(CharreplError):
-        if not launch.is_listening(paths.endpoint()):
+        if not daemon_startup.is_listening(paths.endpoint()):
             return
         with Client(autostart=False) as client:
             if any(model["path"] == str(directory) for model in client.status()["models"]):
@@ -264,14 +272,14 @@ def _tell_daemon(directory: Path) -> None:
 
 def _typing(directory: Path) -> str:
     """The command that types with a model."""
-    named = directory in models.installed()
+    named = directory in model_names.installed()
     return shlex.join(["charrepl", "--model", directory.name if named else str(directory)])
 
 
 def _configured() -> str:
     """The model that the settings name, which no other takes the place of; empty if they name none."""
     with contextlib.suppress(CharreplError):  # which is for charrepl to complain of
-        return models.chosen()
+        return model_names.chosen()
     return ""
 
 
@@ -279,13 +287,13 @@ def _summary(
     display: Display, trainer: Trainer, results: dict[str, float], before: Path, *, as_json: bool
 ) -> None:
     if "held_out_loss" in results:
-        from charrepl.progress import duration
+        from charrepl.terminal.progress import duration
 
         nats, took = results["held_out_loss"], duration(trainer.run.elapsed_s)
         bits = nats / math.log(2)
         display.say(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
     directory = trainer.directory
-    if _configured() or models.default() != directory:
+    if _configured() or model_names.default() != directory:
         display.say(f"Type with it: {_typing(directory)}")
     else:
         if before != directory:

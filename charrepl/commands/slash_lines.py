@@ -1,0 +1,41 @@
+"""Slashes: whether a line that begins with one is a command, and what text it stands for if it is not."""
+
+from __future__ import annotations
+
+
+def literal(line: str) -> str | None:
+    """The text a line stands for; None if it is a command.
+
+    What names no command is text. `//` is a slash, whatever comes after it.
+    """
+    if line.startswith("//"):
+        return line[1:]
+    return None if _name(line) in _names(line) else line
+
+
+def as_typed(text: str) -> str:
+    """The line that stands for a text: `literal` of it gives it back."""
+    return text if literal(text) == text else "/" + text
+
+
+def begins_command(line: str) -> bool:
+    """Whether a line is a command, or may become one as it is typed on."""
+    name = _name(line)
+    return name is not None and any(
+        known == name or (line[1:] == name and known.startswith(name)) for known in _names(line)
+    )
+
+
+def _name(line: str) -> str | None:
+    """What would be the name of the command; None for what cannot be one."""
+    if not line.startswith("/") or line.startswith("//") or "\n" in line.rstrip("\n"):
+        return None
+    return line[1:].rstrip("\n").partition(" ")[0]
+
+
+def _names(line: str) -> frozenset[str]:
+    if not line.startswith("/"):
+        return frozenset()
+    from charrepl.commands import commands  # many sessions have none
+
+    return commands.known()

@@ -1,0 +1,118 @@
+"""A line editor's buffer in which the cursor stands between grapheme clusters, and whole ones are deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.cache import FastDictCache
+from prompt_toolkit.clipboard import ClipboardData
+from prompt_toolkit.document import Document
+from prompt_toolkit.selection import PasteMode, SelectionState, SelectionType
+
+from charrepl.text import graphemes, words
+
+words.teach_the_editor()
+
+
+class ClusterDocument(Document):
+    """A text with a cursor, which goes left and right by clusters."""
+
+    def get_cursor_left_position(self, count: int = 1) -> int:
+        if count < 0:
+            return self.get_cursor_right_position(-count)
+        first = self.cursor_position - self.cursor_position_col
+        at = self.cursor_position
+        for _ in range(count):
+            if at > first:
+                at = graphemes.start(self.text, at - 1)
+        return at - self.cursor_position
+
+    def get_cursor_right_position(self, count: int = 1) -> int:
+        if count < 0:
+            return self.get_cursor_left_position(-count)
+        last = self.cursor_position + len(self.current_line_after_cursor)
+        at = self.cursor_position
+        for _ in range(count):
+            if at < last:
+                at = graphemes.end(self.text, at + 1)
+        return at - self.cursor_position
+
+    def selection_ranges(self) -> Iterable[tuple[int, int]]:
+        for first, last in super().selection_ranges():
+            yield graphemes.start(self.text, first), graphemes.end(self.text, last)
+
+    def paste_clipboard_data(
+        self, data: ClipboardData, paste_mode: PasteMode = PasteMode.EMACS, count: int = 1
+    ) -> Document:
+        if paste_mode is PasteMode.VI_AFTER and data.type is SelectionType.CHARACTERS:
+            at = self.cursor_position + self.get_cursor_right_position()
+            pasted = data.text * count
+            return Document(self.text[:at] + pasted + self.text[at:], max(0, at + len(pasted) - 1))
+        return super().paste_clipboard_data(data, paste_mode, count)
+
+
+class ClusterBuffer(Buffer):
+    """A buffer that takes no cluster apart.
+
+    The library counts in characters; what would end within a cluster goes on to its end.
+    """
+
+    _documents: FastDictCache[tuple[str, int, SelectionState | None], Document] = FastDictCache(
+        ClusterDocument, size=10
+    )
+
+    @property
+    def document(self) -> Document:
+        return self._documents[self.text, self.cursor_position, self.selection_state]
+
+    @document.setter
+    def document(self, value: Document) -> None:
+        self.set_document(value)
+
+    @property
+    def cursor_position(self) -> int:
+        return int(Buffer.cursor_position.fget(self))  # type: ignore[attr-defined]
+
+    @cursor_position.setter
+    def cursor_position(self, value: int) -> None:
+        onward = value > self.cursor_position
+        at = graphemes.end(self.text, value) if onward else graphemes.start(self.text, value)
+        Buffer.cursor_position.fset(self, at)  # type: ignore[attr-defined]
+
+    def delete_before_cursor(self, count: int = 1) -> str:
+        first = graphemes.start(self.text, max(0, self.cursor_position - count))
+        return super().delete_before_cursor(self.cursor_position - first)
+
+    def delete(self, count: int = 1) -> str:
+        return super().delete(graphemes.end(self.text, self.cursor_position + count) - self.cursor_position)
+
+    def delete_clusters(self, count: int, *, within_line: bool = False) -> str:
+        """What was deleted: so many clusters after the cursor, or before it if `count` is below 0."""
+        document = self.document
+        if not within_line:
+            # As one line: their ends are characters as others.
+            document = ClusterDocument(self.text.replace("\n", " "), self.cursor_position)
+        by = document.get_cursor_right_position(count)
+        return super().delete_before_cursor(-by) if by < 0 else super().delete(by)
+
+    def change(self, count: int, change: Callable[[str], str]) -> None:
+        """Changes the characters after the cursor, to the end of a cluster, and goes behind them."""
+        super().insert_text(change(self.delete(count)))
+
+    def swap_characters_before_cursor(self) -> None:
+        end = self.cursor_position
+        middle = graphemes.start(self.text, max(0, end - 1))
+        first = graphemes.start(self.text, max(0, middle - 1))
+        text = self.text
+        self.text = text[:first] + text[middle:end] + text[first:middle] + text[end:]
+
+    def insert_text(
+        self, data: str, overwrite: bool = False, move_cursor: bool = True, fire_event: bool = True
+    ) -> None:
+        if overwrite:
+            # As many clusters as are put in their place, and never the end of a line.
+            rest = self.document.current_line_after_cursor
+            over = "".join(graphemes.clusters(rest)[: len(graphemes.clusters(data))])
+            super().delete(len(over))
+        super().insert_text(data, False, move_cursor, fire_event)

@@ -1,0 +1,128 @@
+"""The ghosts after every prefix of a text, from the daemon, and how long one takes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+from charrepl.client import AsyncClient, ConnectionState, connection
+from charrepl.client.client import Completion
+from charrepl.errors import DaemonUnavailableError
+from charrepl.ghost.display_policy import MIN_CONFIDENCE
+from charrepl.wire.protocol import Complete, Decoding, Ghost
+from charrepl.wire.window import STRIDE, windowed
+
+# A full step of the daemon, and what is on its way meanwhile.
+_TYPISTS = 10
+# Typing on costs the daemon one character, and starting elsewhere a window.
+_SHORTEST_STRETCH = 32
+# Keys that are typed one after the other, to see how long a ghost takes.
+_TIMED_KEYS = 200
+
+Advance = Callable[[int], None]
+
+
+class Ghosts(NamedTuple):
+    """The ghost after each prefix of a text, the whole of it excepted."""
+
+    adapting: list[Completion]  # to the text before
+    plain: list[Completion]  # not
+
+
+async def ask(
+    text: str, *, model: str, endpoint: str | None, advance: Advance
+) -> tuple[Ghosts, dict[str, Any]]:
+    """The ghosts for `text`; and latencies in ms, of those that adapt."""
+    try:
+        async with _connected(endpoint) as client:
+            ghosts = await _ghosts(client, text, model=model, advance=advance)
+            return ghosts, await _latencies(client, text, model=model)
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+@contextlib.asynccontextmanager
+async def _connected(endpoint: str | None) -> AsyncIterator[AsyncClient]:
+    settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def changed(state: ConnectionState) -> None:
+        if not settled.done() and state.phase == "ready":
+            settled.set_result(None)
+        elif not settled.done() and state.phase == "down":
+            settled.set_exception(DaemonUnavailableError(state.detail))
+
+    client = AsyncClient(endpoint=endpoint, on_state=changed)
+    keeping = asyncio.create_task(client.run())
+    try:
+        await settled
+        yield client
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await client.close()
+
+
+async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advance) -> Ghosts:
+    """The ghosts, asked for by several typists at once, each with stretches of its own.
+
+    Each types its stretch in order, so that the daemon has the carry before; that of other typists
+    is batched with it. Which of the positions a policy comes to is known only once the ghosts before
+    them are: nearly all of them, for one policy or another.
+    """
+    ghosts = Ghosts([Completion("", [])] * len(text), [Completion("", [])] * len(text))
+    length = max(_SHORTEST_STRETCH, min(STRIDE, -(-len(text) // _TYPISTS)))
+    stretches = iter([range(start, min(start + length, len(text))) for start in range(0, len(text), length)])
+    name = f"eval-{os.getpid()}-{os.urandom(6).hex()}"
+
+    async def type_on(typist: int) -> None:
+        for stretch in stretches:
+            for at in stretch:
+                for into, adapt in ((ghosts.adapting, True), (ghosts.plain, False)):
+                    request = _request(text[:at], model=model, session=f"{name}-{typist}", adapt=adapt)
+                    async for reply in client.stream(request):
+                        ghost = connection.expect(reply, Ghost)
+                        into[at] = Completion(ghost.text, ghost.log_probs)
+                advance(1)
+
+    async with asyncio.TaskGroup() as typists:
+        for typist in range(_TYPISTS):
+            typists.create_task(type_on(typist))
+    return ghosts
+
+
+async def _latencies(client: AsyncClient, text: str, *, model: str) -> dict[str, Any]:
+    """Percentiles in ms of the time from a key to the first piece of its ghost, and to all of it."""
+    name = f"eval-{os.getpid()}-{os.urandom(6).hex()}"
+    first, whole = [], []
+    for at in range(max(0, len(text) - _TIMED_KEYS), len(text)):
+        began = time.perf_counter()
+        pieces = [
+            1000 * (time.perf_counter() - began)
+            async for _ in client.stream(_request(text[:at], model=model, session=name))
+        ]
+        first.append(pieces[0])
+        whole.append(pieces[-1])
+    # What came before the first of the keys was read for it alone.
+    return {"first_piece": _percentiles(first[1:] or first), "whole_ghost": _percentiles(whole[1:] or whole)}
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    return {f"p{p}": round(ordered[len(ordered) * p // 100], 2) for p in (50, 90, 99)}
+
+
+def _request(text: str, *, model: str, session: str, adapt: bool = True) -> Complete:
+    part, offset = windowed(text)
+    return Complete(
+        seq=0,
+        session=session,
+        text=part,
+        offset=offset,
+        model=model,
+        min_confidence=MIN_CONFIDENCE,
+        decoding=Decoding(adapt=adapt),
+    )

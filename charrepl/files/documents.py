@@ -1,0 +1,108 @@
+"""Documents: the files a writer saves a text to and opens one from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from charrepl.errors import CharreplError, reason
+from charrepl.files import saving
+
+# All of Shakespeare is 5.5 MB; the journal keeps a copy.
+MOST_BYTES = 8 << 20
+
+
+class Document(NamedTuple):
+    """A file as it was when it was last opened or saved."""
+
+    path: str
+    digest: str  # the SHA-256 of its bytes
+    line_end: str = "\n"
+    mark: bool = False  # whether a byte order mark begins it
+
+    def data(self, text: str) -> bytes:
+        """The bytes of a text in such a file."""
+        lines = text if self.line_end == "\n" else text.replace("\n", self.line_end)
+        return ("\ufeff" * self.mark + lines).encode("utf-8", "surrogateescape")
+
+
+def read(path: Path) -> tuple[str, Document]:
+    """The text of a file, with Unix line ends, and what the file is like.
+
+    Raises CharreplError if it cannot be read as text, or is longer than anything that is typed at.
+    """
+    from charrepl.files.text_files import Source, decoded  # many sessions open nothing
+
+    try:
+        # Not to wait for whoever writes to a pipe.
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(file, "rb") as reading:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise CharreplError(f"{path} is not a file: give a text file")
+            data = reading.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise CharreplError(f"cannot open {path}: {reason(error)}") from None
+    if len(data) > MOST_BYTES:
+        raise CharreplError(f"{path} is longer than {MOST_BYTES >> 20} MB: open a part of it")
+    text = "".join(decoded([data], Source(path), whole=True))
+    return text, Document(str(path), _digest(data), _line_end(data), data.startswith(b"\xef\xbb\xbf"))
+
+
+def _line_end(data: bytes) -> str:
+    """How all lines of a file end; where they differ, as they are to end from now on."""
+    both, line_feeds, returns = data.count(b"\r\n"), data.count(b"\n"), data.count(b"\r")
+    if both and both == line_feeds == returns:
+        return "\r\n"
+    return "\r" if returns and not line_feeds else "\n"
+
+
+def write(path: Path, text: str, *, known: Document | None = None, over: bool = False) -> Document:
+    """Saves a text in a new file, or in `known`, the writer's own, and returns what that is like now.
+
+    `over` writes over whatever file is there, also over one that is protected. Raises CharreplError if the
+    text cannot be saved, or if a file would be lost or changed that the writer does not mean; what was in
+    it is then as it was.
+    """
+    own = known is not None and Path(known.path) == path
+    document = known if known is not None and own else Document(str(path), "")
+    data = document.data(text)
+    try:
+        found = saving.look(path)
+        if found is None:
+            saving.create(path, data)
+        else:
+            if not over:
+                _refuse(path, found, known if own else None, _digest(data))
+            saving.overwrite(path, found, data, force=over)
+    except FileExistsError:
+        raise CharreplError(_THERE.format(path)) from None
+    except OSError as error:
+        raise CharreplError(f"cannot save {path}: {reason(error)}; /save another file") from None
+    return document._replace(digest=_digest(data))
+
+
+_THERE = "{0} is there already: /save! {0} writes over it"
+
+
+def _refuse(path: Path, found: os.stat_result, known: Document | None, new: str) -> None:
+    """Raises CharreplError if a file is not the writer's own to write over, as far as we know."""
+    if known is None:
+        raise CharreplError(_THERE.format(path))
+    if saving.is_protected(found):
+        raise CharreplError(
+            f"{path} is protected (mode {stat.S_IMODE(found.st_mode):04o}): /save! writes to it all the same"
+        )
+    with path.open("rb") as file:
+        now = hashlib.file_digest(file, "sha256").hexdigest()
+    if now not in (known.digest, new):
+        raise CharreplError(
+            f"{path} has changed since it was opened or saved here: /save! writes over that, "
+            "/save FILE keeps both"
+        )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

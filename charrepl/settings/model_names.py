@@ -1,0 +1,248 @@
+"""Finding models: by name among the user's own and the bundled one, or by directory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import tomllib
+import unicodedata
+from collections.abc import Container
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charrepl.errors import CharreplError, reason
+from charrepl.system import paths, user_directories
+from charrepl.text import graphemes
+
+if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messages come after
+    from charrepl.wire.protocol import ModelInfo
+
+BUNDLED = "shakespeare"
+UNLOADABLE = ("bad_model", "no_model", "shortage")  # the codes of errors that another may not have
+_MOST_NAME = 100  # characters
+_MOST_BYTES = 240  # of a file's name, which may have 255, with room for an ending
+_JOINERS = "\u200c\u200d"  # which words of Persian and of Indian languages are written with
+
+
+def _fits(name: str, at: int) -> bool:
+    """Whether a character may stand in a name: letters, digits, signs, and the marks of letters."""
+    char = name[at]
+    if char in _JOINERS:
+        return at > 0 and (name[at - 1].isalpha() or unicodedata.category(name[at - 1])[0] == "M")
+    return char.isalnum() or char in "_.-" or unicodedata.category(char)[0] == "M"
+
+
+def _begins(name: str) -> bool:
+    return name[:1].isalnum() or name.startswith("_")
+
+
+def _is_short(name: str) -> bool:
+    return len(name) <= _MOST_NAME and len(name.encode("utf-8", "surrogatepass")) <= _MOST_BYTES
+
+
+def _is_name(name: str) -> bool:
+    return _begins(name) and _is_short(name) and all(_fits(name, at) for at in range(len(name)))
+
+
+def named_after(stem: str) -> str:
+    """A model's name made from a file's, whatever that has in it."""
+    stem = unicodedata.normalize("NFC", stem)
+    name = re.sub(r" +", "-", "".join(c if _fits(stem, at) else " " for at, c in enumerate(stem)))
+    while name and not _begins(name):
+        name = name[1:]
+    while not _is_short(name):
+        name = name[: graphemes.last_start(name)]
+    return name.rstrip("-.") or "model"
+
+
+def check_name(name: str) -> str:
+    """`name`, composed, if a model can be called that. Raises CharreplError if not."""
+    name = unicodedata.normalize("NFC", name)
+    if not _is_short(name):
+        raise CharreplError(
+            f"{name[:20]!r}... is too long for a model's name: {_MOST_NAME} characters at most, "
+            f"and {_MOST_BYTES} bytes",
+            code="bad_name",
+        )
+    if not _is_name(name):
+        raise CharreplError(
+            f"{name!r} cannot be a model's name: use letters, digits, '.', '_' and '-', a letter first",
+            code="bad_name",
+        )
+    return name
+
+
+def bundled_dir() -> Path:
+    """The model that comes with charrepl."""
+    return Path(__file__).parents[1] / "bundled" / BUNDLED
+
+
+def is_path(model: str) -> bool:
+    """Whether a model is named by its directory rather than by name."""
+    return "/" in model or model in (".", "..") or model.startswith("~")
+
+
+def absolute(model: str) -> str:
+    """`model` as the daemon, whose working directory is another, understands it.
+
+    Raises CharreplError if it is a directory that no model can be in.
+    """
+    return str(_directory(model)) if is_path(model) else model
+
+
+def _directory(model: str) -> Path:
+    place = user_directories.expanded(model)
+    try:
+        # `..` is no name, which a model is listed by.
+        place = place.resolve() if ".." in place.parts else place.absolute()
+    except OSError as error:
+        raise CharreplError(
+            f"there is no model directory {model}: {reason(error)}", code="no_model"
+        ) from None
+    return paths.utf8(place, fix="rename it, for models are read by libraries that need one")
+
+
+def chosen(model: str = "") -> str:
+    """`model` if it names one, else the model that the settings name; empty for the default.
+
+    Raises CharreplError if the configuration is wrong.
+    """
+    from charrepl.settings import settings  # the daemon, which is told its models, never reads them
+
+    return absolute(model or settings.effective().settings.model)
+
+
+def _usable(directory: Path) -> bool:
+    """Whether there is something to load: training makes the directory long before."""
+    try:
+        return (directory / "config.toml").is_file() and any((directory / "checkpoints").glob("best-*[0-9]"))
+    except OSError:
+        return False
+
+
+def contents(path: Path) -> bytes:
+    """What a file of a model holds. Raises OSError if it cannot be read.
+
+    To read a pipe is to wait for whoever writes to it, and everybody waits with the daemon's one reader.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, f"{path.name} is not a file")
+    return path.read_bytes()
+
+
+def find(model: str = "") -> Path:
+    """The directory of a model, given its name, its directory, or nothing for the default.
+
+    Raises CharreplError if there is no such model.
+    """
+    if not model:
+        return default()
+    if is_path(model):
+        directory = _directory(model)
+        if not os.path.isdir(directory):  # noqa: PTH112  (false also for a name that is too long)
+            raise CharreplError(f"there is no model directory {directory}", code="no_model")
+        return directory
+    model = check_name(model)
+    own = paths.models_dir() / model
+    if _usable(own):
+        return own
+    # A directory may have come from a system that takes letters apart.
+    for path in installed():
+        if unicodedata.normalize("NFC", path.name) == model and path != bundled_dir():
+            return path
+    if model == BUNDLED:
+        return bundled_dir()
+    if os.access(own, os.F_OK):
+        raise CharreplError(
+            f"{model} has no checkpoint yet: let its training reach the first evaluation, or train it again",
+            code="no_model",
+        )
+    names = ", ".join(path.name for path in installed())
+    raise CharreplError(
+        f"there is no model named {model!r}: choose one of {names}, or give its directory with a '/'",
+        code="no_model",
+    )
+
+
+def default(*, passed_over: Container[Path] = ()) -> Path:
+    """The last model that was trained to its end, else the bundled one; none of those `passed_over`."""
+    own = [path for path in installed() if path != bundled_dir() and path not in passed_over]
+    trained = {path: at for path in own if (at := _trained_at(path)) is not None}
+    return max(trained, key=trained.__getitem__, default=bundled_dir())
+
+
+def _trained_at(directory: Path) -> float | None:
+    """When a model was last trained to its end, in seconds since 1970; None if it never was."""
+    import json
+
+    path = directory / "run.json"
+    try:
+        run = json.loads(contents(path))
+        if run.get("completed_at"):
+            return float(run["completed_at"])
+        return path.stat().st_mtime if run["finished"] else None
+    except OSError:
+        return 0.0  # made elsewhere, and copied
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return None
+
+
+def changed_at(directory: Path) -> float:
+    """When a model's files last changed, in seconds since 1970."""
+    times = [0.0]
+    for name in ("", "config.toml", "vocab.json", "checkpoints"):
+        with contextlib.suppress(OSError):
+            times.append((directory / name).stat().st_mtime)
+    return max(times)
+
+
+def installed() -> list[Path]:
+    """Every model that can be named, by name; a user's own hides the bundled one of the same name."""
+    try:
+        own = [path for path in paths.models_dir().iterdir() if _is_name(path.name) and _usable(path)]
+    except OSError:
+        own = []
+    found = {path.name: path for path in own}
+    found.setdefault(BUNDLED, bundled_dir())
+    return [found[name] for name in sorted(found)]
+
+
+def info(directory: Path, *, loaded: bool = False) -> ModelInfo:
+    """What a person picks a model by. Raises CharreplError if its files cannot be read."""
+    import json
+
+    import msgspec
+
+    from charrepl.wire.protocol import ModelInfo
+
+    try:
+        settings = tomllib.loads(contents(directory / "config.toml").decode()).get("model", {})
+        vocabulary = json.loads(contents(directory / "vocab.json"))
+        found = {
+            "name": directory.name,
+            "path": str(directory),
+            "layers": settings.get("layers", 3),  # as charrepl_train.hyperparameters.ModelConfig has them
+            "hidden_size": settings.get("hidden_size", 512),
+            "characters": len(vocabulary["characters"]),
+            "held_out_loss": _held_out(directory / "metrics.jsonl"),
+            "loaded": loaded,
+        }
+        return msgspec.convert(found, ModelInfo)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise CharreplError(
+            f"{directory} is not a charrepl model ({reason(error)}): train it again", code="bad_model"
+        ) from None
+
+
+def _held_out(path: Path) -> float | None:
+    """The last held-out loss in a model's metrics, if it was ever measured."""
+    import json
+
+    try:
+        found = [json.loads(line).get("held_out_loss") for line in contents(path).splitlines()]
+    except (OSError, ValueError, AttributeError):
+        return None
+    measured = [loss for loss in found if isinstance(loss, float)]
+    return measured[-1] if measured else None

@@ -1,0 +1,65 @@
+"""How many rows a line fills, counted as prompt_toolkit then draws it.
+
+Its own count divides widths, forgetting that a wide character at the edge leaves a column empty and
+that controls are drawn as two characters, and it leaves out the cell the cursor is on. In a line higher
+than the window the cursor was then out of sight. Lines are drawn here cluster by cluster, see
+`terminal_width.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prompt_toolkit.formatted_text import fragment_list_width, to_formatted_text
+from prompt_toolkit.layout.controls import GetLinePrefixCallable, UIContent
+from prompt_toolkit.layout.screen import Char
+from prompt_toolkit.utils import get_cwidth
+
+from charrepl.terminal import terminal_width
+
+
+def rows_filled(drawn: Iterable[str], width: int, *, start: int = 0) -> int:
+    """How many rows are filled in a window of `width` columns, the first from column `start` on.
+
+    `drawn` is a text, or what is drawn for each of its characters.
+    """
+    if isinstance(drawn, str) and drawn.isascii() and drawn.isprintable():
+        return max(1, -(-(start + len(drawn)) // width))
+    rows, column = 1, start
+    for part in drawn:
+        size = get_cwidth(part) if part.isprintable() else Char(part).width
+        if column + size > width:
+            rows, column = rows + 1, 0
+        column += size
+    return rows
+
+
+class WrappedContent(UIContent):
+    """Content drawn in clusters, whose wrapped lines have no prefix on their further rows."""
+
+    @classmethod
+    def of(cls, content: UIContent) -> WrappedContent:
+        """Another content, drawn so."""
+        return cls(
+            get_line=lambda number: terminal_width.of(content.get_line(number)),
+            line_count=content.line_count,
+            cursor_position=content.cursor_position,
+            menu_position=content.menu_position,
+            show_cursor=content.show_cursor,
+        )
+
+    def get_height_for_line(
+        self,
+        lineno: int,
+        width: int,
+        get_line_prefix: GetLinePrefixCallable | None,
+        slice_stop: int | None = None,
+    ) -> int:
+        line = self.get_line(lineno)
+        text = "".join(fragment[1] for fragment in line)
+        drawn = text if text.isascii() else [char for fragment in line for char in fragment[1]]
+        if slice_stop is not None:
+            drawn = drawn[: slice_stop + 1]  # that is the cursor, and its own cell counts
+        prefix = to_formatted_text(get_line_prefix(lineno, 0) if get_line_prefix else None)
+        start = fragment_list_width(prefix)
+        return rows_filled(drawn, width, start=start) if width else 10**8

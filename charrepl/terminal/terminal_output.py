@@ -1,0 +1,133 @@
+"""What goes to the terminal: only what changes on it, for those at the other end of a slow line.
+
+prompt_toolkit wraps each frame in a hidden cursor, lines that do not wrap and reset attributes: 37
+bytes for one character typed through a ghost. Here each is sent where something depends on it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.output import ColorDepth, Output
+from prompt_toolkit.output.defaults import create_output
+from prompt_toolkit.output.flush_stdout import flush_stdout
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.utils import get_bell_environment_variable, get_term_environment_variable
+
+from charrepl.terminal import terminal_width
+
+WRAP, NO_WRAP = "\x1b[?7h", "\x1b[?7l"
+# With its attributes.
+SAVE_CURSOR, RESTORE_CURSOR = "\x1b7", "\x1b8"
+SHOW_CURSOR, HIDE_CURSOR = "\x1b[?12l\x1b[?25h", "\x1b[?25l"
+
+_ATTRIBUTES = re.compile(r"\x1b\[[\d;]*m")
+_MOVE = re.compile(r"\x1b\[\d*[ABCD]|[\b\r]")
+
+
+def terminal_output() -> Output:
+    """The output to standard output."""
+    if not sys.stdout.isatty():
+        return create_output()
+    return FrugalOutput.from_pty(
+        sys.stdout,
+        term=get_term_environment_variable(),
+        default_color_depth=ColorDepth.from_env(),
+        enable_bell=get_bell_environment_variable(),
+    )
+
+
+class Told:
+    """What a terminal has been told. No terminal here."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Relies on nothing told before: others may have drawn since."""
+        self._attributes = self._wrapping = ""
+
+    def news(self, frame: Sequence[str]) -> str:
+        """What has to be sent of a frame, given as its texts and escape sequences, one an item.
+
+        Attributes and wrapping are sent ahead of what is drawn with them, and as they are to stay at
+        the end. A cursor is not hidden that only moves, or moves only by drawing.
+        """
+        moves = [_MOVE.fullmatch(item) is not None for item in frame]
+        draws = [not move and not _is_setting(item) for item, move in zip(frame, moves, strict=True)]
+        still = not (any(moves) or any("\n" in item for item in frame)) or not any(draws)
+        hides = not (still and HIDE_CURSOR in frame and SHOW_CURSOR in frame)
+        attributes, wrapping = self._attributes, self._wrapping
+        sent: list[str] = []
+        for item, drawn in zip([*frame, ""], [*draws, True], strict=True):
+            if _ATTRIBUTES.fullmatch(item):
+                attributes = item
+            elif item in (WRAP, NO_WRAP):
+                wrapping = item
+            elif hides or item not in (HIDE_CURSOR, SHOW_CURSOR):
+                if drawn:
+                    sent += [wrapping] if wrapping != self._wrapping else []
+                    sent += [attributes] if attributes != self._attributes else []
+                    self._attributes, self._wrapping = attributes, wrapping
+                sent.append(item)
+        return "".join(sent)
+
+
+def _is_setting(item: str) -> bool:
+    return item in (WRAP, NO_WRAP, HIDE_CURSOR, SHOW_CURSOR) or _ATTRIBUTES.fullmatch(item) is not None
+
+
+def _in_its_columns(cluster: str) -> str:
+    """A cluster drawn so that the cursor is behind it, as wide as it is believed to be, and nothing else."""
+    columns = terminal_width.width(cluster)
+    move = f"\x1b[{columns}C" if columns else ""
+    # Where it is drawn wider, what stands out is erased, in no colour.
+    return f"{SAVE_CURSOR}{cluster}{RESTORE_CURSOR}{move}{SAVE_CURSOR}\x1b[m\x1b[K{RESTORE_CURSOR}"
+
+
+class FrugalOutput(Vt100_Output):
+    """A terminal that is told only what is news to it. What is written between two flushes is a frame."""
+
+    def __init__(
+        self,
+        stdout: TextIO,
+        get_size: Callable[[], Size],
+        term: str | None = None,
+        default_color_depth: ColorDepth | None = None,
+        enable_bell: bool = True,
+    ) -> None:
+        # Where the prompt is on the screen is of no use here, and asking makes slow terminals answer
+        # into the text: so no cursor position requests.
+        super().__init__(stdout, get_size, term, default_color_depth, enable_bell, enable_cpr=False)
+        self._frame: list[str] = []
+        self._told = Told()
+
+    def write_raw(self, data: str) -> None:
+        self._frame.append(data)
+
+    def write(self, data: str) -> None:
+        text = data.replace("\x1b", "?")
+        self._frame.append(_in_its_columns(text) if terminal_width.doubtful(text) else text)
+
+    def enable_bracketed_paste(self) -> None:
+        self._told.forget()  # drawing begins anew, after what others have drawn
+        super().enable_bracketed_paste()
+
+    def erase_down(self) -> None:
+        # At the beginning of a line, always. tmux keeps in its history what is erased from the first
+        # cell of the screen on, ghost and all: so never from there.
+        self.write_raw("\x1b[K\x1b[C\x1b[J\x1b[D")
+
+    def discard(self) -> None:
+        """Leaves what was written of a frame that did not come to its end."""
+        self._frame.clear()
+
+    def flush(self) -> None:
+        frame, self._frame = self._frame, []
+        news = self._told.news(frame)
+        if news:
+            flush_stdout(self.stdout, news)

@@ -1,0 +1,298 @@
+"""The wire: one JSON frame a message over ZeroMQ, client DEALER to daemon ROUTER.
+
+A message is an object with a `type` and the fields below, and no others; `seq` is chosen by the
+client and repeated in every reply. Every request gets exactly one final reply: `ghost` or `chunk`
+with `final` true, `superseded`, `error`, or the single reply named beside the request. `cancel` alone has
+none of its own.
+`hello`, `status`, `shutdown` and `error` keep their shape across protocol numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from charrepl.errors import CharreplError
+from charrepl.wire.window import MAX_WIRE_CHARS, STRIDE
+
+PROTOCOL = 2
+MAX_FRAME_BYTES = 1 << 20
+
+Seq = Annotated[int, Meta(ge=0, le=2**53)]
+Name = Annotated[str, Meta(max_length=1024)]
+Place = Annotated[str, Meta(max_length=4096)]
+Session = Annotated[str, Meta(min_length=1, max_length=128)]
+Text = Annotated[str, Meta(max_length=MAX_WIRE_CHARS)]
+Offset = Annotated[int, Meta(ge=0, le=2**40, multiple_of=STRIDE)]
+Stop = Literal["none", "line", "sentence"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
+    """What every message has."""
+
+    seq: Seq
+
+
+class Decoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the next character is chosen. The default is greedy.
+
+    With `beam`, the whole ghost is chosen, the likeliest that so many beams find, and the other fields are
+    of no effect: for `complete` with one alternative. It comes in one piece.
+    """
+
+    temperature: Annotated[float, Meta(ge=0, le=10)] = 0.0  # 0 is greedy
+    top_k: Annotated[int, Meta(ge=0, le=65_536)] = 0  # 0 keeps every character
+    top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
+    beam: Annotated[int, Meta(ge=0, le=8)] = 0  # 0 chooses one character at a time
+    adapt: bool = False  # mix in how the window's own text went on; `complete` alone does, `sample` never
+
+
+# Requests
+
+
+class OfModels(Message, frozen=True, kw_only=True):
+    """What every request has that depends on the models there are."""
+
+    data_dir: Place = ""  # the data directory that is meant; empty, as for guests, for the daemon's own
+
+
+class Hello(Message, tag="hello", frozen=True, kw_only=True):
+    """Opens a conversation; answered by `welcome`, or `error` with code `protocol`."""
+
+    protocol: int
+    version: Name = ""
+
+
+class Complete(OfModels, tag="complete", frozen=True, kw_only=True):
+    """Asks for the ghost after `text`; a newer one of the same session supersedes it."""
+
+    session: Session
+    text: Text  # all the text before the cursor, from `offset` on
+    offset: Offset = 0  # where `text` starts; at most the window's start
+    model: Place = ""  # a name; a directory only on the owner's socket; empty for the default
+    max_chars: Annotated[int, Meta(ge=1, le=4096)] = 48
+    stop: Stop = "line"
+    alternatives: Annotated[int, Meta(ge=1, le=8)] = 1
+    min_confidence: Annotated[float, Meta(ge=0, le=1)] = 0.0  # joint probability that cuts the ghost
+    decoding: Decoding = Decoding()
+
+
+class Sample(OfModels, tag="sample", frozen=True, kw_only=True):
+    """Asks for a passage after `text`, streamed as `chunk`s and never superseded."""
+
+    text: Text = ""
+    offset: Offset = 0
+    model: Place = ""
+    max_chars: Annotated[int, Meta(ge=1, le=1_000_000)] = 200
+    stop: Stop = "none"
+    decoding: Decoding = Decoding(temperature=0.8)
+
+
+class Score(OfModels, tag="score", frozen=True, kw_only=True):
+    """Asks for the log-probability of every character of `text`; answered by `scores`.
+
+    A longer text goes in pieces: each but the first gives back the `carry` and `digest` of the
+    `scores` before it, so that the daemon keeps nothing between them. With `adapt`, each character is
+    expected as a ghost that adapts would expect it, from the window before it.
+    """
+
+    text: Text
+    model: Place = ""
+    carry: Annotated[bytes, Meta(max_length=1 << 19)] = b""
+    digest: Name = ""
+    adapt: bool = False
+    before: Text = ""  # with `adapt`: the text before, from `offset` on
+    offset: Offset = 0  # where `before` starts; at most the start of the window at its end
+
+
+class Cancel(Message, tag="cancel", frozen=True, kw_only=True):
+    """Gives up the `complete`, `sample` or `score` of the same `seq`.
+
+    That ends with `error`, code `cancelled`; nothing comes if it has had its final reply already.
+    """
+
+
+class Status(Message, tag="status", frozen=True, kw_only=True):
+    """Asks how the daemon is; answered by `report`."""
+
+
+class Models(OfModels, tag="models", frozen=True, kw_only=True):
+    """Asks what models there are; answered by `model_list`."""
+
+
+class Reload(OfModels, tag="reload", frozen=True, kw_only=True):
+    """Asks to load `model` anew from disk; answered by `done`."""
+
+    model: Place = ""
+
+
+class Shutdown(Message, tag="shutdown", frozen=True, kw_only=True):
+    """Asks the daemon to drain and exit; answered by `done`."""
+
+
+# Replies
+
+
+class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as a person picks it."""
+
+    name: str
+    path: str
+    layers: int
+    hidden_size: int
+    characters: int  # distinct characters it can write
+    held_out_loss: float | None  # nats per character
+    loaded: bool = False
+
+
+class Welcome(Message, tag="welcome", frozen=True, kw_only=True):
+    """The daemon introduces itself."""
+
+    protocol: int
+    version: str
+    pid: int
+    models: list[str]  # names of the loaded models
+    device: str
+    ready: bool  # whether the default model is compiled
+
+
+class Ghost(Message, tag="ghost", frozen=True, kw_only=True):
+    """A ghost so far: each one of a `seq` and `alternative` extends the one before."""
+
+    session: str
+    text: str
+    log_probs: list[float]  # nats, one for each character of `text`
+    final: bool
+    alternative: int = 0
+
+
+class Superseded(Message, tag="superseded", frozen=True, kw_only=True):
+    """The final reply to a `complete` that a newer one replaced."""
+
+    session: str
+
+
+class Chunk(Message, tag="chunk", frozen=True, kw_only=True):
+    """The next piece of a passage."""
+
+    text: str
+    final: bool
+
+
+class Scores(Message, tag="scores", frozen=True, kw_only=True):
+    """Log-probabilities in nats, one a character, and what the next piece needs to go on.
+
+    Of a letter that is several characters of the text and one to the model, all is the first one's, and the
+    others have 0.
+    """
+
+    log_probs: list[float]
+    carry: bytes
+    digest: str
+
+
+class Report(Message, tag="report", frozen=True, kw_only=True):
+    """What `status` shows; new fields may be added, none removed."""
+
+    status: dict[str, Any]
+
+
+class ModelList(Message, tag="model_list", frozen=True, kw_only=True):
+    """Every model the daemon can find, the default's name first in `default`."""
+
+    models: list[ModelInfo]
+    default: str
+    notice: str = ""  # why the default is not the last one trained, where that cannot be loaded
+
+
+class Done(Message, tag="done", frozen=True, kw_only=True):
+    """The request was carried out."""
+
+
+class Error(Message, tag="error", frozen=True, kw_only=True):
+    """The request failed; `message` is one line that names the fix."""
+
+    code: str
+    message: str
+
+
+Request = Hello | Complete | Sample | Score | Cancel | Status | Models | Reload | Shutdown
+Reply = Welcome | Ghost | Superseded | Chunk | Scores | Report | ModelList | Done | Error
+
+
+def is_work(request: Request) -> bool:
+    """Whether a request is one that `cancel` gives up."""
+    return isinstance(request, Complete | Sample | Score)
+
+
+def is_final(reply: Reply) -> bool:
+    """Whether a reply is the last one to its request."""
+    return reply.final if isinstance(reply, Ghost | Chunk) else True
+
+
+_encoder = msgspec.json.Encoder()
+_request_decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_reply_decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+def encode(message: Message) -> bytes:
+    """One frame. Lone surrogates, which JSON's UTF-8 cannot carry, become U+FFFD."""
+    try:
+        return _encoder.encode(message)
+    except UnicodeEncodeError:
+        return _encoder.encode(_clean(message))
+
+
+def _clean(message: Message) -> Message:
+    values = {name: getattr(message, name) for name in message.__struct_fields__}
+    texts = {name: replace_surrogates(value) for name, value in values.items() if isinstance(value, str)}
+    return msgspec.structs.replace(message, **texts)
+
+
+def replace_surrogates(text: str) -> str:
+    """`text` with each lone surrogate replaced by U+FFFD, so that lengths and positions stay."""
+    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+
+
+def decode_request(frame: bytes) -> Request:
+    """The request in a frame.
+
+    Raises CharreplError, with a code of `too_large` or `bad_request`, if the frame is not one.
+    """
+    if len(frame) > MAX_FRAME_BYTES:
+        raise CharreplError(
+            f"frame of {len(frame)} bytes: at most {MAX_FRAME_BYTES} are read; send the text's window only",
+            code="too_large",
+        )
+    try:
+        return _request_decoder.decode(frame)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise CharreplError(f"not a charrepl request: {what}", code="bad_request") from None
+
+
+def decode_reply(frame: bytes) -> Reply:
+    """The reply in a frame. Raises CharreplError if it is not one this version knows."""
+    try:
+        return _reply_decoder.decode(frame)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise CharreplError(
+            f"the daemon sent something this version cannot read ({error}): "
+            "run charrepl-daemon restart after upgrading charrepl",
+            code="bad_reply",
+        ) from None
+
+
+class _AnySeq(msgspec.Struct):
+    seq: Seq = 0
+
+
+def seq_of(frame: bytes) -> int:
+    """The `seq` of a frame that could not be read as a request, or 0."""
+    try:
+        return msgspec.json.decode(frame, type=_AnySeq).seq
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return 0

@@ -1,0 +1,91 @@
+"""The draft: the text so far, as the pieces it was made of. No terminal, file or daemon is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from charrepl.wire.window import window_start
+
+if TYPE_CHECKING:
+    from charrepl.files.documents import Document
+
+
+class Piece(NamedTuple):
+    """What was added at once: what was typed, and what the model wrote on after it."""
+
+    typed: str
+    written: str = ""
+
+    @property
+    def text(self) -> str:
+        """Both."""
+        return self.typed + self.written
+
+
+class Draft:
+    """The text that the line being typed continues.
+
+    `opened` is what was there before the first piece: no undo goes back behind it. `saved` is what is
+    in `file`, the writer's own.
+    """
+
+    def __init__(
+        self,
+        opened: str = "",
+        pieces: Sequence[Piece] = (),
+        *,
+        saved: str = "",
+        file: Document | None = None,
+    ) -> None:
+        self.opened = opened
+        self.pieces = list(pieces)
+        self.text = opened + "".join(piece.text for piece in pieces)
+        self.saved = saved
+        self.file = file
+        # No window of a text as long as this one or longer begins before it.
+        self.base = window_start(len(opened))
+
+    @property
+    def tail(self) -> str:
+        """The text from `base` on: all that a model may read of it, and short though the text be a book."""
+        return self.text[self.base :]
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether there is text that no file of the writer's own holds."""
+        return bool(self.text) and self.text != self.saved
+
+    def add(self, piece: Piece) -> None:
+        """Adds a piece at the end."""
+        self.pieces.append(piece)
+        self.text += piece.text
+
+    def undo(self) -> Piece | None:
+        """The last piece, taken back; None where there is none."""
+        if not self.pieces:
+            return None
+        piece = self.pieces.pop()
+        self.text = self.text[: len(self.text) - len(piece.text)]
+        return piece
+
+
+def split(text: str) -> tuple[str, str]:
+    """The whole lines of a text, and the line it ends in the middle of."""
+    cut = text.rfind("\n") + 1
+    return text[:cut], text[cut:]
+
+
+def last_lines(text: str, count: int) -> str:
+    """The last lines of a text, the one it ends in the middle of being one of them."""
+    cut = len(text) - text.endswith("\n")
+    for _ in range(count):
+        cut = text.rfind("\n", 0, max(0, cut))
+        if cut < 0:
+            return text
+    return text[cut + 1 :]
+
+
+def whole_line(line: str) -> str:
+    """A line as it goes into the text. One that ends in a newline is whole already."""
+    return line if line.endswith("\n") else line + "\n"

@@ -1,0 +1,364 @@
+"""A writing session: the draft, its ghost, and the requests behind it. No terminal here.
+
+Keys only ever touch memory; whatever the daemon does happens in a task of its own. At most one
+request for a ghost is under way: a newer text replaces it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING
+
+from charrepl.errors import CharreplError, DaemonUnavailableError, defect
+from charrepl.ghost.display_policy import (
+    ASSERTIVENESS,
+    MIN_CONFIDENCE,
+    PAUSED,
+    PAUSED_CONFIDENCE,
+    Policy,
+    cuts,
+)
+from charrepl.ghost.state import Ghost
+from charrepl.ghost.tally import Tally
+from charrepl.settings import model_names
+from charrepl.settings.settings import Settings
+from charrepl.text import graphemes
+from charrepl.writing.daemon_link import DaemonLink
+from charrepl.writing.draft import Draft, Piece, whole_line
+from charrepl.writing.surprise import Surprise
+
+if TYPE_CHECKING:
+    from charrepl.wire import protocol
+    from charrepl.wire.protocol import Reply
+
+# Replies slower than this are mentioned in the toolbar.
+SLOW_S = 1.0
+# How long a busy daemon is left alone before the same text is asked for once more.
+BUSY_S = 0.5
+# After a line was added, how long its surprise waits for ghosts to be asked for first.
+READING_S = 0.3
+ALTERNATIVES = 4
+# Without a key for so long, a writer who is shown no ghost is shown an unsure one, save with `quiet`.
+PAUSE_S = 1.0
+
+
+class Session:
+    """The text the model sees: the draft, and the line up to the cursor."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.link = DaemonLink(model=settings.model)
+        self.link.changed = lambda: self.changed()
+        self.link.regained = self.ask_again
+        self.link.noticed = self.announce
+        self.draft = Draft()
+        self.ghost = Ghost()
+        self.tally = Tally()
+        self.surprise = Surprise(self.link)
+        self.shown_when_asked = False  # ghosts, rather than at once
+        self.notice = ""  # one line for the toolbar, until the text changes
+        self.announcement = ""  # one line beside the greeting
+        self.untouched = True  # until something is typed
+        self.changed: Callable[[], None] = lambda: None  # called when there is something new to draw
+        self._seed = int.from_bytes(os.urandom(4))
+        self._request: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        self._scheduled = False
+        self._force = False
+        self._line = ""  # up to the cursor
+        self._pausing: asyncio.TimerHandle | None = None
+        self._unanswered_since: float | None = None
+        self._asked_again: str | None = None  # the text that found the daemon busy
+        self._counted: tuple[tuple[int, int], bool] | None = None  # the last ghost tallied, if it was taken
+
+    # What the keys do
+
+    def line_changed(self, before_cursor: str | None) -> None:
+        """Takes note of the line up to the cursor; None where no ghost belongs."""
+        self._line = before_cursor or ""
+        self._become(self.ghost.moved(None if before_cursor is None else self.draft.tail + before_cursor))
+        if self._pausing is not None:
+            self._pausing.cancel()
+        if self._line.strip() and self.settings.assertiveness != "quiet" and not self.shown_when_asked:
+            self._pausing = asyncio.get_running_loop().call_later(PAUSE_S, self._paused)
+
+    def commit(self, line: str) -> Piece:
+        """The piece that a line becomes, added to the draft."""
+        piece = Piece(whole_line(line))
+        self.add(piece)
+        return piece
+
+    def add(self, piece: Piece) -> None:
+        """Adds a piece to the draft."""
+        self.draft.add(piece)
+        self._run(self._read_behind())
+
+    def reopen(self, draft: Draft) -> None:
+        """Goes on in another draft."""
+        self.draft = draft
+        self.surprise.forget()
+        self.ghost = self.ghost.forget()
+
+    def take(self, part: Callable[[str], str]) -> str:
+        """The part of the ghost that a key accepts, to be inserted at the cursor."""
+        piece = part(self.ghost.shown)
+        which = self.ghost.part
+        if piece and which is not None:
+            self.tally.keys += 1
+            self.tally.accepted += len(piece)
+            if self._counted == (which, False):
+                self._counted = (which, True)
+                self.tally.taken += 1
+        return piece
+
+    def count_shown(self) -> None:
+        """Counts the ghost as one that was shown, once."""
+        which = self.ghost.part
+        if which is not None and (self._counted is None or self._counted[0] != which):
+            self._counted = (which, False)
+            self.tally.shown += 1
+
+    def dismiss(self) -> None:
+        """Hides the ghost."""
+        self._become(self.ghost.dismiss())
+
+    def choose(self, by: int) -> None:
+        """Shows the next alternative, or one before it; asks for them the first time."""
+        before = self.ghost.seq
+        self._become(self.ghost.choose(by, count=ALTERNATIVES))
+        if self.ghost.seq != before:
+            self._ask(self._follow_choice(self.ghost.text or "", self.ghost.seq))
+        self.changed()
+
+    def apply(self, settings: Settings) -> None:
+        """Changes the settings; what was known no longer counts."""
+        if settings.model != self.settings.model:
+            self.link.model = model_names.absolute(settings.model)
+            self.surprise.forget()
+        self.settings = settings
+        self._become(self.ghost.forget())
+
+    @property
+    def waiting_s(self) -> float:
+        """For how long the daemon has answered nothing, though it was asked."""
+        if self._unanswered_since is None:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._unanswered_since
+
+    async def settled(self) -> None:
+        """Returns once the daemon has said all about the text that it was asked, if it was."""
+        while self._scheduled:
+            await asyncio.sleep(0)
+        while self._request is not None and not self._request.done():
+            await asyncio.wait([self._request])
+
+    def tell(self, notice: str) -> None:
+        """Puts one line in the toolbar until the text changes."""
+        self.notice = notice
+        self.changed()
+
+    def announce(self, notice: str) -> None:
+        """Has one line stand beside the greeting; in the toolbar once something was typed."""
+        if self.untouched:
+            self.announcement = notice
+            self.changed()
+        else:
+            self.tell(notice)
+
+    # What takes longer
+
+    async def connect(self, endpoint: str | None) -> None:
+        """Keeps a connection to the daemon until cancelled."""
+        try:
+            await self.link.keep(endpoint)
+        except CharreplError as error:
+            self.tell(str(error))
+
+    def close(self) -> None:
+        """Ends the requests under way."""
+        for task in (self._request, self._pausing, *self._background):
+            if task is not None:
+                task.cancel()
+
+    def write(self, typed: str, *, most: int, kept: bool) -> AsyncIterator[str]:
+        """Pieces of what the model writes after the draft and a line.
+
+        Raises CharreplError as the daemon says.
+        """
+        from charrepl.writing import continuation
+
+        return continuation.write(
+            self.link,
+            self.draft.tail + typed,
+            self.draft.base,
+            most=most,
+            temperature=self.settings.temperature,
+            seed=int.from_bytes(os.urandom(4)),  # another one each time
+            part="" if kept else "-sample",  # while one is only shown, ghosts go on
+        )
+
+    async def next_characters(self) -> list[tuple[str, float]]:
+        """The likeliest characters after the draft, and the log-probability of each in nats.
+
+        Raises CharreplError as the daemon says.
+        """
+        from charrepl.wire import protocol
+
+        found: dict[int, tuple[str, float]] = {}
+        # In the session of the ghosts, where the text was read; a key typed meanwhile replaces it.
+        for _ in range(3):
+            async for reply in self.link.complete(
+                self.draft.tail,
+                self.draft.base,
+                max_chars=1,
+                stop="none",
+                alternatives=8,
+                adapt=self.settings.adapt,
+            ):
+                if isinstance(reply, protocol.Ghost) and reply.text and reply.log_probs:
+                    found[reply.alternative] = (reply.text[0], reply.log_probs[0])
+            if found:
+                break
+        self.ask_again()  # for the ghost it may have replaced
+        return [found[rank] for rank in sorted(found)]
+
+    async def _read_behind(self) -> None:
+        """Measures the surprise of what was added, when the ghosts have had their turn."""
+        await asyncio.sleep(READING_S)
+        try:
+            await self.surprise.read(self.draft)
+        except CharreplError:
+            return  # a figure less in the toolbar
+        self.changed()
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    # Requests for ghosts
+
+    def ask_again(self) -> None:
+        """Asks for the ghost of the text, whether it was asked for or not."""
+        # The text is the truth: asking for it again is all that coming back takes.
+        self._force = True
+        self._schedule()
+
+    def _schedule(self) -> None:
+        """Looks at the end of this turn of the loop whether to ask: a paste is one request."""
+        if not self._scheduled and self.link.connection is not None:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._ask_if_wanted)
+
+    def _ask_if_wanted(self) -> None:
+        self._scheduled = False
+        if self.ghost.text is None or not (self._force or self.ghost.wanted):
+            return
+        if not self.link.ready:
+            self.link.wake()
+            return
+        self._force = False
+        self.ghost = self.ghost.ask()
+        policy = ASSERTIVENESS[self.settings.assertiveness]
+        self._ask(self._follow(self.ghost.text or "", self.ghost.seq, policy, MIN_CONFIDENCE))
+
+    def _paused(self) -> None:
+        """Asks for a ghost whose odds are poor: while no key is pressed, nobody is kept from typing by it."""
+        ghost = self.ghost
+        if ghost.text is None or ghost.shown or ghost.dismissed or ghost.waiting or not self.link.ready:
+            return
+        self.ghost = ghost.ask()
+        self._ask(self._follow(ghost.text, self.ghost.seq, PAUSED, PAUSED_CONFIDENCE))
+
+    def _ask(self, follow: Coroutine[None, None, None]) -> None:
+        if self._request is not None:
+            self._request.cancel()
+        self._request = asyncio.get_running_loop().create_task(follow)
+
+    async def _follow(self, text: str, seq: int, policy: Policy, min_confidence: float) -> None:
+        from charrepl.wire import protocol
+
+        def take(reply: Reply) -> None:
+            if isinstance(reply, protocol.Ghost) and reply.alternative == 0:
+                ghost, log_probs = _seen(reply)
+                parts = cuts(ghost, log_probs, policy, final=reply.final)
+                self._become(self.ghost.answered(seq, ghost, log_probs, cuts=parts, final=reply.final))
+
+        settings = self.settings
+        replies = self.link.complete(
+            text,
+            self.draft.base,
+            min_confidence=min_confidence,
+            temperature=settings.temperature,
+            seed=self._seed,
+            adapt=settings.adapt,
+        )
+        await self._listen(replies, take, text, seq)
+
+    async def _follow_choice(self, text: str, seq: int) -> None:
+        from charrepl.wire import protocol
+
+        def take(reply: Reply) -> None:
+            if isinstance(reply, protocol.Ghost):
+                ghost, log_probs = _seen(reply)
+                self._become(self.ghost.offered(seq, reply.alternative, ghost, log_probs, final=reply.final))
+                self.changed()  # which of how many it is, if not the ghost itself
+
+        adapt = self.settings.adapt
+        replies = self.link.complete(text, self.draft.base, alternatives=ALTERNATIVES, adapt=adapt)
+        await self._listen(replies, take, text, seq)
+
+    async def _listen(
+        self, replies: AsyncIterator[Reply], take: Callable[[Reply], None], text: str, seq: int
+    ) -> None:
+        """Takes the replies, timed; whatever goes wrong costs a ghost, and is said in the toolbar."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        if self._unanswered_since is None:
+            self._unanswered_since = started
+        late = loop.call_later(SLOW_S, self.changed)
+        first = True
+        try:
+            async for reply in replies:
+                if first:
+                    first = False
+                    self._unanswered_since = self._asked_again = None
+                    self.tally.latencies_ms.append((loop.time() - started) * 1000)
+                    late.cancel()
+                take(reply)
+        except DaemonUnavailableError:
+            # The toolbar says so, and the text is asked for again once there is a daemon.
+            self._unanswered_since = None
+        except CharreplError as error:
+            self._unanswered_since = None
+            if error.code == "busy" and self._asked_again != text:
+                self._asked_again = text
+                self._run(self._ask_when_less_busy(text))
+            else:
+                self.tell(str(error))
+        except Exception as error:  # a defect must cost a ghost, not the text being written
+            self.tell(f"no ghost: {defect(error)}")
+        finally:
+            late.cancel()
+            self.ghost = self.ghost.failed(seq)  # of no effect after a final reply
+
+    async def _ask_when_less_busy(self, text: str) -> None:
+        await asyncio.sleep(BUSY_S)
+        if self.ghost.text == text and not self.ghost.waiting:
+            self.ask_again()
+
+    def _become(self, ghost: Ghost) -> None:
+        before, self.ghost = self.ghost, ghost
+        if not self.shown_when_asked:
+            self.count_shown()
+        if ghost.shown != before.shown:
+            self.changed()
+        self._schedule()
+
+
+def _seen(reply: protocol.Ghost) -> tuple[str, tuple[float, ...]]:
+    """What of a ghost there is to see, and its log-probabilities: no part of a character as people see it."""
+    text = reply.text if reply.final else graphemes.finished(reply.text)
+    return text, tuple(reply.log_probs[: len(text)])

@@ -1,0 +1,324 @@
+"""charrepl-daemon: start it, stop it, see how it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from charrepl import __version__
+from charrepl.cli.exit_codes import Group, exit_codes
+from charrepl.cli.options import AMOUNT, FloatRange, complete_model, print_json
+from charrepl.errors import CharreplError
+from charrepl.system import paths
+from charrepl.system.standard_streams import echo
+from charrepl_daemon.cli import key_commands
+
+if TYPE_CHECKING:
+    from charrepl_daemon.process.status_file import RunningDaemon
+
+_IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
+
+debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="charrepl-daemon")
+def main() -> None:
+    """Keep the model warm, so that every key is answered at once.
+
+    charrepl starts a daemon by itself where there is none; one started here stays until stopped.
+    """
+
+
+for _command in key_commands.commands:
+    main.add_command(_command)
+
+
+def _serving(command: Any) -> Any:
+    """The options of what is started, shared by `start` and `restart`."""
+    for option in (
+        click.option("--model", metavar="NAME|DIR", default="", shell_complete=complete_model,
+                     help="The model to have ready."),
+        click.option("--idle-minutes", type=AMOUNT, help="Leave after so long unused."),
+        click.option("--cache-mb", type=click.IntRange(4, 65_536), default=256, show_default=True,
+                     help="Memory for carries, a model."),
+        click.option("--max-models", type=click.IntRange(1, 64), default=4, show_default=True,
+                     help="Models kept in memory."),
+        click.option("--endpoint", metavar="tcp://HOST:PORT", help="Listen to other machines too."),
+        click.option("--metrics-port", metavar="PORT",
+                     help="Answer Prometheus at http://127.0.0.1:PORT/metrics; 0 chooses one."),
+        click.option("--precision", type=click.Choice(["auto", "f32", "bf16", "int8"]), default="auto",
+                     show_default=True, help="Numbers to compute in; auto: as low as costs next to nothing."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def _absolute(serving: dict[str, Any]) -> dict[str, Any]:
+    """The same options, for a process that is elsewhere."""
+    from charrepl.settings import model_names
+
+    return {**serving, "model": model_names.absolute(serving["model"])}
+
+
+def _arguments(serving: dict[str, Any]) -> list[str]:
+    """The same options, as `_serving` gave them, for another process."""
+    if serving["metrics_port"] is not None:
+        from charrepl_daemon.metrics import http_endpoint  # asyncio: only where it is asked for
+
+        http_endpoint.parse(serving["metrics_port"])
+    given = [
+        (f"--{name.replace('_', '-')}", str(value))
+        for name, value in _absolute(serving).items()
+        if value not in (None, "")
+    ]
+    return [word for option in given for word in option]
+
+
+_automatic_option = click.option("--automatic", is_flag=True, hidden=True)  # nobody asked for it by name
+
+
+def _given(serving: dict[str, Any]) -> set[str]:
+    """The names of the options that were given, rather than left as they are by default."""
+    source = click.get_current_context().get_parameter_source
+    return {name for name in serving if source(name) is not ParameterSource.DEFAULT}
+
+
+def _chosen(serving: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The options of the daemon before, with those that were given in the place of its own."""
+    kept = before.keys() & serving.keys() - _given(serving)
+    return {**serving, **{name: before[name] for name in kept}}
+
+
+def _for_a_client(serving: dict[str, Any]) -> dict[str, Any]:
+    """The options of a daemon that a client starts by itself: those of the one that it has to replace.
+
+    A model that has gone since is left out: nobody at a prompt could do without it.
+    """
+    from charrepl.settings import model_names
+    from charrepl_daemon.lifecycle import control
+
+    chosen = _chosen(serving, control.options_before() or {"idle_minutes": _IDLE_MINUTES})
+    try:
+        model_names.find(chosen["model"])
+    except CharreplError:
+        return {**chosen, "model": ""}
+    return chosen
+
+
+def _check(serving: dict[str, Any]) -> None:
+    """Returns if a daemon may be started with these options. Raises CharreplError if none can be."""
+    from charrepl.settings import model_names
+
+    model_names.find(serving["model"])
+    if serving["endpoint"]:
+        from charrepl_daemon.sockets.network_guests import Network  # zmq: only where it is asked for
+
+        Network(serving["endpoint"])
+    if serving["metrics_port"] is not None:
+        from charrepl_daemon.lifecycle import control
+        from charrepl_daemon.metrics import http_endpoint
+
+        http_endpoint.check(serving["metrics_port"], own=control.metrics_url())
+
+
+@main.command()
+@_serving
+@click.option("--foreground", is_flag=True, help="Stay in this terminal, and log to it.")
+@click.option("--ready-fd", type=int, hidden=True)
+@_automatic_option
+@debug_option
+@exit_codes
+def start(foreground: bool, ready_fd: int | None, automatic: bool, debug: bool, **serving: Any) -> None:
+    """Start the daemon, and wait until it is ready."""
+    from charrepl_daemon.lifecycle import control
+
+    if automatic:
+        serving = _for_a_client(serving)
+    if foreground:
+        from charrepl_daemon.lifecycle.foreground import run_daemon
+
+        run_daemon(ready_fd=ready_fd, debug=debug, **_absolute(serving))
+    state, daemon = control.start(_arguments(serving))
+    _say("Ready" if state == "started" else "Already running", daemon)
+    _tell(serving)
+
+
+def _say(what: str, daemon: RunningDaemon) -> None:
+    pid = f", pid {daemon.pid}" if daemon.pid else ""
+    echo(f"{what}{pid}.")
+
+
+def _tell(serving: dict[str, Any]) -> None:
+    """Says how others reach the daemon, if they were meant to. Raises CharreplError if they do not."""
+    endpoint, metrics_port = serving["endpoint"], serving["metrics_port"]
+    if not endpoint and metrics_port is None:
+        return
+    from charrepl_daemon.lifecycle import control
+
+    found = control.status()
+    if endpoint:
+        network = found.get("network")
+        if network is None or network["asked"] != endpoint:
+            raise CharreplError(
+                f"it does not listen on {endpoint}: charrepl-daemon restart takes these options"
+            )
+        echo(key_commands.listening(network["endpoint"]))
+    if metrics_port is not None:
+        url = found.get("metrics_url")
+        if url is None:
+            raise CharreplError("it serves no metrics: charrepl-daemon restart takes these options")
+        echo(f"Metrics at {url}.")
+
+
+@main.command()
+@endpoint_option
+@debug_option
+@exit_codes
+def stop(endpoint: str | None, debug: bool) -> None:
+    """Stop the daemon, after the requests in flight."""
+    from charrepl_daemon.lifecycle import control
+
+    if endpoint:
+        control.ask_to_stop(endpoint)
+        echo(f"Stopping, at {endpoint}.")
+        return
+    daemon = control.stop()
+    if daemon is None:
+        echo("No daemon was running.")
+    else:
+        _say("Stopped", daemon)
+
+
+@main.command()
+@_serving
+@click.option("--force", is_flag=True, help="Even while somebody types.")
+@click.option("--if-older", is_flag=True, hidden=True)
+@_automatic_option
+@debug_option
+@exit_codes
+def restart(force: bool, if_older: bool, automatic: bool, debug: bool, **serving: Any) -> None:
+    """Stop the daemon and start a new one, with the options that it had.
+
+    Options given here replace its own; after stop, start begins with none. Not while somebody types: every
+    prompt would wait for the new one.
+    """
+    from charrepl_daemon.lifecycle import control, systemd_service
+
+    if if_older and not control.older_runs():
+        state, daemon = control.start(_arguments(_for_a_client(serving) if automatic else serving))
+        _say("Ready" if state == "started" else "Already running", daemon)
+        return
+    if not force and not if_older:
+        control.check_restart()
+    if unit := control.unit():
+        if _given(serving):
+            raise CharreplError(
+                f"systemd runs the daemon, with the options in {unit}: "
+                "change them with charrepl-daemon install-service, and restart then"
+            )
+        systemd_service.control("restart", unit)
+        echo(f"Ready, as {unit}.")
+        return
+    chosen = _for_a_client(serving) if automatic else _chosen(serving, control.options_before())
+    arguments = _arguments(chosen)
+    _check(chosen)  # first: the daemon that runs is better than none
+    daemon = control.restart(arguments)
+    _say("Ready", daemon)
+    _tell(chosen)
+
+
+@main.command()
+@endpoint_option
+@json_option
+@debug_option
+@exit_codes
+def status(endpoint: str | None, as_json: bool, debug: bool) -> None:
+    """Show how the daemon is. Exits with 1 if none is running."""
+    from charrepl_daemon.lifecycle import control
+    from charrepl_daemon.metrics import status_report
+
+    found = control.status(endpoint)
+    if as_json:
+        print_json(found, indent=2)
+        return
+    for line in status_report.lines(found):
+        echo(line)
+
+
+@main.command()
+@click.option(
+    "--interval",
+    metavar="SECONDS",
+    type=FloatRange(0.1, 86_400),
+    default=1.0,
+    show_default=True,
+    help="Between one look and the next.",
+)
+@endpoint_option
+@debug_option
+@exit_codes
+def top(interval: float, endpoint: str | None, debug: bool) -> None:
+    """Show how the daemon is, live.
+
+    q quits. Where there is no terminal, a line is printed at each look.
+    """
+    from charrepl_daemon.metrics import top
+
+    top.run(interval, endpoint)
+
+
+@main.command()
+@_serving
+@click.option("--print", "print_only", is_flag=True, help="Print the unit, and install nothing.")
+@click.option("--force", is_flag=True, help="Replace a unit of that name that is not ours.")
+@debug_option
+@exit_codes
+def install_service(print_only: bool, force: bool, debug: bool, **serving: Any) -> None:
+    """Have systemd run the daemon.
+
+    It is started with your session, and again if it fails.
+    """
+    from charrepl_daemon.lifecycle import systemd_service
+
+    unit = systemd_service.unit(_arguments(serving))
+    if print_only:
+        echo(unit, end="")
+        return
+    path = systemd_service.install(unit, force=force)
+    echo(f"Wrote {path}. To have it run from now on:")
+    echo("  systemctl --user daemon-reload")
+    echo(f"  systemctl --user enable --now {systemd_service.NAME}")
+
+
+@main.command()
+@click.argument("model", default="", shell_complete=complete_model)
+@endpoint_option
+@debug_option
+@exit_codes
+def reload(model: str, endpoint: str | None, debug: bool) -> None:
+    """Load MODEL anew from disk; the old one serves until the new one is ready."""
+    from charrepl.client import Client
+    from charrepl.settings import model_names
+    from charrepl.wire import protocol
+
+    with Client(endpoint=endpoint, autostart=False) as client:
+        client.ask(protocol.Reload(seq=0, model=model_names.absolute(model)))
+    echo("Reloaded.")
+
+
+@main.command()
+@click.option("-n", "--lines", type=click.IntRange(1), default=50, show_default=True, help="How many lines.")
+@debug_option
+@exit_codes
+def logs(lines: int, debug: bool) -> None:
+    """Print the end of the daemon's log. It never holds what was typed."""
+    try:
+        text = paths.log_file().read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        raise CharreplError(f"there is no log yet at {paths.log_file()}: start the daemon first") from None
+    echo("".join(text.splitlines(keepends=True)[-lines:]), end="")

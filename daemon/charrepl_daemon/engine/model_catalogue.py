@@ -1,0 +1,104 @@
+"""Which directory a model's name means, and what models there are: read on a thread for it.
+
+The event loop never waits for a disk, which may be a network's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from charrepl.errors import CharreplError
+from charrepl.settings import model_names
+from charrepl.system import paths
+from charrepl.wire import protocol
+from charrepl_daemon.engine.default_model import DefaultModel
+from charrepl_daemon.engine.hung_reads import HungReads
+from charrepl_daemon.engine.model_library import ModelLibrary
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_KEPT_S = 1.0
+_MOST = 256  # names
+
+
+class ModelCatalogue:
+    """The models on the disk, as they were a second ago at most."""
+
+    def __init__(self, model: str, library: ModelLibrary) -> None:
+        """`model` is the default, or if empty the last one trained. Raises CharreplError if there is none."""
+        self.default = DefaultModel(model)
+        self._library = library
+        self._found: OrderedDict[str, tuple[float, Path]] = OrderedDict()
+        self._reads = HungReads()
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
+
+    def known(self, model: str) -> Path | None:
+        """The directory of the model that a request names, if that was read lately."""
+        if not model:
+            return self.default.known
+        read_at, directory = self._found.get(model, (0.0, None))
+        return directory if time.monotonic() < read_at + _KEPT_S else None
+
+    async def reading(self, read: Callable[[], T]) -> T:
+        """What a function says that reads the disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, read)
+
+    async def find(self, model: str) -> Path:
+        """The directory of the model that a request names. Raises CharreplError if there is none.
+
+        Without a name: the one the daemon was started with, or else the last one trained by now.
+        """
+        directory = self.known(model)
+        if directory is not None:
+            return directory
+        where = Path(model) if model_names.is_path(model) else paths.models_dir() / model
+        directory = await self.reading(lambda: self._reads.read(where, lambda _: self._read(model)))
+        if model:
+            self._found[model] = time.monotonic(), directory
+            self._found.move_to_end(model)
+            if len(self._found) > _MOST:
+                self._found.popitem(last=False)
+        return directory
+
+    def _read(self, model: str) -> Path:
+        if not model:
+            return self.default()
+        if model_names.is_path(model) and not Path(model).is_absolute():
+            raise CharreplError(f"{model!r} is relative: name a model's directory from / on", code="bad_name")
+        try:
+            return model_names.find(model)
+        except CharreplError:
+            chosen = self.default.chosen
+            if chosen is not None and model == chosen.name:
+                return chosen  # what `models` calls the default, wherever that is
+            # One that is loaded goes on, though its files were taken away.
+            where = Path(model) if model_names.is_path(model) else paths.models_dir() / model
+            if self._library.is_loaded(where):
+                return where
+            raise
+
+    async def listed(self) -> list[protocol.ModelInfo]:
+        """Every model that can be named."""
+        return await self.reading(self._list)
+
+    def _list(self) -> list[protocol.ModelInfo]:
+        found = []
+        for directory in model_names.installed():
+            try:
+                found.append(model_names.info(directory, loaded=self._library.is_loaded(directory)))
+            except CharreplError as error:
+                log.warning("%s", error)
+        return found
+
+    def close(self) -> None:
+        """Reads no more."""
+        self._disk.shutdown(wait=False, cancel_futures=True)

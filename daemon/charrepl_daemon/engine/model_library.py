@@ -1,0 +1,289 @@
+"""The models that are ready to write: loaded on first use, one after another, the least used dropped."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import NamedTuple
+
+from charrepl import resource_shortage
+from charrepl.errors import CharreplError, reason
+from charrepl_daemon.engine.engine import Engine, Extra
+from charrepl_daemon.engine.fair_queue import FairQueue
+from charrepl_daemon.engine.hung_reads import HungReads
+from charrepl_daemon.model.precision import PrecisionChoice
+from charrepl_daemon.process.memory import give_back
+from charrepl_train.run import checkpoint
+
+log = logging.getLogger(__name__)
+
+_FAILED_S = 1.0  # for which a model that could not be loaded is not tried again
+_LEAVING_S = 5.0  # for which a load waits for those who still use a model that was dropped
+_MOST_WAITING = 1024  # for one model to be loaded anew
+Result = Engine | CharreplError
+Loaded = Callable[[Path, Extra | None, Result | None], None]
+Done = Callable[[CharreplError | None], None]
+
+
+class _Program(NamedTuple):
+    """A program of an engine that is to be made."""
+
+    engine: Engine
+    make: Callable[[], None]
+    wanted: Extra | None = None  # what somebody waits for
+
+
+class _Wish:
+    """That a model be loaded."""
+
+    def __init__(self) -> None:
+        self.done: list[Done] = []  # who wants it anew, and is told
+
+
+class ModelLibrary:
+    """Engines by directory. Any thread may ask; one thread loads, and another compiles what is not urgent.
+
+    `loaded` is called on one of them when a model has become ready, or a program of it that was waited
+    for, or cannot, or when that is to be asked for again; `wanted` says whether anybody still waits for a
+    model. An engine that is dropped goes to `dropped`, and comes back to `closed` once nobody uses it: until
+    then no other is loaded, so that no more than one is in memory beside the `most`. After a while `hurry`
+    is called.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int,
+        cache_bytes: int,
+        precision: PrecisionChoice = "auto",
+        loaded: Loaded,
+        wanted: Callable[[Path], bool],
+        dropped: Callable[[Engine], None],
+        hurry: Callable[[], None],
+    ) -> None:
+        self._most = most
+        self._cache_bytes = cache_bytes
+        self._precision = precision
+        self._loaded = loaded
+        self._wanted = wanted
+        self._dropped = dropped
+        self._hurry = hurry
+        self._engines: OrderedDict[Path, Engine] = OrderedDict()
+        self._failed: dict[Path, tuple[float, CharreplError]] = {}
+        self._wishes: dict[Path, _Wish] = {}
+        self._queue: FairQueue[Path] = FairQueue()  # of the wishes
+        self._leaving: set[Engine] = set()
+        self._programs: deque[_Program] = deque()
+        self._changed = threading.Condition()
+        self._threads: set[str] = set()
+        self._reads = HungReads()
+        self._stopped = False
+
+    def get(self, directory: Path) -> Result | None:
+        """The model's engine; None if it is not loaded.
+
+        An error if it could not be loaded a moment ago: a writer asks again at every key.
+        """
+        with self._changed:
+            engine = self._engines.get(directory)
+            if engine is not None:
+                self._engines.move_to_end(directory)
+                return engine
+            failed_at, error = self._failed.get(directory, (0.0, None))
+            return error if time.monotonic() < failed_at + _FAILED_S else None
+
+    def load(self, directory: Path, *, asker: Hashable, anew: Done | None = None) -> None:
+        """Has a model loaded when it is the asker's turn; with `anew` also if it is there, and that is told.
+
+        Raises CharreplError with code `busy` if too many wait for that.
+        """
+        with self._changed:
+            wish = self._wishes.get(directory)
+            if wish is None:
+                wish = self._wishes[directory] = _Wish()
+            if anew is not None:
+                if len(wish.done) >= _MOST_WAITING:
+                    raise CharreplError("too many wait for this model: try again in a moment", code="busy")
+                wish.done.append(anew)
+            # In the turns of everybody who wants it; whoever's is first brings it to all.
+            self._queue.keep(asker, lambda path: path != directory)
+            self._queue.put(asker, directory)
+            self._run("load", self._load_next)
+
+    def make(self, engine: Engine, extra: Extra) -> None:
+        """Has a program of an engine made, for those who wait for it: before those that nobody waits for."""
+        with self._changed:
+            self._programs.appendleft(
+                _Program(engine, functools.partial(self._make, engine, extra), wanted=extra)
+            )
+            self._run("compile", self._compile_next)
+
+    def _run(self, name: str, work: Callable[[], None]) -> None:
+        """Wakes the thread that does such work, or starts it."""
+        self._changed.notify_all()
+        if name not in self._threads:
+            threading.Thread(target=self._go_on, args=(work,), name=name, daemon=True).start()
+            self._threads.add(name)  # now: if threads ran short, the next one to ask tries again
+
+    def _go_on(self, work: Callable[[], None]) -> None:
+        while not self._stopped:
+            try:
+                work()  # what it has at hand is let go of in between: it may be a model
+            except Exception:  # a bug in one must not end the others
+                log.exception("a model could not be seen to")
+
+    def stop(self) -> None:
+        """Begins nothing any more."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    # The thread that loads
+
+    def _load_next(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or len(self._queue))
+            if self._stopped:
+                return
+            directory = self._queue.take()
+            wish = self._wishes.pop(directory, None)
+            present = self._engines.get(directory)
+        if wish is None:
+            return  # another's turn has brought it
+        if not wish.done:
+            if present is not None:
+                self._loaded(directory, None, present)
+                return
+            if not self._wanted(directory):
+                self._loaded(directory, None, None)
+                return
+        self._wait_for_room()
+        result = self._read(directory)
+        self._shelve(directory, result)
+        self._loaded(directory, None, result)
+        for done in wish.done:
+            done(result if isinstance(result, CharreplError) else None)
+        give_back()
+
+    def _wait_for_room(self) -> None:
+        with self._changed:
+            if self._changed.wait_for(lambda: not self._leaving, timeout=_LEAVING_S):
+                return
+        self._hurry()
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or not self._leaving)
+
+    def _read(self, directory: Path) -> Result:
+        try:
+            return Engine(
+                directory,
+                cache_bytes=self._cache_bytes,
+                precision=self._precision,
+                read=lambda path: self._reads.read(path, checkpoint.load_model),
+            )
+        except Exception as error:
+            # Whatever a broken model provokes concerns those who asked for it, not the daemon.
+            log.warning("could not load %s: %s", directory, reason(error))
+            if isinstance(error, CharreplError):
+                # What has no code of its own is wrong with its files.
+                message, code = str(error), "bad_model" if error.code == "failed" else error.code
+            elif short := resource_shortage.of(error):
+                message, code = f"could not load {directory.name}: {short}", "shortage"
+            else:
+                message, code = f"could not load {directory.name}: {reason(error)}", "bad_model"
+        # Another one: in the traceback of what was raised is all that had been loaded.
+        return CharreplError(message, code=code)
+
+    def _shelve(self, directory: Path, result: Result) -> None:
+        leaving: list[Engine] = []
+        with self._changed:
+            now = time.monotonic()
+            self._failed = {path: was for path, was in self._failed.items() if now < was[0] + _FAILED_S}
+            if isinstance(result, CharreplError):
+                self._failed[directory] = now, result
+                return
+            self._failed.pop(directory, None)
+            before = self._engines.pop(directory, None)
+            if before is not None:
+                leaving.append(before)
+            self._engines[directory] = result
+            while len(self._engines) > self._most:
+                path, engine = self._engines.popitem(last=False)
+                log.info("dropped %s, the least recently used model", path.name)
+                leaving.append(engine)
+            self._leaving.update(leaving)
+            spared = [program for program in self._programs if program.engine in self._leaving]
+            self._programs = deque(program for program in self._programs if program not in spared)
+            # The wider programs are used once they are there.
+            self._programs.append(_Program(result, functools.partial(result.make, "score")))
+            self._programs.extend(
+                _Program(result, functools.partial(result.compile, batch)) for batch in result.batches
+            )
+            try:
+                self._run("compile", self._compile_next)
+            except RuntimeError as error:  # threads ran short: it serves without
+                log.warning("could not begin to compile for %s: %s", directory.name, reason(error))
+        for engine in leaving:
+            self._dropped(engine)
+        for program in spared:
+            if program.wanted:
+                self._loaded(program.engine.directory, program.wanted, None)
+
+    def closed(self, engine: Engine) -> None:
+        """Takes note that nobody uses an engine any more that was dropped."""
+        with self._changed:
+            self._leaving.discard(engine)
+            self._changed.notify_all()
+
+    # The thread that compiles
+
+    def _compile_next(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._programs)
+            if self._stopped:
+                return
+            program = self._programs.popleft()
+        try:
+            program.make()
+        except Exception as error:  # those that are there go on
+            if not program.engine.closed:
+                name = program.engine.directory.name
+                log.warning("could not compile a program of %s: %s", name, reason(error))
+        give_back()
+
+    def _make(self, engine: Engine, extra: Extra) -> None:
+        result: Result = engine
+        try:
+            engine.make(extra)
+        except Exception as error:
+            log.warning("could not compile the %s program: %s", extra, reason(error))
+            result = CharreplError(f"could not compile the {extra} program: {reason(error)}", code="internal")
+        self._loaded(engine.directory, extra, result)
+
+    # What there is
+
+    def engines(self) -> list[Engine]:
+        """The engines that are ready, the most recently used last."""
+        with self._changed:
+            return list(self._engines.values())
+
+    def is_loaded(self, directory: Path) -> bool:
+        """Whether a model can answer at once."""
+        with self._changed:
+            return directory in self._engines
+
+
+def made_way(engine: Engine, *, anew: bool) -> CharreplError:
+    """What to say to those who used a model for too long that was dropped, or loaded anew."""
+    name = engine.directory.name
+    if anew:
+        return CharreplError(f"{name} was loaded anew: ask again", code="busy")
+    return CharreplError(
+        f"{name} made way for other models: ask again, or have the daemon started with more --max-models",
+        code="busy",
+    )

@@ -1,0 +1,214 @@
+"""What a request becomes: what to write after which text, from what is known of it already."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from charrepl.errors import CharreplError
+from charrepl.ghost.repetition import REACH
+from charrepl.wire.protocol import Complete, Decoding, Sample, Stop
+from charrepl.wire.window import STRIDE, window_start
+from charrepl_daemon.engine.carry_cache import OWN_SHARE, CacheFullError, CarryCache
+from charrepl_daemon.engine.decoding import Generation
+from charrepl_daemon.engine.greedy_cache import GreedyCache
+from charrepl_daemon.engine.session_texts import Tokens
+from charrepl_daemon.model.beam_search import Search
+from charrepl_daemon.model.programs import MAX_ALTERNATIVES, MAX_FED, NEVER
+from charrepl_train.text.vocabulary import Vocabulary
+
+_SENTENCE_ENDS = ".!?。！？…\n"
+# Half of the slots that may be somebody's own: whoever types and asks for alternatives has the others.
+_PASSAGES_SHARE = 2 * OWN_SHARE
+_MOST_AHEAD = 64  # characters decoded from a ghost's end on
+
+
+class Planner:
+    """Makes writings of texts; `Engine`, which computes them, is one."""
+
+    def __init__(self, vocabulary: Vocabulary, slots: int) -> None:
+        self.vocabulary = vocabulary
+        self._visible = vocabulary.visible()
+        self._ends: dict[Stop, NDArray[np.bool_]] = {
+            "none": np.zeros(len(vocabulary), bool),
+            "line": vocabulary.mask("\n"),
+            "sentence": vocabulary.mask(_SENTENCE_ENDS),
+        }
+        self._cache = CarryCache(slots)
+        self._known = GreedyCache()
+        self._most_passages = slots // _PASSAGES_SHARE
+        self._passages: set[Generation] = set()  # that are not released
+        self._passage_number = 0
+        self._answered_ahead = 0
+
+    def ghosts(self, session: Hashable, request: Complete) -> list[Generation]:
+        """The ghosts asked for, or more: of alternatives, those that turn out alike are left out later.
+
+        Raises CharreplError if the text sent begins inside the window.
+        """
+        tokens, position, start = self._window(request)
+        decoding, least = request.decoding, _least(request)
+        key = (session, start)
+        unread = self._cache.unread(key, tokens)
+
+        def generation(rank: int) -> Generation:
+            return Generation(
+                session=key,
+                tokens=tokens,
+                position=position,
+                max_chars=request.max_chars,
+                # Alternatives differ in their first character, and each goes on as is likeliest.
+                decoding=decoding if rank < 0 else Decoding(adapt=decoding.adapt),
+                ends=self._ends[request.stop],
+                least=least if rank < 0 else NEVER,
+                rank=rank,
+                own=rank > 0,
+                unread=unread,
+                before=_before(request),
+            )
+
+        if request.alternatives == 1:
+            ghost = generation(-1)
+            self._recall(ghost)
+            self._answered_ahead += ghost.done
+            return [ghost]
+        wanted = request.alternatives if _before(request) is None else MAX_ALTERNATIVES
+        count = min(wanted, len(self.vocabulary) - 1)
+        return [generation(rank) for rank in range(count)]
+
+    def searched(self, session: Hashable, request: Complete) -> tuple[Generation, Search]:
+        """What reads the text, and the beam search that begins at its end.
+
+        Raises CharreplError if the text sent begins inside the window.
+        """
+        tokens, position, start = self._window(request)
+        search = Search(
+            session=(session, start),
+            tokens=tokens,
+            beams=request.decoding.beam,
+            max_chars=request.max_chars,
+            ends=self._ends[request.stop],
+            least=_least(request),
+            before=_before(request),
+        )
+        return self._reading(search.session, tokens, position), search
+
+    def _reading(self, session: tuple[Hashable, int], tokens: Tokens, position: int) -> Generation:
+        """What reads a text, so that its carry is there, and writes nothing."""
+        unread = self._cache.unread(session, tokens)
+        reading = Generation(
+            session=session,
+            tokens=tokens,
+            position=position,
+            max_chars=0,
+            decoding=Decoding(),
+            ends=self._ends["none"],
+            unread=unread,
+        )
+        reading.done = not unread
+        return reading
+
+    def passage(self, request: Sample) -> Generation:
+        """The passage asked for; `release` it in the end.
+
+        It does not adapt: each repetition would make the next one likelier. Raises CacheFullError if there
+        are too many: with more than there are slots for, all would be read anew all the time.
+        """
+        if len(self._passages) >= self._most_passages:
+            raise CacheFullError
+        tokens, position, _ = self._window(request)
+        self._passage_number += 1
+        passage = Generation(
+            session=(("passage", self._passage_number), 0),
+            kept=False,
+            unread=len(tokens),
+            tokens=tokens,
+            position=position,
+            max_chars=request.max_chars,
+            decoding=msgspec.structs.replace(request.decoding, adapt=False),
+            ends=self._ends[request.stop],
+            own=True,
+        )
+        self._passages.add(passage)
+        return passage
+
+    def _recall(self, generation: Generation) -> None:
+        """Writes what is known without asking the device."""
+        tokens, log_probs = self._known.after(generation.session, generation.tokens, generation.decoding)
+        if len(tokens):
+            text = self.vocabulary.decode(tokens)
+            generation.recall(tokens, text, log_probs, self._visible)
+            generation.unread = self._cache.unread(generation.session, generation.tokens)
+
+    def ahead(self, ghost: Generation) -> Generation | None:
+        """What goes on from a ghost's end before it is taken; None if there is nothing to gain.
+
+        Whatever part of the ghost is taken then, its continuation is known: it is the same path.
+        """
+        start = ghost.session[1]
+        if not ghost.kept or ghost.rank >= 0 or not ghost.text or window_start(ghost.position) != start:
+            return None
+        generation = Generation(
+            session=ghost.session,
+            tokens=ghost.tokens,
+            typed=ghost.typed,
+            position=ghost.position,
+            max_chars=min(len(ghost.text) + ghost.left, _MOST_AHEAD),
+            decoding=ghost.decoding,
+            ends=ghost.ends,
+            least=ghost.least,
+            ahead=True,
+            before=None if ghost.before is None else (ghost.before + ghost.text)[-REACH:],
+        )
+        self._recall(generation)
+        # Without the carry at its end there is more to work out than it is worth.
+        lost = self._cache.unread(generation.session, generation.tokens)
+        return None if generation.done or lost else generation
+
+    def next_window(self, session: Hashable, text: str, offset: int) -> Generation | None:
+        """What reads ahead for when the window moves on; None unless that is near and there is much to read.
+
+        It writes nothing.
+        """
+        length = offset + len(text)
+        start = length // STRIDE * STRIDE
+        if start <= offset or length - start < STRIDE // 2:
+            return None
+        tokens = self._read(text[start - offset :])
+        reading = self._reading((session, start), tokens, length)
+        reading.ahead = True
+        return reading if reading.unread >= MAX_FED else None
+
+    def _window(self, request: Complete | Sample) -> tuple[Tokens, int, int]:
+        """The tokens that the model reads, the position after them, and where in the text they start.
+
+        The position counts letters as the model reads them, so that it tells nothing but what they are.
+        """
+        text, offset = request.text, request.offset
+        length = offset + len(text)
+        start = window_start(length)
+        if offset > start:
+            raise CharreplError(
+                f"offset {offset} leaves out characters from {start} on that the model reads: send them",
+                code="bad_offset",
+            )
+        tokens = self._read(text[start - offset :])
+        return tokens, start + len(tokens) - 1, start
+
+    def _read(self, window: str) -> Tokens:
+        """What the model reads of a window's text."""
+        return self.vocabulary.encode("\n" + window)  # which every window starts after
+
+
+def _least(request: Complete) -> float:
+    """The joint log-probability below which a ghost is cut, in nats."""
+    return math.log(request.min_confidence) if request.min_confidence > 0 else NEVER
+
+
+def _before(request: Complete) -> str | None:
+    """What a ghost must not repeat at once; None for what has no end of its own, as passages and odds."""
+    return None if request.stop == "none" else request.text[-REACH:]

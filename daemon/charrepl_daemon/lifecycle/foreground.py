@@ -1,0 +1,255 @@
+"""Being the daemon: what its own process does, from taking the lock to leaving."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import gc
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+
+from charrepl import resource_shortage
+from charrepl.errors import CharreplError, reason
+from charrepl.system import paths
+from charrepl.system.ignored_signals import heeded
+from charrepl.system.standard_streams import echo
+from charrepl_daemon.process import process_ids, readiness, status_file
+from charrepl_daemon.process.ownership import Ownership
+from charrepl_daemon.process.readiness import READY, TAKEN, ReadinessNotifier, notify
+from charrepl_daemon.process.status_file import RunningDaemon
+from charrepl_daemon.process.write_failures import LogFile, WriteFailures
+
+if TYPE_CHECKING:
+    from charrepl_daemon.model.precision import PrecisionChoice
+    from charrepl_daemon.serving.server import Server
+
+log = logging.getLogger(__name__)
+
+DEVICE_THREAD = "device"  # as `scheduler.py` calls it
+
+
+def run_daemon(*, debug: bool = False, **settings: Any) -> NoReturn:
+    """As `serve`, and ends this process, whatever its other threads are doing.
+
+    A program that is being compiled on another thread crashes the interpreter's own way out.
+    """
+    faulthandler.enable()  # a crash leaves its traceback, of code alone, in the log
+    _leave_no_core()
+    code = 0
+    try:
+        serve(**settings)
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # standard error may lead to a full disk
+            if debug or not isinstance(error, CharreplError):
+                traceback.print_exc()
+            else:
+                echo(f"Error: {error}", err=True)
+        code = 1
+    _leave(code)
+
+
+def _leave_no_core() -> None:
+    """A core dump would hold what was typed."""
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Linux asks no limit where a program takes the dumps, as systemd-coredump does.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/coredump_filter").write_text("0")
+
+
+def _leave(code: int) -> NoReturn:
+    for flush in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+        with contextlib.suppress(OSError):
+            flush()
+    os._exit(code)
+
+
+def _thread_failed(failed: threading.ExceptHookArgs, *, stopping: bool) -> None:
+    """Ends the daemon if the thread that writes has failed: nobody would be answered any more.
+
+    Its clients start another, which tells in `status` what became of this one.
+    """
+    name = failed.thread.name if failed.thread is not None else "unknown"
+    error = failed.exc_value
+    log.critical("the thread %s failed", name, exc_info=error if error is not None else True)
+    if name == DEVICE_THREAD and not stopping:
+        _leave(1)
+
+
+def serve(*, ready_fd: int | None, **options: Any) -> None:
+    """Is the daemon, until it is stopped. Raises CharreplError if it cannot be, or one runs already."""
+    os.umask(0o077)
+    tell = ReadinessNotifier(ready_fd)
+    unwritten = WriteFailures()
+    try:
+        pid = os.getpid()
+        status = RunningDaemon(
+            pid, paths.endpoint(), birth=process_ids.birth(pid), options=options, unit=readiness.unit()
+        )
+        ownership = Ownership(status, unwritten=unwritten.note)
+        ownership.take()
+        try:
+            _serve_alone(ownership, tell, unwritten, also_here=ready_fd is None, **options)
+        finally:
+            ownership.release()
+    except CharreplError as error:
+        tell(TAKEN if error.code == TAKEN else str(error))
+        raise
+    finally:
+        tell.close()
+
+
+def _serve_alone(
+    ownership: Ownership,
+    tell: ReadinessNotifier,
+    unwritten: WriteFailures,
+    *,
+    also_here: bool,
+    **options: Any,
+) -> None:
+    """Is the daemon, holding the lock."""
+    predecessor = status_file.left_behind()
+
+    def leave(number: int, frame: object) -> None:
+        # An exception could be lost in whatever is being imported, or crash it.
+        ownership.leave()
+        tell("the daemon was stopped before it was ready")
+        os._exit(130 if number == signal.SIGINT else 1)
+
+    for number in heeded([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]):
+        signal.signal(number, leave)  # until there is an event loop to tell
+    # At once: until then the file names a daemon of before, and a pid that may be anyone's.
+    ownership.announce()
+    try:
+        _log_to_file(unwritten, also_here=also_here)
+        _serve(ownership, tell, predecessor, unwritten, **options)
+    except (CharreplError, KeyboardInterrupt):
+        ownership.leave()  # unless it has, and said why
+        raise
+    except OSError as error:
+        ownership.leave()
+        if short := resource_shortage.of(error):
+            raise CharreplError(short) from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise CharreplError(
+            f"the daemon cannot run: {reason(error)}{where}; see {paths.log_file()}"
+        ) from error
+    except Exception as error:
+        short = resource_shortage.of(error)
+        if short is None or ownership.has_left:
+            raise  # the status file stays, and tells of a crash
+        ownership.leave()
+        raise CharreplError(short) from error
+
+
+def _log_to_file(unwritten: WriteFailures, *, also_here: bool) -> None:
+    handlers: list[logging.Handler] = [logging.StreamHandler()] if also_here else []
+    try:
+        paths.log_file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handlers.append(LogFile(paths.log_file(), unwritten))
+    except OSError as error:
+        unwritten.note(paths.log_file(), reason(error))
+        handlers.append(logging.NullHandler())  # without any, logging would make one of its own
+    logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
+    )
+    logging.getLogger("jax").setLevel(logging.WARNING)
+    logging.getLogger("absl").setLevel(logging.WARNING)
+
+
+def _serve(
+    ownership: Ownership,
+    tell: Callable[[str], None],
+    predecessor: status_file.Predecessor | None,
+    unwritten: WriteFailures,
+    *,
+    model: str,
+    idle_minutes: float | None,
+    cache_mb: int,
+    max_models: int,
+    precision: PrecisionChoice,
+    metrics_port: str | None,
+    endpoint: str | None = None,
+) -> None:
+    from charrepl_daemon.sockets.network_guests import Network
+
+    network = Network(endpoint) if endpoint else None
+    # Imported here, under the lock: a start that finds a daemon running need not wait for jax.
+    from charrepl_train.devices import jax_setup
+
+    jax_setup.prepare(cache=False)  # `compiled_programs.py` has one of its own
+    from charrepl_daemon.model import compiled_programs
+    from charrepl_daemon.serving.scheduler import Scheduler
+    from charrepl_daemon.serving.server import Server
+
+    compiled_programs.note = unwritten.note
+
+    scheduler = Scheduler(most_models=max_models, cache_bytes=cache_mb << 20, precision=precision)
+    server = Server(
+        ownership.listener,
+        scheduler,
+        model=model,
+        device=jax_setup.describe(),
+        idle_s=None if idle_minutes is None else 60 * idle_minutes,
+        network=network,
+    )
+    threading.excepthook = lambda failed: _thread_failed(failed, stopping=server.stopping)
+    server.status.standing["predecessor"] = msgspec.to_builtins(predecessor)
+    server.status.unwritten = unwritten.report
+    server.bind()
+    # The thread that sends would wait for the one that computes for 5 ms, the default: longer than a piece.
+    sys.setswitchinterval(0.0005)
+    # All stand still while the collector looks through what was imported, 60 ms. What is loaded may go again.
+    gc.freeze()
+    scheduler.start()
+    log.info("started, pid %d, on %s", os.getpid(), jax_setup.describe())
+    if predecessor is not None:
+        log.warning("the daemon before this one: %s", predecessor)
+    try:
+        asyncio.run(_until_stopped(server, ownership, metrics_port, tell))
+    finally:
+        log.info("stopped")
+
+
+async def _until_stopped(
+    server: Server, ownership: Ownership, metrics_port: str | None, tell: Callable[[str], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    for number in heeded([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]):
+        loop.add_signal_handler(number, server.stop)
+    loop.add_signal_handler(signal.SIGCONT, server.continued)
+    loop.set_exception_handler(server.supervision.callback_failed)
+
+    def ready() -> None:
+        tell(READY)
+        notify("READY=1")
+
+    server.supervision.keep_up(ownership.watch(server.listen))
+    async with contextlib.AsyncExitStack() as stack:
+        if metrics_port is not None:
+            from charrepl_daemon.metrics import (
+                http_endpoint,  # asyncio's streams: only where they are asked for
+            )
+
+            server.status.standing["metrics_url"] = await stack.enter_async_context(
+                http_endpoint.serving(metrics_port, server.status.exposition)
+            )
+        await server.run(
+            ready=ready,
+            ending=lambda: notify("STOPPING=1"),
+            leaving=lambda: ownership.leave(server.supervision.failure),
+        )

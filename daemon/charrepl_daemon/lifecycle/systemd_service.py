@@ -1,0 +1,145 @@
+"""The unit file that makes the daemon a systemd service of its user's."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from charrepl.errors import CharreplError, reason
+from charrepl.system import interpreter, user_directories
+
+NAME = "charrepl-daemon.service"
+_MARK = "# Written by charrepl-daemon install-service."
+# What decides where files are, what is imported, what is computed on and in which numbers.
+_KEPT = re.compile(
+    r"(CHARREPL|CUDA|GLIBC|HIP|HSA|JAX|LIBTPU|NCCL|NVIDIA|OMP|ROCM|ROCR|TF|TPU|XLA)_\w+"
+    r"|HOME|LD_LIBRARY_PATH|PYTHON(HOME|NOUSERSITE|PATH|USERBASE|UTF8)|XDG_(\w+_HOME|RUNTIME_DIR)"
+)
+
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "%": "%%", "\n": r"\n", "\t": r"\t"})
+
+# What a user's own systemd may restrict without privileges. Not MemoryDenyWriteExecute: XLA writes
+# programs and runs them; nor a system call filter: drivers of GPUs make calls of their own.
+_UNIT = """\
+{mark}
+# Run that again to change it; settings of your own go where systemctl --user edit {name} puts them.
+[Unit]
+Description=charrepl: keeps character models warm, for ghost text as you type
+StartLimitIntervalSec=60
+StartLimitBurst=5
+
+[Service]
+Type=notify
+# A daemon that a prompt started by itself makes way.
+ExecStartPre=-{stop}
+ExecStart={start}
+Restart=on-failure
+RestartSec=1
+TimeoutStartSec=180
+TimeoutStopSec=15
+{environment}UMask=0077
+# A core dump would hold what was typed.
+LimitCORE=0
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=default.target
+"""
+
+
+def unit(arguments: list[str]) -> str:
+    """The text of a unit that runs the daemon with these arguments of `start`.
+
+    It runs this interpreter, in the places and on the devices that this environment decides.
+    """
+    stop = interpreter.command("charrepl_daemon", "stop")
+    start = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
+    kept = [
+        f"Environment={_quoted(f'{name}={value}')}\n"
+        for name, value in sorted(interpreter.environment().items())
+        if value and _KEPT.fullmatch(name)
+    ]
+    return _UNIT.format(
+        mark=_MARK,
+        name=NAME,
+        stop=" ".join(map(_argument, stop)),
+        start=" ".join(map(_argument, start)),
+        environment="".join(kept),
+    )
+
+
+def _argument(word: str) -> str:
+    """A word of a command line: systemd replaces variables in it, unlike in Environment."""
+    return _quoted(word.replace("$", "$$"))
+
+
+def _quoted(word: str) -> str:
+    """A word as systemd reads it back: quotes, escapes and `%` specifiers."""
+    escaped = word.translate(_ESCAPES)
+    if any(ord(char) < 0x20 or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in escaped):
+        raise CharreplError(
+            f"{word!r} cannot stand in a unit file: choose a value in UTF-8, without control characters"
+        )
+    return f'"{escaped}"' if not word or set(word) & set(" '\"\\;#\n\t") else escaped
+
+
+def file() -> Path:
+    """Where systemd looks for a user's own units."""
+    return user_directories.base("config") / "systemd" / "user" / NAME
+
+
+def install(text: str, *, force: bool) -> Path:
+    """Writes the unit; returns where.
+
+    Raises CharreplError if there is no systemd here, if the file is another's and `force` is not
+    set, or if it cannot be written.
+    """
+    if sys.platform != "linux" or shutil.which("systemctl") is None:
+        raise CharreplError(
+            "there is no systemd here to run a service: run charrepl-daemon start where your session begins, "
+            "or see --print"
+        )
+    path = file()
+    try:
+        if not force and (path.is_symlink() or path.exists()) and not _ours(path):
+            raise CharreplError(f"{path} was not written by this command: --force replaces it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise CharreplError(f"cannot write {path}: {reason(error)}") from None
+    return path
+
+
+def control(verb: str, name: str) -> None:
+    """Has systemd `stop` or `restart` a unit, of the user's or else of the machine's, and waits for it.
+
+    Raises CharreplError if it cannot.
+    """
+    said = ""
+    for manager in (["systemctl", "--user"], ["systemctl"]):
+        try:
+            done = subprocess.run([*manager, verb, name], capture_output=True, text=True, check=False)
+        except OSError as error:
+            said = reason(error)
+            break
+        if not done.returncode:
+            return
+        said = said or " ".join(done.stderr.split())
+    raise CharreplError(
+        f"a service manager runs the daemon, as {name}, and could not {verb} it ({said}): {verb} it there"
+    )
+
+
+def _ours(path: Path) -> bool:
+    return not path.is_symlink() and path.read_bytes().startswith(_MARK.encode())

@@ -1,0 +1,41 @@
+"""The data directory that a daemon serves the models of, and those who mean another one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from charrepl.errors import CharreplError
+from charrepl.settings import model_names
+from charrepl.wire import protocol
+
+
+def differs(own: str, meant: str) -> bool:
+    """Whether two data directories are two, as `paths.told_data_dir` has them."""
+    try:
+        return own != meant and not Path(own).samefile(meant)
+    except (OSError, ValueError):
+        return True
+
+
+def another(own: str, meant: str) -> CharreplError:
+    """What to say to somebody who means another directory than the daemon's `own`."""
+    return CharreplError(
+        f"the daemon that runs serves the models in {own}, and you mean those in {meant}: "
+        "charrepl-daemon restart makes it serve these, "
+        "and another CHARREPL_RUNTIME_DIR has them served by a daemon beside it",
+        code="data_dir",
+    )
+
+
+def is_plain(own: str, request: protocol.OfModels) -> bool:
+    """Whether a request means the models in `own`, or a directory, or does not say: by its words alone."""
+    return request.data_dir in ("", own) or model_names.is_path(getattr(request, "model", ""))
+
+
+def check(own: str, request: protocol.OfModels) -> None:
+    """Returns if a request means the models in `own`, by whatever name. Looks at the disk.
+
+    Raises CharreplError with code `data_dir` if it means others.
+    """
+    if not is_plain(own, request) and differs(own, request.data_dir):
+        raise another(own, request.data_dir)

@@ -1,0 +1,27 @@
+"""Gives memory back to the system that was needed for a while: after floods, bursts, and long texts."""
+
+from __future__ import annotations
+
+import asyncio
+
+from charrepl_daemon.process.memory import give_back, resident_bytes
+
+_LOOK_S = 5.0
+_GROWN_BYTES = 16 << 20  # since memory was given back last
+
+
+async def keep_small() -> None:
+    """Looks after it until cancelled.
+
+    Many threads allocate, each from an arena of its own, and glibc keeps what is freed in any of them but at
+    its very end.
+    """
+    settled = resident_bytes()
+    while True:
+        await asyncio.sleep(_LOOK_S)
+        resident = resident_bytes()
+        if resident > settled + _GROWN_BYTES:
+            await asyncio.to_thread(give_back)
+            settled = resident_bytes()
+        else:
+            settled = min(settled, resident)

@@ -1,0 +1,70 @@
+"""What could not be written, the log or compiled programs: the daemon serves on, and `status` tells of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.handlers
+import os
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from charrepl.errors import reason
+from charrepl_daemon.process.failures import Failure, stamp
+from charrepl_daemon.process.lock import Identity, identity, identity_at
+
+MOST_BYTES = 1 << 20  # of one log file
+
+
+class WriteFailures:
+    """The last failure of each place that could not be written. Any thread may add to it."""
+
+    def __init__(self) -> None:
+        self._failures: dict[str, Failure] = {}
+
+    def note(self, path: Path, why: str) -> None:
+        """Takes note that something there could not be written, or was found half written."""
+        self._failures[str(path)] = Failure(str(path), why, stamp())
+
+    def report(self) -> list[dict[str, Any]]:
+        """What `status --json` tells of it."""
+        return [failure._asdict() for failure in list(self._failures.values())]
+
+
+class LogFile(logging.handlers.RotatingFileHandler):
+    """The log, kept small. A line that cannot be written is lost, and noted.
+
+    Where standard output or standard error lead to it, they go on to each file that takes its place: a
+    crash writes its traceback there. Another daemon may share it, and move it away.
+    """
+
+    def __init__(self, path: Path, unwritten: WriteFailures) -> None:
+        self._unwritten = unwritten
+        self._identity: Identity | None = None
+        super().__init__(
+            path, maxBytes=MOST_BYTES, backupCount=3, encoding="utf-8", errors="backslashreplace"
+        )
+
+    def _open(self) -> TextIOWrapper:
+        stream: TextIOWrapper = super()._open()
+        opened = identity(os.fstat(stream.fileno()))
+        for descriptor in (1, 2):
+            with contextlib.suppress(OSError):  # it is closed
+                if identity(os.fstat(descriptor)) == self._identity != opened:
+                    os.dup2(stream.fileno(), descriptor)
+        self._identity = opened
+        return stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a line, to the file that is at the path now."""
+        if self.stream is not None and identity_at(Path(self.baseFilename)) != self._identity:
+            self.stream.close()
+            self.stream = None  # opened at need, as logging has it
+        super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
+        """Notes why, and nothing else: standard error leads to the same full disk."""
+        error = sys.exc_info()[1]
+        self._unwritten.note(Path(self.baseFilename), reason(error) if error else "unknown")

@@ -1,0 +1,135 @@
+"""Requests that wait for what the disk says: one read at a time for each connection, in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from charrepl.errors import CharreplError
+from charrepl.wire import protocol
+from charrepl_daemon.engine.model_catalogue import ModelCatalogue
+from charrepl_daemon.serving.jobs import Work
+from charrepl_daemon.serving.replies import cancelled, stopped
+from charrepl_daemon.sockets.connections import Connection
+from charrepl_daemon.sockets.network_guests import Peer
+
+_MOST = 256  # of a connection
+
+
+class Asked:
+    """A request that waits, and what it came through."""
+
+    def __init__(self, request: Work | protocol.Models | protocol.Reload, through: Connection | None) -> None:
+        self.request = request
+        self.through = through
+        self.answered = False
+
+
+class Lookups:
+    """Those under way, of one event loop.
+
+    `check` raises CharreplError where the disk says that a request is not to be served, save those that
+    `is_plain` knows it needs no disk for; `go_on` is given the
+    directory of its model and, for `models`, all of them; `guard` makes an answer of what these raise;
+    `send` sends a reply.
+    """
+
+    def __init__(
+        self,
+        catalogue: ModelCatalogue,
+        *,
+        is_plain: Callable[[Peer, protocol.OfModels], bool],
+        check: Callable[[Peer, protocol.OfModels], None],
+        guard: Callable[[Peer, Callable[[], int], Callable[[], None]], None],
+        go_on: Callable[[Peer, Asked, Path, list[protocol.ModelInfo]], None],
+        send: Callable[[Peer, protocol.Reply], None],
+    ) -> None:
+        self._catalogue = catalogue
+        self._is_plain = is_plain
+        self._check = check
+        self._guard = guard
+        self._go_on = go_on
+        self._send = send
+        self._queues: dict[Peer, deque[Asked]] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+
+    def waits(self, peer: Peer) -> bool:
+        """Whether a connection waits for the disk: what it asks now comes behind."""
+        return peer in self._queues
+
+    def begin(self, peer: Peer, asked: Asked) -> None:
+        """Has a request wait; a ghost in the place of an older one of its session.
+
+        Raises CharreplError with code `busy` if too many of its connection wait.
+        """
+        queue = self._queues.setdefault(peer, deque())
+        if isinstance(asked.request, protocol.Complete):
+            self._supersede(peer, queue, asked.request.session)
+        if len(queue) >= _MOST:
+            raise CharreplError(
+                f"{len(queue)} of your requests wait for the disk: try again in a moment", code="busy"
+            )
+        queue.append(asked)
+        if len(queue) == 1:
+            task = asyncio.get_running_loop().create_task(self._read_for(peer, queue))
+            self._readers.add(task)
+            task.add_done_callback(self._readers.discard)
+
+    def _supersede(self, peer: Peer, queue: deque[Asked], session: str) -> None:
+        for older in list(queue):
+            request = older.request
+            if isinstance(request, protocol.Complete) and request.session == session and not older.answered:
+                older.answered = True
+                self._send(peer, protocol.Superseded(seq=request.seq, session=session))
+                if older is not queue[0]:  # that one is being read for
+                    queue.remove(older)
+
+    async def _read_for(self, peer: Peer, queue: deque[Asked]) -> None:
+        while queue:
+            asked = queue[0]
+            if not asked.answered:
+                go_on = await self._looked_up(peer, asked)
+            queue.popleft()
+            if not asked.answered:
+                self._guard(peer, functools.partial(getattr, asked.request, "seq"), go_on)
+            await asyncio.sleep(0)  # where nothing had to be read, others have their turn
+        del self._queues[peer]
+
+    async def _looked_up(self, peer: Peer, asked: Asked) -> Callable[[], None]:
+        """What to do now that the disk has answered."""
+        request, found = asked.request, list[protocol.ModelInfo]()
+        try:
+            if not self._is_plain(peer, request):
+                await self._catalogue.reading(lambda: self._check(peer, request))
+            if isinstance(request, protocol.Models):
+                found = await self._catalogue.listed()
+            name = "" if isinstance(request, protocol.Models) else request.model
+            return functools.partial(self._go_on, peer, asked, await self._catalogue.find(name), found)
+        except Exception as error:
+            return functools.partial(_refuse, error)
+
+    def cancel(self, peer: Peer, seq: int) -> None:
+        """Gives up a request that its client wants no answer to any more."""
+        for asked in self._queues.get(peer, ()):
+            if asked.request.seq == seq and not asked.answered:
+                asked.answered = True
+                self._send(peer, cancelled(seq))
+
+    def refuse_the_rest(self) -> None:
+        """Answers those that are not done before the end."""
+        for peer, queue in self._queues.items():
+            for asked in [asked for asked in queue if not asked.answered]:
+                asked.answered = True
+                self._send(peer, stopped(asked.request.seq))
+
+    def close(self) -> None:
+        """Reads no more."""
+        for task in self._readers:
+            task.cancel()
+
+
+def _refuse(error: Exception) -> None:
+    raise error

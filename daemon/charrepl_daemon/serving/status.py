@@ -1,0 +1,95 @@
+"""What `status` tells of a daemon: to its owner, to guests, and to Prometheus."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from charrepl import __version__
+from charrepl.wire import protocol
+from charrepl_daemon.metrics import prometheus_text
+from charrepl_daemon.metrics.counters import Writers
+from charrepl_daemon.process.failures import stamp
+from charrepl_daemon.process.listener import Listener
+from charrepl_daemon.serving.replies import Replies
+from charrepl_daemon.serving.scheduler import Scheduler
+from charrepl_daemon.sockets.network_guests import Network, Peer
+
+TYPING_S = 10.0  # after its last key, a writer counts as typing
+
+
+class Status:
+    """Of one daemon, from the moment it is made; `stopping` says whether it was told to stop."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        replies: Replies,
+        listener: Listener,
+        *,
+        device: str,
+        data_dir: str,
+        network: Network | None,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._scheduler = scheduler
+        self._metrics = scheduler.metrics
+        self._replies = replies
+        self._listener = listener
+        self._device = device
+        self._data_dir = data_dir
+        self._network = network
+        self._stopping = stopping
+        self._began = time.monotonic()
+        self._started_at = stamp()
+        self._writers = Writers(TYPING_S)
+        # What is told besides, of this process.
+        self.standing: dict[str, Any] = {"predecessor": None, "metrics_url": None}
+        self.unwritten: Callable[[], list[dict[str, Any]]] = list
+
+    def typed(self, peer: Peer, session: str) -> None:
+        """Takes note of a key."""
+        self._writers.typed(peer, session, time.monotonic())
+
+    def tell(self, asker: Peer | None = None) -> dict[str, Any]:
+        """What `charrepl-daemon status --json` prints; `active` leaves the asker's sessions out."""
+        loaded = [engine.stats() for engine in self._scheduler.library.engines()]
+        status = {
+            "pid": os.getpid(),
+            "version": __version__,
+            "protocol": protocol.PROTOCOL,
+            "endpoint": self._listener.endpoint,
+            "data_dir": self._data_dir,
+            "network": self._network.status() if self._network else None,
+            "device": self._device,
+            "ready": bool(loaded) and not self._stopping(),
+            "started_at": self._started_at,
+            "uptime_s": round(time.monotonic() - self._began, 1),
+            "active": self._active(asker),
+            "active_s": TYPING_S,
+            "sessions": sum(model["sessions"] for model in loaded),
+            "waiting": self._scheduler.waiting(),
+            "compiles_while_serving": self._scheduler.compiles,
+            **self._metrics.report(),
+            "models": loaded,
+            "not_written": self.unwritten(),
+            **self.standing,
+        }
+        if asker is not None and not asker.is_owner:  # the owner's directories are nobody else's business
+            status["models"] = [{**model, "path": ""} for model in loaded]
+            status["data_dir"] = ""
+            status["faults"]["not_loaded"] = status["not_written"] = []
+        return status
+
+    def _active(self, asker: Peer | None) -> int:
+        """Sessions at work, of connections besides the asker's."""
+        typing = self._writers.besides(asker, time.monotonic())
+        reading = self._replies.awaited() - {peer for peer, _ in typing}
+        return len(typing) + len(reading - {asker})
+
+    def exposition(self) -> tuple[str, bytes]:
+        """The same for Prometheus: the content type and the text."""
+        stages = {name: stage.snapshot() for name, stage in self._metrics.stages.items()}
+        return prometheus_text.CONTENT_TYPE, prometheus_text.text(self.tell(), stages).encode()

@@ -1,0 +1,53 @@
+"""Who takes the next step on the device, and whose rows it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from charrepl_daemon.engine.decoding import Generation
+from charrepl_daemon.engine.fair_queue import Turns
+from charrepl_daemon.serving.jobs import Job
+
+_MUCH = 4  # characters to read, beyond which others need not wait for it
+_READ_TOGETHER = 8  # rows of a call that reads, where that makes others wait
+_PATIENCE = 7  # steps that ghosts may take while a passage or a score waits
+
+
+class StepChoice:
+    """Remembers who had the steps before."""
+
+    def __init__(self) -> None:
+        self._turns = Turns()
+        self._overtaken = 0  # steps of ghosts since a passage or a score began to wait
+        self._reads = False  # whether the last step was one of reading
+
+    def served(self, jobs: Iterable[Job]) -> None:
+        """Takes note of whose step it was."""
+        self._turns.served(job.connection for job in jobs)
+
+    def first(self, runnable: list[Job]) -> list[Job]:
+        """Whose turn it is: the ghosts', or now and then that of whoever waits for ghosts to leave time."""
+        ghosts = [job for job in runnable if job.is_ghost]
+        others = [job for job in runnable if not job.is_ghost]
+        self._overtaken = self._overtaken + 1 if ghosts and others else 0
+        if self._overtaken > _PATIENCE:
+            self._overtaken = 0
+            ghosts = []
+        return self._turns.order(ghosts or others, lambda job: job.connection, lambda job: job.first_piece)
+
+    def share(self, rows: list[tuple[Job, Generation]], most: int) -> list[tuple[Job, Generation]]:
+        """Who goes on now: those that write, or those with much to read, in turn: a paste stops nobody.
+
+        Of each connection's first, whoever has nothing yet comes first.
+        """
+        reading = [row for row in rows if row[1].unread > _MUCH]
+        generation = [row for row in rows if row[1].unread <= _MUCH]
+        self._reads = bool(reading) and not (generation and self._reads)
+        chosen = reading if self._reads else generation
+        askers = len({job.connection for job, _ in chosen})
+        if self._reads and askers > 1:  # nobody's many texts make a call longer that others wait for
+            most = min(most, max(askers, _READ_TOGETHER))
+        if len(chosen) <= most:
+            return chosen
+        order = self._turns.order(chosen, lambda row: row[0].connection, lambda row: row[0].first_piece)
+        return order[:most]

@@ -1,0 +1,86 @@
+"""Muon's steps, against the polar factor that numpy finds in float64; and that all else is left to Adam."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from charrepl_train.hyperparameters import ModelConfig
+from charrepl_train.model import network
+from charrepl_train.optimisation import muon
+
+HIDDEN = 12
+
+
+def gradient(seed: int = 0) -> Any:
+    """Numbers in the place of a model's weights."""
+    _, params = network.build(ModelConfig(layers=2, hidden_size=HIDDEN), 7)
+    leaves, tree = jax.tree.flatten(params)
+    rng = np.random.default_rng(seed)
+    return tree.unflatten([jnp.asarray(rng.normal(size=leaf.shape), jnp.float32) for leaf in leaves])
+
+
+def first_step(given: Any, *, iterations: int = 10) -> Any:
+    scale = muon.scale_by_muon_or(optax.scale_by_adam(), iterations=iterations)
+    return scale.update(given, scale.init(given), given)[0]
+
+
+def gates(weights: Any) -> list[np.ndarray]:
+    return np.split(np.asarray(weights, np.float64), 4, axis=-1)
+
+
+def matrices(tree: Any) -> list[Any]:
+    layers = tree["layers"]
+    return [layers["0"]["w_hh"], layers["1"]["w_ih"], layers["1"]["w_hh"]]
+
+
+def test_a_step_is_the_orthogonal_matrix_nearest_to_the_gradient_of_each_gate() -> None:
+    given = gradient()
+    for whole, step in zip(matrices(given), matrices(first_step(given)), strict=True):
+        for gate, moved in zip(gates(whole), gates(step), strict=True):
+            u, singular, v = np.linalg.svd(gate)
+            assert singular.max() / singular.min() > 5
+            turned = u.T @ moved @ v.T / (0.2 * HIDDEN**0.5)
+            # The iteration is made for speed: it brings every singular value near one, not to one.
+            assert np.all(np.abs(np.diag(turned) - 1) < 0.35)
+            np.testing.assert_allclose(turned - np.diag(np.diag(turned)), 0, atol=1e-3)
+
+
+def test_gates_do_not_weigh_on_one_another() -> None:
+    given = gradient()
+    louder = jax.tree.map(jnp.copy, given)
+    w_hh = louder["layers"]["1"]["w_hh"]
+    louder["layers"]["1"]["w_hh"] = w_hh.at[:, HIDDEN : 2 * HIDDEN].multiply(1000)
+    before, after = (first_step(tree)["layers"]["1"]["w_hh"] for tree in (given, louder))
+    np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-4)
+
+
+def test_more_iterations_come_nearer() -> None:
+    given = gradient()
+
+    def off(iterations: int) -> float:
+        steps = [g for m in matrices(first_step(given, iterations=iterations)) for g in gates(m)]
+        return max(abs(np.linalg.svd(g)[1] / (0.2 * HIDDEN**0.5) - 1).max() for g in steps)
+
+    assert off(1) > off(3) > off(6)
+
+
+def test_what_is_no_matrix_between_hidden_units_is_left_to_adam() -> None:
+    scale, adam = muon.scale_by_muon_or(optax.scale_by_adam(), iterations=3), optax.scale_by_adam()
+    state, plain = scale.init(gradient()), adam.init(gradient())
+    for seed in range(3):
+        steps, state = scale.update(gradient(seed), state)
+        expected, plain = adam.update(gradient(seed), plain)
+    for n, names in (("0", ("w_ih", "b")), ("1", ("b",))):
+        for name in names:
+            np.testing.assert_array_equal(steps["layers"][n][name], expected["layers"][n][name])
+    jax.tree.map(np.testing.assert_array_equal, steps["output"], expected["output"])
+    assert jax.tree.structure(steps) == jax.tree.structure(gradient())
+    for step, other in zip(matrices(steps), matrices(expected), strict=True):
+        assert np.abs(step - other).max() > 0.1
+        assert float(jnp.std(step)) == pytest.approx(0.2, abs=0.06)  # about that of Adam's

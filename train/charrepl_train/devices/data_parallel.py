@@ -1,0 +1,183 @@
+"""One training on several devices: each holds all the weights and has its share of a batch's sequences.
+
+Gradients are summed once a step, so that the steps are those that one device would take with the whole batch,
+but for the order of sums. With one device nothing here touches what is computed.
+"""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from charrepl_train.text.batching import Steps
+
+AXIS = "batch"
+WHOLE = PartitionSpec()  # on every device
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Tree = TypeVar("Tree")
+State = dict[str, Any]  # of update.py
+
+
+def gather(data: bytes) -> list[bytes]:
+    """What each process passed, in order of process; all of one length."""
+    # Bytes: of numbers, jax would round those of 64 bits.
+    gathered = multihost_utils.process_allgather(np.frombuffer(data, np.uint8))
+    return [row.tobytes() for row in np.asarray(gathered).reshape(-1, len(data))]
+
+
+def broadcast(data: bytes) -> bytes:
+    """What process 0 passed, in every process."""
+    size = int.from_bytes(gather(len(data).to_bytes(8))[0])
+    mine = np.frombuffer(data[:size].ljust(size, b"\0"), np.uint8)  # only process 0's is looked at
+    return np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes()
+
+
+class Share(NamedTuple):
+    """How a batch is spread: over a mesh, as many sequences a device; the last may be padding.
+
+    Hashable, for jax.jit to take as it is. The methods are for inside of `run`.
+    """
+
+    mesh: Mesh
+    batch: int  # sequences, without the padding
+
+    @property
+    def rows(self) -> int:
+        """Sequences a device."""
+        return -(-self.batch // self.mesh.size)
+
+    def run(self, function: Function, in_specs: Any, out_specs: Any) -> Function:
+        """`function` on each device's share of its arguments."""
+        mapped: Function = jax.shard_map(function, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs)
+        return mapped
+
+    def first(self) -> jax.Array:
+        """The number of this device's first sequence."""
+        return jax.lax.axis_index(AXIS) * self.rows
+
+    def varying(self, tree: Tree) -> Tree:
+        """`tree` as this device's own: what depends on it is not summed unasked."""
+        own: Tree = jax.lax.pcast(tree, AXIS, to="varying")
+        return own
+
+    def mean(self, values: jax.Array) -> jax.Array:
+        """What the values here, [time, batch], contribute to the mean over the whole batch."""
+        if self.batch % self.mesh.size:
+            values = jnp.where(self.first() + jnp.arange(self.rows) < self.batch, values, 0)
+        return values.sum() / (len(values) * self.batch)
+
+
+class Devices:
+    """All devices of this process and of the others; `mesh` is None where there is only one."""
+
+    def __init__(self) -> None:
+        devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+        here = [n for n, device in enumerate(devices) if device.process_index == jax.process_index()]
+        self._here = range(here[0], here[-1] + 1)
+        self.mesh: Mesh | None = None
+        if len(devices) > 1:
+            self.mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+            self._everywhere = NamedSharding(self.mesh, WHOLE)
+            self._collect = jax.jit(lambda rows: rows, out_shardings=self._everywhere)
+        self.alone = jax.process_count() == 1
+        self.leads = jax.process_index() == 0
+
+    def share(self, batch: int) -> Share | None:
+        """How a batch of so many sequences is spread, None where it is not."""
+        return None if self.mesh is None else Share(self.mesh, batch)
+
+    def rows(self, batch: int) -> range:
+        """Which sequences of a batch this process has; those from `batch` on are padding."""
+        share = self.share(batch)
+        if share is None:
+            return range(batch)
+        return range(self._here.start * share.rows, self._here.stop * share.rows)
+
+    def own_rows(self, whole: np.ndarray) -> np.ndarray:
+        """The `rows` of an array [batch, ...]; the padding is zeros."""
+        rows = self.rows(len(whole))
+        own = whole[rows.start : rows.stop]
+        return np.pad(own, [(0, len(rows) - len(own))] + [(0, 0)] * (whole.ndim - 1))
+
+    def spread(self, own: np.ndarray, *, axis: int = 0) -> Any:
+        """An array spread over all devices along its `axis`, of the `rows` here."""
+        if self.mesh is None:
+            return own
+        shape = list(own.shape)
+        shape[axis] = shape[axis] // len(self._here) * self.mesh.size
+        sharding = NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+        return jax.make_array_from_process_local_data(sharding, own, tuple(shape))
+
+    def steps(self, own: Steps) -> Steps:
+        """What training steps read, spread over all devices, of the `rows` here."""
+        return own._replace(windows=self.spread(own.windows, axis=1), resets=self.spread(own.resets, axis=1))
+
+    def copied(self, tree: Tree) -> Tree:
+        """A tree that is the same in every process, on all devices."""
+        if self.mesh is None:
+            return tree
+        put = functools.partial(jax.make_array_from_process_local_data, self._everywhere)
+        copied: Tree = jax.tree.map(lambda leaf: put(np.asarray(leaf)), tree)
+        return copied
+
+    def same(self, tree: Tree) -> Tree:
+        """The tree of process 0, on all devices."""
+        return self.copied(self._led(tree))
+
+    def local(self, tree: Tree) -> Tree:
+        """A tree that is on all devices, on one of this process alone."""
+        if self.mesh is None:
+            return tree
+        local: Tree = jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+        return local
+
+    def placed(self, state: State) -> State:
+        """Process 0's state of a training on all devices, the carry spread by batch.
+
+        A state that is there already is left as it is.
+        """
+        if self.mesh is None or isinstance(state["step"].sharding, NamedSharding):
+            return state
+        state = self._led(state)
+        carry = self.spread(self.own_rows(np.asarray(state["carry"])))
+        return {name: carry if name == "carry" else self.copied(tree) for name, tree in state.items()}
+
+    def whole(self, state: State, batch: int) -> State:
+        """A state that is `placed` as it would be on a single device."""
+        if self.mesh is None:
+            return state
+        whole = self.local({**state, "carry": self._collect(state["carry"])})
+        return {**whole, "carry": whole["carry"][:batch]}
+
+    def leading(self, own: float) -> float:
+        """The number that process 0 passed, in every process."""
+        return own if self.alone else struct.unpack("d", gather(struct.pack("d", own))[0])[0]
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any process."""
+        return here if self.alone else b"\1" in gather(bytes([here]))
+
+    def _led(self, tree: Tree) -> Tree:
+        """The tree of process 0, in each; the others pass one of the same shapes."""
+        if self.alone:
+            return tree
+        leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, tree))
+        sent = broadcast(b"".join(leaf.tobytes() for leaf in leaves))
+        starts = np.cumsum([0] + [leaf.nbytes for leaf in leaves]).tolist()
+        led: Tree = jax.tree.unflatten(
+            structure,
+            [
+                np.frombuffer(sent, leaf.dtype, leaf.size, start).reshape(leaf.shape)
+                for leaf, start in zip(leaves, starts[:-1], strict=True)
+            ],
+        )
+        return led

@@ -1,0 +1,162 @@
+"""What JAX runs on, and the settings every one of our processes gives it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from charrepl import resource_shortage
+from charrepl.errors import CharreplError, reason
+from charrepl.system import paths
+from charrepl_train.devices import xla_flags
+
+_CPU = Path("/proc/cpuinfo")
+# What of JAX's environment is a user's: the devices, how processes meet, and what is said of it all. The rest
+# changes the numbers, or how they come about, and those are ours.
+_THEIRS = re.compile(
+    r"JAX_(COMPILER_DETAILED_LOGGING\w+|COORDINATOR\w+|CPU_COLLECTIVES\w+|CUDA_VISIBLE_DEVICES|DEBUG_LOG_MODULES"
+    r"|DUMP_IR\w+|EXPLAIN_CACHE_MISSES|LOCAL_DEVICE_IDS|LOG_\w+|LOGGING_LEVEL|NUM_CPU_DEVICES|NUM_PROCESSES"
+    r"|PARTITION_INDEX|PLATFORM_NAME|PLATFORMS|PROCESS_ID|ROCM_VISIBLE_DEVICES|SLICE_INDEX|TRACEBACK_FILTERING)"
+)
+# What says which processor it is, in the words of x86, ARM, RISC-V, POWER and s390.
+_IDENTIFIES = re.compile(
+    r"(vendor_id|cpu family|model|model name|stepping|flags"
+    r"|Features|features|CPU (implementer|architecture|variant|part|revision)"
+    r"|isa|uarch|mvendorid|marchid|mimpid|cpu|machine)\s*:"
+)
+HUGE_PAGES = "glibc.malloc.hugetlb=1"  # has malloc ask for huge pages, which `madvise` kernels wait for
+
+
+def use_huge_pages() -> None:
+    """Starts this process again with its large arrays in huge pages, where that takes asking.
+
+    A step touches half a gigabyte, and a page is 4 KiB unless the allocator asks for more; glibc reads
+    this setting only as a process starts. Returns where there is nothing to gain, or nobody to ask.
+    """
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    if "glibc.malloc.hugetlb" in tunables or not _huge_pages_on_request():
+        return
+    os.environ["GLIBC_TUNABLES"] = f"{tunables}:{HUGE_PAGES}" if tunables else HUGE_PAGES
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _huge_pages_on_request() -> bool:
+    try:
+        return "[madvise]" in Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text()
+    except OSError:
+        return False
+
+
+def prepare(*, cache: bool = True) -> None:
+    """Sets what must be set before jax is imported; call it first.
+
+    cache: whether JAX keeps the programs that it compiles. Raises CharreplError if the environment has a
+    mistake in it that JAX or XLA would end with, and if the directory of compiled programs is open to others:
+    they are run as they are found.
+    """
+    # The GPU's memory is shared with whatever else the user runs: take it as needed.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    leave_out_numbers()
+    xla_flags.settle()
+    try:
+        import jax
+    except (ImportError, ValueError) as error:
+        if short := resource_shortage.of(error) or resource_shortage.likely():
+            raise CharreplError(f"JAX cannot be imported: {short}", code="shortage") from error
+        raise CharreplError(f"JAX cannot be imported ({reason(error)}){_blame()}") from error
+
+    directory = paths.compilation_cache_dir()
+    with contextlib.suppress(OSError):  # a full disk, or one that is only read: programs are not kept
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    paths.check_private(directory)
+    if not cache or not os.access(directory, os.W_OK):  # where JAX would warn at each of them
+        return
+    jax.config.update("jax_compilation_cache_dir", str(directory))
+    # The default leaves out programs that compile in under a second: here, most of them.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def leave_out_numbers() -> None:
+    """Takes out of the environment what would have JAX or Flax compute in other numbers than ours."""
+    for name in list(os.environ):
+        if name.startswith(("JAX_", "FLAX_", "NNX_")) and not _THEIRS.fullmatch(name):
+            del os.environ[name]
+
+
+def _blame() -> str:
+    """Which variables a failure of JAX may come from, and what to do."""
+    found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("JAX_")]
+    return f": correct or unset {' and '.join(found)}" if found else ""
+
+
+def describe() -> str:
+    """What JAX runs on, for a person: `CPU, 2 cores`, `NVIDIA H100 80GB HBM3`.
+
+    Raises CharreplError if JAX finds no device it can use.
+    """
+    devices = _devices()
+    kind = devices[0].device_kind
+    if devices[0].platform == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        kind = f"CPU, {cores} core{'s' if cores != 1 else ''}"
+    return str(kind) if len(devices) == 1 else f"{len(devices)} x {kind}"
+
+
+def has_gpu() -> bool:
+    """Whether JAX computes on something faster than the processor. Raises as `describe`."""
+    return bool(_devices()[0].platform != "cpu")
+
+
+def multiplies_bf16() -> bool:
+    """Whether products of bf16 are faster than those of f32. Raises as `describe`."""
+    return has_gpu() or bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})
+
+
+def cpu_flags() -> set[str]:
+    """What the processor can do beyond its basics, in Linux's words; empty where nothing says."""
+    try:
+        cpu = _CPU.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return set()
+    found = re.search(r"^flags\s*:(.*)$", cpu, re.MULTILINE)
+    return set(found[1].split()) if found else set()
+
+
+def processor() -> str:
+    """The make of this machine's processors, and what they can do; empty where nothing says.
+
+    Programs compiled for one processor may fault on another.
+    """
+    if sys.platform == "darwin":
+        asked = ["sysctl", "-a", "hw.cputype", "hw.cpusubtype", "hw.optional", "machdep.cpu"]
+        try:
+            done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        except OSError:
+            return ""
+        return "\n".join(sorted(done.stdout.splitlines()))
+    try:
+        cpu = _CPU.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # Of each kind of core: an ARM processor may have several.
+    told = {" ".join(line.split()) for line in cpu.splitlines() if _IDENTIFIES.match(line)}
+    return "\n".join(sorted(told))
+
+
+def _devices() -> list[Any]:
+    import jax
+
+    try:
+        return list(jax.devices())
+    except Exception as error:  # a plugin for a device that is not there raises whatever it likes
+        why = reason(error).partition(" (set JAX_PLATFORMS")[0]  # to nothing, which is not all that helps
+        raise CharreplError(
+            f"JAX found no device ({why}){_blame()}, or set JAX_PLATFORMS=cpu to use the processor"
+        ) from error

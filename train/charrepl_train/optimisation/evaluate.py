@@ -1,0 +1,191 @@
+"""The loss of a model on a text, in nats per character, and how sure it should be for the lowest."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec
+from numpy.typing import NDArray
+
+from charrepl_train.devices.data_parallel import AXIS, WHOLE, Devices, Share
+from charrepl_train.model import network
+from charrepl_train.model.network import CharacterModel, Definition
+from charrepl_train.model.parameters import Params
+from charrepl_train.text.batching import Ids, in_streams
+
+DEV_STREAMS = 32
+_PIECE = 256  # characters a call: bounds the memory of the activations...
+_LOGITS = 2**24  # ...and so does this of the logits, where the alphabet is large
+_OVERLAP = 1024  # characters that warm a stream's carry: what the model's window guarantees too
+_WINDOW = 256  # characters, for comparison with models of that context
+_CALIBRATED_BY = 256  # characters of each stream: what is next to the training text is not like the rest
+_NEWTON_STEPS = 2
+_SHARPEST = 2.0
+_UNMOVED = 750.0  # curvature, of some 500 characters, by which few characters move it little
+
+# The carry after some characters, and sums over them, f32 [n].
+Measure = Callable[[CharacterModel, jax.Array, jax.Array, jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+GoOn = Callable[[], None]  # may raise, to end it
+
+
+def _nats(
+    model: CharacterModel, carry: jax.Array, inputs: jax.Array, targets: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The loss."""
+    carry, nats, _ = model.losses(carry, inputs, targets)
+    return carry, jnp.sum(nats * weights.T)[None]
+
+
+def _slopes(
+    model: CharacterModel, carry: jax.Array, inputs: jax.Array, targets: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The first and the second derivative of the loss by a factor of all logits, at 1."""
+    carry, logits = model(carry, inputs)
+    probs = jax.nn.softmax(logits)
+    expected = jnp.sum(probs * logits, axis=-1)
+    variance = jnp.sum(probs * (logits - expected[..., None]) ** 2, axis=-1)
+    true = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return carry, jnp.stack([jnp.sum((expected - true) * weights), jnp.sum(variance * weights)])
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="share")
+def _piece(
+    definition: Definition,
+    measure: Measure,
+    params: Params,
+    carry: jax.Array,
+    inputs: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    *,
+    share: Share | None,
+) -> tuple[jax.Array, jax.Array]:
+    read = functools.partial(_read, definition, measure, share)
+    if share is not None:
+        spread = PartitionSpec(AXIS)
+        read = share.run(read, (WHOLE, spread, spread, spread, spread), (spread, WHOLE))
+    return read(params, carry, inputs, targets, weights)
+
+
+def _read(
+    definition: Definition,
+    measure: Measure,
+    share: Share | None,
+    params: Params,
+    carry: jax.Array,
+    inputs: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    carry, sums = measure(network.bind(definition, params), carry, inputs, targets, weights)
+    return carry, sums if share is None else jax.lax.psum(sums, AXIS)
+
+
+def calibration_reads(ids: Ids) -> int:
+    """How many characters `Evaluator.calibrated` reads of a dev slice."""
+    return _NEWTON_STEPS * min(len(ids), DEV_STREAMS * _CALIBRATED_BY)
+
+
+class Evaluator:
+    """Losses of one model definition; every text is read in pieces of one compiled shape a batch.
+
+    Where there are `devices`, the weights are to be on all of them, and each reads its share of the streams.
+    """
+
+    def __init__(
+        self, definition: Definition, layers: int, hidden_size: int, devices: Devices | None = None
+    ) -> None:
+        self._definition = definition
+        self._devices = devices or Devices()
+        self._carry_shape = (layers, 2, hidden_size)
+
+    def streams(self, params: Params, ids: Ids, streams: int) -> float:
+        """The mean loss of a text read as equal streams, each from a zero carry."""
+        ids = ids.astype(np.int32)
+        return self._total(params, self._zeros(streams), *in_streams(ids, streams)) / (len(ids) - 1)
+
+    def stateful(self, params: Params, ids: Ids, go_on: GoOn = lambda: None) -> float:
+        """The mean loss of a text read in one pass from a zero carry. `go_on` is called after each piece.
+
+        A long text is read as streams side by side, each warmed by the 1,024 characters before it:
+        60 times faster, and within 1e-4 nats of the single pass (ARCHITECTURE.md, Measures).
+        """
+        ids = ids.astype(np.int32)
+        streams = max(1, min(64, len(ids) // (2 * _OVERLAP)))
+        inputs, targets, weights = in_streams(ids, streams)
+        carry = self._zeros(streams)
+        if streams > 1:
+            starts = np.arange(1, streams)[:, None] * inputs.shape[1]
+            warm = ids[np.maximum(starts + np.arange(-_OVERLAP, 0), 0)]
+            warm = np.concatenate([warm[:1], warm])  # the first stream's row only keeps the shape
+            carry, _ = self._run(params, carry, warm, warm, np.zeros(warm.shape, np.float32))
+            carry = carry.at[0].set(0)
+        return self._total(params, carry, inputs, targets, weights, go_on=go_on) / (len(ids) - 1)
+
+    def windows(self, params: Params, ids: Ids, go_on: GoOn = lambda: None) -> float | None:
+        """The mean loss in windows of 256 predictions from a zero carry, None if there is not one."""
+        count = (len(ids) - 1) // _WINDOW
+        if not count:
+            return None
+        ids = ids.astype(np.int32)
+        place = np.arange(count)[:, None] * _WINDOW + np.arange(_WINDOW)
+        total, batch = 0.0, 64
+        for first in range(0, count, batch):
+            rows = place[first : first + batch]
+            weights = np.ones(rows.shape, np.float32)
+            if len(rows) < batch:  # padded, so that one program serves all
+                weights = np.pad(weights, ((0, batch - len(rows)), (0, 0)))
+                rows = np.pad(rows, ((0, batch - len(rows)), (0, 0)))
+            total += self._total(params, self._zeros(batch), ids[rows], ids[rows + 1], weights, go_on=go_on)
+        return total / (count * _WINDOW)
+
+    def calibrated(self, params: Params, ids: Ids, streams: int) -> Params:
+        """The weights with the output layer's divided by the temperature that suits a text.
+
+        Networks come out of training too sure of themselves; one number makes up for most of it (Guo et al.,
+        "On Calibration of Modern Neural Networks", 2017). The loss is convex in its inverse, and nearly a
+        parabola: two steps of Newton's method find it.
+        """
+        arrays = [array[:, :_CALIBRATED_BY] for array in in_streams(ids.astype(np.int32), streams)]
+        for _ in range(_NEWTON_STEPS):
+            _, (first, second) = self._run(params, self._zeros(streams), *arrays, measure=_slopes)
+            factor = np.float32(np.clip(1 - first / (second + _UNMOVED), 1 / _SHARPEST, _SHARPEST))
+            output = {name: leaf * factor for name, leaf in params["output"].items()}
+            params = {**params, "output": output}
+        return params
+
+    def _zeros(self, streams: int) -> jax.Array:
+        rows = len(self._devices.rows(streams))
+        return jnp.asarray(self._devices.spread(np.zeros((rows, *self._carry_shape), np.float32)))
+
+    def _total(
+        self, params: Params, carry: jax.Array, *arrays: np.ndarray, go_on: GoOn = lambda: None
+    ) -> float:
+        return float(self._run(params, carry, *arrays, go_on=go_on)[1][0])
+
+    def _run(
+        self,
+        params: Params,
+        carry: jax.Array,
+        *arrays: np.ndarray,
+        measure: Measure = _nats,
+        go_on: GoOn = lambda: None,
+    ) -> tuple[jax.Array, NDArray[np.float64]]:
+        streams, time = arrays[0].shape
+        row = streams * params["output"]["b"].size
+        most = max(1, min(_PIECE, _LOGITS // row))
+        padded = -(-time // most) * most if time > most else time
+        share = self._devices.share(streams)
+        arrays = tuple(np.pad(self._devices.own_rows(a), ((0, 0), (0, padded - time))) for a in arrays)
+        total = np.zeros(1)
+        for start in range(0, padded, most):
+            piece = [jnp.asarray(self._devices.spread(a[:, start : start + most])) for a in arrays]
+            carry, sums = _piece(self._definition, measure, params, carry, *piece, share=share)
+            total = total + np.asarray(sums, np.float64)  # a million f32 terms would drift
+            go_on()
+        return carry, total

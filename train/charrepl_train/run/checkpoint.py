@@ -1,0 +1,354 @@
+"""A model on disk; the only file that knows Orbax.
+
+    NAME/config.toml     every setting
+    NAME/vocab.json      the characters, in order of id
+    NAME/run.json        what it is trained on and for how long, for `--resume`
+    NAME/metrics.jsonl   what was measured, a line an evaluation
+    NAME/train.lock      held by the process that trains it
+    NAME/checkpoints/best-00001200    the weights that did best on the dev slice
+    NAME/checkpoints/latest-00001400  everything that training needs to go on
+
+A checkpoint is written beside the one before it and takes its place only when complete: what is being
+written or removed has a name that is not looked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import hashlib
+import logging
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import msgspec
+from orbax.checkpoint import v1 as ocp
+
+from charrepl import resource_shortage
+from charrepl.errors import CharreplError
+from charrepl.settings import model_names
+from charrepl.system import disk_errors
+from charrepl_train import hyperparameters
+from charrepl_train.hyperparameters import Config
+from charrepl_train.model import parameters as params_module
+from charrepl_train.model.parameters import Params
+from charrepl_train.text.vocabulary import Vocabulary
+
+Kind = Literal["best", "latest"]
+_SIZES = "sizes.json"
+_SYSTEMS_OWN = (".nfs", ".DS_Store")  # files that a system leaves, and makes anew
+UNFINISHED = ".charrepl-new"  # at the end of the name of a file that is being written
+# Names that are made here, and no others, are ever removed: whole ones, and those being written or removed.
+_NAME = re.compile(r"(best|latest)-(\d{8,})(\.new(?:\.orbax-checkpoint-tmp(?:-\d+)?)?|\.old)?")
+
+
+def _find(directory: Path, kind: Kind) -> list[tuple[int, Path]]:
+    """The complete checkpoints of a kind, as (step, path), oldest first."""
+    found = _ours(directory / "checkpoints", kind)
+    return sorted((int(name[2]), path) for name, path in found if not name[3])
+
+
+def _ours(folder: Path, kind: Kind) -> list[tuple[re.Match[str], Path]]:
+    """Whatever we made in a folder for a kind of checkpoint, complete or not."""
+    try:
+        entries = list(folder.iterdir())
+    except OSError:
+        return []
+    found = [(_NAME.fullmatch(path.name), path) for path in entries]
+    return [(name, path) for name, path in found if name is not None and name[1] == kind]
+
+
+def exists(directory: Path, kind: Kind) -> bool:
+    """Whether a checkpoint of that kind was ever completed."""
+    return bool(_find(directory, kind))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Writes a whole file, or leaves the one before it: a disk may be full, a process killed.
+
+    Raises CharreplError if it cannot be written.
+    """
+    new = path.with_name(f"{path.name}{UNFINISHED}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_bytes(data)
+        new.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise CharreplError(
+            f"could not write {path}: {disk_errors.cause(error)}{_untouched('one', there=path.exists())}: "
+            f"{disk_errors.advice(error, 'or choose another place')}"
+        ) from error
+
+
+def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
+    """Writes a checkpoint and then removes the one before it.
+
+    Raises CharreplError if it cannot be written; the one before it then stays.
+    """
+    path = directory / "checkpoints" / f"{kind}-{step:08d}"
+    new = path.with_name(f"{path.name}.new")
+    try:
+        _check_space(path.parent, tree)
+        _discard(_unfinished(path, kind))  # of a save that was killed
+        with _quiet(), _alone():
+            ocp.save(new.absolute(), tree)
+        # Read on object stores only, and it names a directory of whoever trained the model.
+        (new / "commit_success.txt").unlink(missing_ok=True)
+        _seal(new)
+        _set_aside(path)  # where a resumed run saves the same step again
+        new.rename(path)
+    except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
+        _discard(_unfinished(path, kind))
+        if short := resource_shortage.of(error):
+            raise CharreplError(
+                f"could not save {path}: {short}, and run again with --resume", code="shortage"
+            ) from error
+        raise CharreplError(
+            f"could not save {path}: {disk_errors.cause(error)}"
+            f"{_untouched('checkpoint', there=exists(directory, kind))}: "
+            f"{disk_errors.advice(error, 'and run again with --resume')}"
+        ) from error
+    for _, other in _find(directory, kind):
+        if other != path:
+            _set_aside(other)  # at once: a reader finds it whole or not at all
+    _discard(other for _, other in _ours(path.parent, kind) if other != path)
+
+
+def _untouched(what: str, *, there: bool) -> str:
+    return f"; the {what} before it is untouched" if there else ""
+
+
+def _unfinished(path: Path, kind: Kind) -> list[Path]:
+    return [other for _, other in _ours(path.parent, kind) if other.name.startswith(f"{path.name}.new")]
+
+
+def _set_aside(path: Path) -> None:
+    aside = path.with_name(f"{path.name}.old")
+    _discard([aside])
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(aside)
+
+
+def _discard(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            _bring_out(path)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _bring_out(path: Path) -> None:
+    """Puts what others keep in a checkpoint beside it, under its name, where it stays."""
+    try:
+        sizes = _sizes(path)
+    except msgspec.DecodeError:
+        sizes = None
+    if sizes is None:
+        return  # never completed, or damaged: nobody knows which files are whose
+    step = path.name.partition(".")[0]
+    for file in list(path.rglob("*")):
+        if file.is_dir() and not file.is_symlink():
+            continue
+        if str(file.relative_to(path)) not in (_SIZES, *sizes) and not file.name.startswith(_SYSTEMS_OWN):
+            beside = path.with_name(f"{step}-{file.name}")
+            if os.path.lexists(beside):
+                beside = path.with_name(f"{step}-{os.urandom(4).hex()}-{file.name}")
+            file.rename(beside)
+
+
+def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
+    """The step and the tree of the newest checkpoint of a kind, shaped as `like`.
+
+    Raises CharreplError if there is none, it is damaged, or its shapes are not those of `like`.
+    """
+    step, path = _newest(directory, kind)
+    return step, _read(path, like)
+
+
+def _newest(directory: Path, kind: Kind) -> tuple[int, Path]:
+    found = _find(directory, kind)
+    if not found:
+        raise CharreplError(
+            f"{directory} has no {kind} checkpoint: train it first with charrepl-train",
+            code="bad_model",
+        )
+    return found[-1]
+
+
+def _read(path: Path, like: Any) -> Any:
+    try:
+        _check_whole(path)
+        with _quiet(), _alone():
+            _check_shapes(ocp.metadata(path.absolute()).metadata, like)
+            return ocp.load(path.absolute(), like)
+    except _MismatchError as error:
+        raise CharreplError(
+            f"{path} does not fit its config.toml and vocab.json ({error}): "
+            "restore the files it was trained with",
+            code="bad_model",
+        ) from None
+    except Exception as error:  # whatever a damaged file provokes in Orbax and tensorstore
+        if short := resource_shortage.of(error):
+            raise CharreplError(f"{path} cannot be read: {short}", code="shortage") from error
+        raise CharreplError(
+            f"{path} is damaged or not a charrepl checkpoint ({disk_errors.cause(error)}): "
+            "copy or train the model again",
+            code="bad_model",
+        ) from error
+
+
+def _check_space(directory: Path, tree: Any) -> None:
+    # Orbax too finds out that a disk is full, but half of its threads print tracebacks of their own.
+    directory.mkdir(parents=True, exist_ok=True)
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(tree)) + 64 * 1024
+    if shutil.disk_usage(directory).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _seal(path: Path) -> None:
+    """Notes the size of every file of a complete checkpoint."""
+    sizes = {str(file.relative_to(path)): file.stat().st_size for file in path.rglob("*") if file.is_file()}
+    replace_file(path / _SIZES, msgspec.json.encode(sizes))
+
+
+def _sizes(path: Path) -> dict[str, int] | None:
+    """The size of every file of a checkpoint, as it was when it was complete; None if it never was."""
+    try:
+        return msgspec.json.decode(model_names.contents(path / _SIZES), type=dict[str, int])
+    except FileNotFoundError:
+        return None
+
+
+def _check_whole(path: Path) -> None:
+    # Orbax reports a file cut short from threads of its own too, later, with tracebacks that nothing
+    # can catch: so nothing that is not whole may reach it. One that was never sealed is left to it.
+    for name, size in (_sizes(path) or {}).items():
+        file = path / name
+        if not file.is_file():
+            raise ValueError(f"{name} is missing")
+        if file.stat().st_size != size:
+            raise ValueError(f"{name} has {file.stat().st_size} bytes of {size}")
+
+
+class _MismatchError(Exception):
+    pass
+
+
+def _check_shapes(found: Any, like: Any) -> None:
+    # Orbax would pad or cut an array whose shape differs from the one asked for.
+    def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(tree)
+        # Tuples and dicts name their entries differently once saved; only the names are compared.
+        return {".".join(re.findall(r"\w+", jax.tree_util.keystr(path))): leaf.shape for path, leaf in leaves}
+
+    have, want = shapes(found), shapes(like)
+    if not have:
+        raise ValueError("it lists no arrays")
+    for name in sorted(have.keys() | want.keys()):
+        if have.get(name) != want.get(name):
+            raise _MismatchError(f"{name} is {have.get(name)}, expected {want.get(name)}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences Orbax's advice, which no user of ours can act on, and its tracebacks of what it raises."""
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception:
+        gc.collect()  # asyncio reports what failed beside the first failure once it is collected
+        raise
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Has Orbax take this process for the only one: of those that train together, one keeps the checkpoints.
+
+    MultiprocessingOptions.active_processes says so too, but saving with orbax-checkpoint 0.12.8 still has all
+    processes compare their paths, and so waits for ever; this can go when it no longer does.
+    """
+    count = jax.process_count
+    jax.process_count = lambda backend=None: 1
+    try:
+        yield
+    finally:
+        jax.process_count = count
+
+
+class LoadedModel:
+    """A model read for serving: its settings, characters and weights as f32 numpy arrays."""
+
+    def __init__(
+        self, config: Config, vocabulary: Vocabulary, params: Params, step: int, digest: str
+    ) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+        self.params = params
+        self.step = step
+        self.digest = digest
+
+
+def load_model(directory: Path) -> LoadedModel:
+    """The model in a directory, by its best checkpoint, also while training replaces that.
+
+    Raises CharreplError if a part of it is missing, damaged, or does not fit the others.
+    """
+    if not directory.is_dir():
+        raise CharreplError(
+            f"there is no model at {directory}: charrepl models lists those there are", code="no_model"
+        )
+    config = hyperparameters.load(directory / "config.toml")
+    vocabulary = Vocabulary.load(directory / "vocab.json")
+    # Asked for as f32, whatever they were saved as: a model may be kept in bf16.
+    like = params_module.empty(config.model, len(vocabulary))
+    for _ in range(2):
+        step, path = _newest(directory, "best")
+        identity = _identity(path)
+        try:
+            params, name = _read(path, like), digest(directory, path)
+        except (CharreplError, OSError):
+            if _identity(path) == identity:
+                raise
+        else:
+            if _identity(path) == identity:
+                return LoadedModel(config, vocabulary, params, step, name)
+    raise CharreplError(f"{path} is being replaced: try again in a second", code="bad_model")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What differs once another directory, or none, has that name."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def digest(directory: Path, path: Path) -> str:
+    """A name for exactly the weights in the checkpoint `path`, and the characters and settings beside it.
+
+    Any change of a file changes it.
+    """
+    files = [directory / "vocab.json", directory / "config.toml", *sorted(path.rglob("*"))]
+    total = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            total.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
+            total.update(file.read_bytes())
+    return total.hexdigest()[:16]

@@ -1,0 +1,38 @@
+"""Starting from what another model has learnt, instead of from random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from charrepl.errors import CharreplError
+from charrepl_train import hyperparameters
+from charrepl_train.hyperparameters import Config
+from charrepl_train.model.parameters import Params
+from charrepl_train.run.checkpoint import LoadedModel
+from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
+
+
+def weights(base: LoadedModel, vocabulary: Vocabulary) -> Params:
+    """f32: the weights of `base`, by the characters of another vocabulary.
+
+    A character that it has never seen starts as the one that it reads it as, a curly quote perhaps as a
+    straight one, else as its unknown one: as unlikely as that, until it is learnt.
+    """
+    ids = np.concatenate([[UNKNOWN], base.vocabulary.ids(vocabulary.characters)])
+    layers, output = dict(base.params["layers"]), base.params["output"]
+    layers["0"] = {**layers["0"], "w_ih": layers["0"]["w_ih"][ids]}
+    return {"layers": layers, "output": {"w": output["w"][:, ids], "b": output["b"][ids]}}
+
+
+def settings(config: Config, base: LoadedModel, *, preset: Config) -> Config:
+    """`config` with the layers of `base`, which are what there is to start from.
+
+    Raises CharreplError if somebody asked for others: if they are not those of the preset either.
+    """
+    model = base.config.model
+    if config.model not in (model, preset.model):
+        raise CharreplError(
+            f"the model to start from has {model.layers} layers of {model.hidden_size}, and the settings ask "
+            f"for {config.model.layers} of {config.model.hidden_size}: leave [model] out of them"
+        )
+    return hyperparameters.replace(config, model={"layers": model.layers, "hidden_size": model.hidden_size})

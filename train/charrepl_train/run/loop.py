@@ -1,0 +1,400 @@
+"""The training loop: steps, evaluations, checkpoints; pure of terminal and command line."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+
+from charrepl.errors import CharreplError
+from charrepl.system import disk_errors
+from charrepl_train import hyperparameters
+from charrepl_train.devices import data_parallel
+from charrepl_train.hyperparameters import Config
+from charrepl_train.model import cudnn, network
+from charrepl_train.optimisation import evaluate
+from charrepl_train.optimisation.training_step import Measured, State, evaluated, start, update
+from charrepl_train.run import checkpoint, finetune, samples, throughput
+from charrepl_train.run.schedule import UNDECIDED, Schedule
+from charrepl_train.text import batching
+from charrepl_train.text.corpus import Corpus
+
+_TIMED_S = 3.0  # how long steps are timed, before their mean is believed
+_TIMED = 0.01, 0.1  # of --minutes at least and at most, to decide how many steps fit into them
+_RESERVED = 0.03  # of --minutes, to compile what evaluates
+
+
+class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a run is about, kept in `run.json` so that it can be resumed exactly."""
+
+    corpus: list[str]  # file names, for the reader
+    encoding: str = ""  # of the files, if another than UTF-8
+    corpus_digest: str
+    total_steps: int  # 0 until `minutes` has been turned into steps
+    minutes: float | None = None
+    started_from: str = ""  # the directory of the model it began with, if it did not begin with nothing
+    started_digest: str = ""  # names exactly its weights
+    loss_sum: float = 0.0  # of the steps since the last line of metrics, as of the latest checkpoint
+    loss_steps: int = 0
+    elapsed_s: float = 0.0  # as of the latest checkpoint too
+    finished: bool = False
+    completed_at: float = 0.0  # when it was last finished, in seconds since 1970; 0 for never
+
+
+class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of `metrics.jsonl`."""
+
+    step: int
+    epoch: float
+    loss: float  # nats per character, mean since the line before
+    accuracy: float  # of the last batch
+    learning_rate: float
+    elapsed_s: float
+    characters_per_s: float
+    dev_loss: float | None = None
+    sample: str | None = None
+
+
+class Tick(NamedTuple):
+    """Where a run is, between two lines of metrics."""
+
+    step: int
+    total: int
+    loss: float
+    characters_per_s: float
+    left_s: float  # to the end, evaluations included
+    steady: bool  # whether steps were timed for long enough to believe it
+
+
+class _InterruptedError(Exception):
+    pass
+
+
+class Trainer:
+    """One run, in a model's directory: made anew or resumed, stepped by `train`.
+
+    Where there are several processes, each has one and they take the same steps; only that of the process
+    that leads reads or writes the directory. `base`: whose weights to start from, instead of random ones.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        run: Run,
+        corpus: Corpus,
+        *,
+        base: checkpoint.LoadedModel | None = None,
+    ) -> None:
+        training = config.training
+        self.directory = directory
+        self.config = config
+        self.run = run
+        self.corpus = corpus
+        self.vocabulary = corpus.vocabulary
+        self.batches = batching.Batches(corpus.train, training)
+        self._plan = Schedule(training, corpus, self.batches)
+        dtype = jnp.bfloat16 if training.precision == "bf16" else jnp.float32
+        recur = cudnn.fastest(
+            config.model.hidden_size, self.batches.batch_size, training.sequence_length, dtype
+        )
+        self.by_cudnn = recur is cudnn.recur
+        definition, params = network.build(
+            config.model,
+            len(corpus.vocabulary),
+            seed=training.seed,
+            forget_bias=training.forget_bias,
+            dtype=dtype,
+            recur=recur,
+        )
+        if base is not None:
+            params = jax.tree.map(jnp.asarray, finetune.weights(base, corpus.vocabulary))
+        self.definition = definition
+        self.devices = data_parallel.Devices()
+        shape = (config.model.layers, config.model.hidden_size)
+        self._evaluator = evaluate.Evaluator(definition, *shape, self.devices)
+        self.state: State = start(config, params, self.batches.batch_size)
+        self._dev_ids = corpus.dev
+        self._saved_step = -1
+        self._began = 0.0
+        self._clock: Callable[[], float] = time.monotonic
+
+    @property
+    def begun(self) -> bool:
+        """Whether any of it has been saved."""
+        return self._saved_step >= 0
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model learns."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.state["params"]))
+
+    def write_settings(self) -> None:
+        """Writes vocab.json, config.toml and, last, run.json: where that is missing, nothing began."""
+        settings = hyperparameters.dump(self.config).encode()
+        checkpoint.replace_file(self.directory / "vocab.json", self.vocabulary.encoded())
+        checkpoint.replace_file(self.directory / "config.toml", settings)
+        self._write_run()
+
+    def _write_run(self) -> None:
+        # Only where the run begins, saves and ends: never with losses and times that are not those of
+        # the latest checkpoint.
+        if not self.devices.leads:
+            return
+        run = msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n"
+        checkpoint.replace_file(self.directory / "run.json", run)
+
+    def resume(self) -> int:
+        """Goes on from the latest checkpoint, if there is one; returns the step."""
+        step = 0
+        if checkpoint.exists(self.directory, "latest"):
+            step, state = checkpoint.load(self.directory, "latest", self.state)
+            self.state = jax.tree.map(jnp.asarray, state)
+            self._saved_step = step
+        else:
+            self.run.loss_sum, self.run.loss_steps, self.run.elapsed_s = 0.0, 0, 0.0
+        self._trim_metrics(step)
+        return step
+
+    def _trim_metrics(self, step: int) -> None:
+        # Lines after the checkpoint belong to steps that are about to be taken again, and a crash
+        # or a full disk may have left half a line.
+        path = self.directory / "metrics.jsonl"
+        if path.exists():
+            lines = path.read_bytes().splitlines(keepends=True)
+            kept = [line for line in lines if _step_of(line) <= step]
+            if kept != lines:
+                checkpoint.replace_file(path, b"".join(kept))
+
+    def save(self) -> None:
+        """Writes the latest checkpoint, unless it is of this very step."""
+        step = int(self.state["step"])
+        state = self.devices.whole(self.state, self.batches.batch_size)
+        if step != self._saved_step:
+            if not len(self._dev_ids):  # nothing to choose by: the newest is the best
+                self._keep("best", step, evaluated(state))
+            self._keep("latest", step, state)
+            self._saved_step = step
+        self.run.elapsed_s = self._elapsed_s()
+        self._write_run()
+
+    def _keep(self, kind: checkpoint.Kind, step: int, tree: Any) -> None:
+        if self.devices.leads:
+            checkpoint.save(self.directory, kind, step, tree)
+
+    def train(
+        self,
+        *,
+        begun: float | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+        tick: Callable[[Tick], None] = lambda tick: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> Iterator[Metrics]:
+        """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
+
+        Where the run has minutes, a few timed steps decide how many fit into those since it was `begun`, by
+        the `clock`, or since now. That number is kept, and the run is that of so many steps, however it
+        came by them. `tick` is called about twice a second.
+        Raises CharreplError if the loss is no longer a number or a checkpoint cannot be written.
+        """
+        self.state = self.devices.placed(self.state)
+        self._clock = clock
+        self._began = clock() - self.run.elapsed_s
+        tick = throughput.rarely(tick)
+        if not self.run.total_steps:
+            self._decide(self.devices.leading(clock() if begun is None else begun), interrupted, tick)
+        step = int(self.state["step"])
+        total = self.run.total_steps or step
+        pace = throughput.Throughput(step)
+        mark, mark_step = self._now(), step
+        while step < total and not self.devices.any(interrupted()):
+            steps = min(pace.steps(), self._plan.until_due(step, total))
+            measured = self._steps(step, steps, total)
+            loss = self._count(measured, step, steps)
+            step += steps
+            pace.took(step, self._now())
+            speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
+            tick(Tick(step, total, loss, speed, self._plan.left_s(step, total, pace.mean_s), steady))
+            if self._plan.due(step, total):
+                yield self._measure(step, total, measured, mark, mark_step)
+                mark, mark_step = self._now(), step
+                pace.resumes(mark)
+        self.save()
+
+    def _decide(self, begun: float, interrupted: Callable[[], bool], tick: Callable[[Tick], None]) -> None:
+        """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`.
+
+        They are taken back: the run is to be that of so many steps, however it came by their number.
+        """
+        before = _copied(self.state)
+        step = first = int(self.state["step"])
+        pace = throughput.Throughput(step)
+        wanted_s = 60 * (self.run.minutes or 0)
+        least_s, most_s = (part * wanted_s for part in _TIMED)
+        enough_s = min(max(_TIMED_S, least_s), most_s)
+        while pace.timed_s < enough_s and not self.devices.any(interrupted()):
+            steps = pace.steps()
+            loss = float(self._steps(step, steps, UNDECIDED).losses[steps - 1])
+            step += steps
+            pace.took(step, self._now())
+            tick(Tick(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
+        if pace.timed_s >= enough_s:
+            left_s = wanted_s * (1 - _RESERVED) - (self._now() - begun)
+            self.run.total_steps = self._plan.total_within(left_s, first, pace.mean_s)
+        self.state = before
+
+    def _elapsed_s(self) -> float:
+        return round(self._clock() - self._began, 2)
+
+    def _now(self) -> float:
+        """By the clock of process 0: what is decided by it is the same in all."""
+        return self.devices.leading(self._clock())
+
+    def _count(self, measured: Measured, step: int, steps: int) -> float:
+        """The loss of the last of some steps after `step`, all added to those since the last metrics."""
+        losses = np.asarray(measured.losses)[:steps].tolist()
+        for n, loss in enumerate(losses, 1):
+            if not math.isfinite(loss):
+                raise CharreplError(
+                    f"the loss became {loss} at step {step + n}: train with a lower learning_rate in a "
+                    f"--config file, under another --name; what was saved before is kept in {self.directory}"
+                )
+            self.run.loss_sum += loss
+        self.run.loss_steps += steps
+        return float(losses[-1])
+
+    def _characters(self, steps: float) -> float:
+        return steps * self.batches.batch_size * self.config.training.sequence_length
+
+    def _steps(self, step: int, steps: int, total: int) -> Measured:
+        """Takes some steps after `step`."""
+        batches, rows = self.batches, self.devices.rows(self.batches.batch_size)
+        self.state, measured = update(
+            self.definition,
+            self.config.training,
+            batches.steps_per_epoch,
+            self.state,
+            self.devices.steps(batches.many(step, steps, rows)),
+            np.int32(total),
+            share=self.devices.share(batches.batch_size),
+        )
+        return measured
+
+    def _measure(
+        self,
+        step: int,
+        total: int,
+        measured: Measured,
+        mark: float,
+        mark_step: int,
+    ) -> Metrics:
+        loss = self.run.loss_sum / self.run.loss_steps
+        self.run.loss_sum, self.run.loss_steps = 0.0, 0
+        now = self._clock()
+        metrics = Metrics(
+            step=step,
+            epoch=round(step / self.batches.steps_per_epoch, 4),
+            loss=loss,
+            accuracy=float(measured.accuracy),
+            learning_rate=float(measured.learning_rate),
+            elapsed_s=self._elapsed_s(),
+            characters_per_s=round(self._characters(step - mark_step) / (now - mark), 1),
+        )
+        evaluates = self._plan.evaluates(step, total)
+        if evaluates:
+            self._evaluate(metrics, step)
+        # Before the checkpoint: a line too many is dropped when resuming, one too few would be missing.
+        self._log(metrics)
+        if evaluates:
+            self.save()
+        return metrics
+
+    def _evaluate(self, metrics: Metrics, step: int) -> None:
+        params = evaluated(self.state)
+        if len(self._dev_ids):
+            streams = min(evaluate.DEV_STREAMS, len(self._dev_ids) - 1)
+            if self.config.training.calibrate:
+                params = self._evaluator.calibrated(params, self._dev_ids, streams)
+            metrics.dev_loss = self._evaluator.streams(params, self._dev_ids, streams)
+            if metrics.dev_loss < float(self.state["best"]):
+                self.state["best"] = self.devices.copied(jnp.float32(metrics.dev_loss))
+                self._keep("best", step, self.devices.local(params))
+        if self.config.training.sample_characters and self.devices.leads:
+            metrics.sample = samples.generate(
+                self.definition,
+                self.devices.local(params),
+                self.vocabulary,
+                characters=self.config.training.sample_characters,
+                temperature=0.0 if self.config.training.sample_epochs else 0.8,
+                seed=step,
+            )
+
+    def _log(self, record: msgspec.Struct | dict[str, Any]) -> None:
+        if not self.devices.leads:
+            return
+        path = self.directory / "metrics.jsonl"
+        try:
+            with path.open("ab") as file:
+                file.write(msgspec.json.encode(record) + b"\n")
+        except OSError as error:
+            raise CharreplError(
+                f"could not write {path}: {disk_errors.cause(error)}: "
+                f"{disk_errors.advice(error, 'and run again with --resume')}"
+            ) from error
+
+    def finish(
+        self,
+        *,
+        interrupted: Callable[[], bool] = lambda: False,
+        tick: Callable[[], None] = lambda: None,
+    ) -> dict[str, float] | None:
+        """Measures the best weights on the held-out text, once, and marks the run finished.
+
+        None if `interrupted` meanwhile. `tick` is called now and then.
+        """
+        results: dict[str, float] = {}
+        ids = self.corpus.held_out
+
+        def go_on() -> None:
+            tick()
+            if self.devices.any(interrupted()):
+                raise _InterruptedError
+
+        if len(ids) >= 2:
+            params = self.devices.local(self.state["params"])
+            if self.devices.leads:
+                _, params = checkpoint.load(self.directory, "best", params)
+            params = self.devices.same(params)
+            try:
+                go_on()
+                results["held_out_loss"] = self._evaluator.stateful(params, ids, go_on)
+                in_windows = self._evaluator.windows(params, ids, go_on)
+            except _InterruptedError:
+                return None
+            if in_windows is not None:
+                results["held_out_loss_windows_256"] = in_windows
+            self._log({"step": int(self.state["step"]), **results})
+        self.run.finished = True
+        self.run.completed_at = time.time()
+        self._write_run()
+        return results
+
+
+@jax.jit
+def _copied(state: State) -> State:
+    """A state of its own: a step is given the one it goes on from, for good."""
+    return jax.tree.map(jnp.copy, state)
+
+
+def _step_of(line: bytes) -> float:
+    try:
+        return float(msgspec.json.decode(line, type=dict[str, Any])["step"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        return math.inf

@@ -1,0 +1,195 @@
+"""A corpus: from text files to ids, a piece at a time, so that a text of any length takes little memory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from charrepl.errors import CharreplError
+from charrepl.files import text_files
+from charrepl.system import disk_errors
+from charrepl_train.hyperparameters import TrainingConfig
+from charrepl_train.text import character_folding, foreign_end
+from charrepl_train.text.batching import Ids, split
+from charrepl_train.text.character_folding import NFC, NormalForm
+from charrepl_train.text.vocabulary import Vocabulary
+
+_TAIL = 32  # characters: more than a letter has
+_IN_MEMORY = 32 << 20  # bytes: a text or its ids, if longer, are kept on the disk
+
+
+class Corpus(NamedTuple):
+    """A text as ids, unsigned [characters], of the narrowest type; views of a file if there are many."""
+
+    vocabulary: Vocabulary
+    train: Ids
+    dev: Ids
+    held_out: Ids
+
+
+@contextlib.contextmanager
+def read(files: Sequence[Path], *, near: Path, encoding: str = "") -> Iterator[Text]:
+    """The text of all files, one after the other, with Unix line ends; kept until the `with` block ends.
+
+    They are decoded as `encoding`, or UTF-8.
+
+    If it is long, it is kept in a temporary file in `near`, or the nearest directory above that there
+    is: of all places, that one has room for a model, and /tmp may be memory.
+
+    Raises CharreplError if a file is empty or cannot be read as text, or if the disk is full.
+    """
+    folder = next(place for place in (near, *near.parents) if place.is_dir())
+    with contextlib.closing(_Blocks(folder)) as blocks:
+        characters, digest = 0, hashlib.sha256()
+        normal, tail = True, ""
+        for piece in _joined(files, encoding):
+            block = piece.encode()
+            blocks.append(block)
+            digest.update(block)
+            characters += len(piece)
+            normal = normal and character_folding.is_normal(tail + piece, NFC)
+            tail = piece[-_TAIL:]
+        yield Text(blocks, characters, digest.hexdigest(), normal=normal, encoding=encoding)
+
+
+class Text:
+    """A text that has been read, from files in `encoding`.
+
+    `digest` is the SHA-256 of its UTF-8, `normal` if it is in NFC.
+    """
+
+    def __init__(
+        self, blocks: _Blocks, characters: int, digest: str, *, normal: bool, encoding: str = ""
+    ) -> None:
+        self._blocks = blocks
+        self.characters = characters
+        self.digest = digest
+        self.encoding = encoding
+        self._normal = normal
+
+    def strange_end(self) -> str:
+        """What a person should know of the end of the text; empty for nothing."""
+        return str(foreign_end.unlike(self._blocks.read, self._blocks.length) or "")
+
+    def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC) -> Corpus:
+        """The text in a normal form, split and encoded with the vocabulary of its training part.
+
+        Raises CharreplError if it is too short to train on, or if the disk is full.
+        """
+        if self._normal or not normal_form:
+            return self._encoded(config, normal_form)
+        with contextlib.closing(_Blocks(self._blocks.folder)) as blocks:
+            characters = 0
+            for piece in character_folding.normal_pieces(
+                (block.decode() for block in self._blocks), normal_form
+            ):
+                blocks.append(piece.encode())
+                characters += len(piece)
+            return Text(blocks, characters, self.digest, normal=True)._encoded(config, normal_form)
+
+    def _encoded(self, config: TrainingConfig, normal_form: NormalForm) -> Corpus:
+        parts = split(self.characters, config)
+        counts = self._counts(parts.train.stop)
+        vocabulary = Vocabulary.of(counts, max_characters=config.max_characters, normal_form=normal_form)
+        table = vocabulary.table()
+        with contextlib.closing(_Blocks(self._blocks.folder)) as encoded:
+            before = ord("\n")
+            for block in self._blocks:
+                code_points = _code_points(block)
+                ids = table[code_points]
+                vocabulary.open_quotes(ids, code_points, before=before)
+                encoded.append(ids.tobytes())
+                before = int(code_points[-1])
+            ids = encoded.array(table.dtype)
+        train, dev, held_out = (ids[part] for part in parts)
+        return Corpus(vocabulary, train, dev, held_out)
+
+    def _counts(self, first: int) -> NDArray[np.int64]:
+        """How often each code point occurs among the `first` characters."""
+        counts = np.zeros(sys.maxunicode + 1, np.int64)
+        for block in self._blocks:
+            code_points = _code_points(block)[:first]
+            first -= len(code_points)
+            seen = np.bincount(code_points)
+            counts[: len(seen)] += seen
+            if not first:
+                break
+        return counts
+
+
+class _Blocks:
+    """Blocks of bytes: in memory while they are few, else in a file of `folder` without a name.
+
+    Without one, nothing has to be cleared away, whatever ends the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115  (see close)
+        self._lengths: list[int] = []
+
+    def append(self, block: bytes) -> None:
+        try:
+            self._file.write(block)
+            self._file.flush()  # here, and not where it would go unnoticed, a full disk is met
+        except OSError as error:
+            fix = disk_errors.advice(error, "or choose another disk with --out")
+            raise CharreplError(
+                f"could not keep the text, twice its size, in a temporary file in {self.folder}: "
+                f"{disk_errors.cause(error)}: {fix}"
+            ) from error
+        self._lengths.append(len(block))
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        for length in self._lengths:
+            yield self._file.read(length)
+
+    @property
+    def length(self) -> int:
+        """The bytes of all."""
+        return sum(self._lengths)
+
+    def read(self, at: int, size: int) -> bytes:
+        """Some of the bytes, wherever the blocks begin."""
+        self._file.seek(at)
+        return self._file.read(size)
+
+    def array(self, dtype: DTypeLike) -> Ids:
+        """All blocks as one array, which outlives them."""
+        if self.length > _IN_MEMORY:
+            return np.frombuffer(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ), dtype)
+        return np.frombuffer(b"".join(self), dtype)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what a full disk refused is refused once more
+            self._file.close()
+
+
+def _joined(files: Sequence[Path], encoding: str) -> Iterator[str]:
+    """The text of all files in pieces, with a newline put after a file that does not end with one."""
+    last = "\n"
+    for file in files:
+        if last != "\n":
+            yield "\n"
+        last = ""
+        for piece in text_files.pieces(file, encoding=encoding, option="--encoding"):
+            yield piece
+            last = piece[-1]
+        if not last:
+            raise CharreplError(f"{text_files.Source(file)} is empty: name a text file with something in it")
+
+
+def _code_points(block: bytes) -> NDArray[np.unsignedinteger]:
+    if block.isascii():
+        return np.frombuffer(block, np.uint8)
+    return np.frombuffer(block.decode().encode("utf-32-le"), np.uint32)
