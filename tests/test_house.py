@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,58 @@ def room(path: Path) -> str:
     return next(name for name, package in PACKAGES.items() if path.is_relative_to(package))
 
 
+# The folders and files of each room from the bottom up: each imports only from those before it.
+ORDER = {
+    "charrepl": [
+        "resource_shortage",
+        "errors",
+        "text",
+        "system",
+        "files",
+        "wire",
+        "ghost",
+        "settings",
+        "terminal",
+        "client",
+        "writing",
+        "editing",
+        "commands",
+        "repl",
+        "evaluation",
+        "cli",
+        "__main__",
+    ],
+    "charrepl_train": [
+        "hyperparameters",
+        "text",
+        "devices",
+        "model",
+        "optimisation",
+        "run",
+        "bundle",
+        "display",
+        "cli",
+        "__main__",
+    ],
+    "charrepl_daemon": [
+        "process",
+        "metrics",
+        "model",
+        "engine",
+        "sockets",
+        "serving",
+        "lifecycle",
+        "cli",
+        "__main__",
+    ],
+}
+
+
+def part(path: Path) -> str:
+    """The folder of its room that a file is in, or the file itself at the top."""
+    return path.relative_to(PACKAGES[room(path)]).with_suffix("").parts[0]
+
+
 @every_file
 def test_imports_run_one_way(path: Path) -> None:
     tops = {name.split(".")[0] for name in imported(path)}
@@ -55,6 +108,45 @@ def test_imports_run_one_way(path: Path) -> None:
         "charrepl_daemon": set(),
     }[room(path)]
     assert not tops & forbidden
+
+
+@every_file
+def test_folders_import_from_those_below_them(path: Path) -> None:
+    if part(path) == "__init__":
+        return
+    order = ORDER[room(path)]
+    parts = {name.split(".")[1] for name in imported(path) if name.startswith(f"{room(path)}.")}
+    above = order[order.index(part(path)) + 1 :]
+    assert not parts & set(above)
+
+
+@pytest.mark.parametrize("package", PACKAGES.values(), ids=list(PACKAGES))
+def test_every_folder_has_its_place_and_says_what_is_in_it(package: Path) -> None:
+    folders = {file.parent for file in package.rglob("*.py")} - {package}
+    assert {part(folder) for folder in folders} | {
+        file.stem for file in package.glob("*.py") if file.stem != "__init__"
+    } == set(ORDER[package.name])
+    for folder in folders:
+        documentation = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+        assert documentation and documentation.count(".") >= 2, folder
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    names = {module_name(path): path for path in FILES}
+    imports = {
+        name: {found for one in imported(path) for found in (one, one.rpartition(".")[0]) if found in names}
+        - {name}
+        for name, path in names.items()
+    }
+    # A package is imported with each of its modules: only what it says itself counts.
+    packages = {name for name, path in names.items() if path.stem == "__init__"}
+    graph = {name: found - packages for name, found in imports.items()}
+    assert list(TopologicalSorter(graph).static_order())  # raises CycleError, with the circle
+
+
+def module_name(path: Path) -> str:
+    inside = path.relative_to(PACKAGES[room(path)]).with_suffix("").parts
+    return ".".join([room(path), *(part for part in inside if part != "__init__")])
 
 
 @every_file
