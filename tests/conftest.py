@@ -123,7 +123,8 @@ def reference() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 def make_trainer() -> Callable[..., Trainer]:
     """Makes a trainer in a directory; settings of the model and the training by keyword."""
     from charrepl_train import hyperparameters
-    from charrepl_train.run.loop import Run, Trainer
+    from charrepl_train.run.loop import Trainer
+    from charrepl_train.run.records import Run
     from charrepl_train.text.corpus import read
 
     def make(

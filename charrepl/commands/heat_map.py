@@ -1,4 +1,4 @@
-"""Figures for the scrollback: the heat map of a text, and the bars of what may come next."""
+"""The heat map of a text, and a bar chart of the likeliest next characters, for the scrollback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slashes: whether a line that begins with one is a command, and what text it stands for if it is not."""
+"""Lines that begin with a slash: whether one is a command, and what text it stands for if it is not."""
 
 from __future__ import annotations
 

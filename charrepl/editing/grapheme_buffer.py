@@ -15,7 +15,7 @@ from charrepl.text import graphemes, words
 words.teach_the_editor()
 
 
-class ClusterDocument(Document):
+class GraphemeDocument(Document):
     """A text with a cursor, which goes left and right by clusters."""
 
     def get_cursor_left_position(self, count: int = 1) -> int:
@@ -52,14 +52,14 @@ class ClusterDocument(Document):
         return super().paste_clipboard_data(data, paste_mode, count)
 
 
-class ClusterBuffer(Buffer):
+class GraphemeBuffer(Buffer):
     """A buffer that takes no cluster apart.
 
     The library counts in characters; what would end within a cluster goes on to its end.
     """
 
     _documents: FastDictCache[tuple[str, int, SelectionState | None], Document] = FastDictCache(
-        ClusterDocument, size=10
+        GraphemeDocument, size=10
     )
 
     @property
@@ -92,7 +92,7 @@ class ClusterBuffer(Buffer):
         document = self.document
         if not within_line:
             # As one line: their ends are characters as others.
-            document = ClusterDocument(self.text.replace("\n", " "), self.cursor_position)
+            document = GraphemeDocument(self.text.replace("\n", " "), self.cursor_position)
         by = document.get_cursor_right_position(count)
         return super().delete_before_cursor(-by) if by < 0 else super().delete(by)
 

@@ -8,18 +8,18 @@ from prompt_toolkit.key_binding import KeyPressEvent
 from prompt_toolkit.key_binding.bindings import vi
 from prompt_toolkit.key_binding.vi_state import InputMode
 
-from charrepl.editing.grapheme_buffer import ClusterBuffer, ClusterDocument
+from charrepl.editing.grapheme_buffer import GraphemeBuffer, GraphemeDocument
 
 # What is deleted of vi's text objects goes by its selection.
-vi.Document = ClusterDocument  # type: ignore[attr-defined]
+vi.Document = GraphemeDocument  # type: ignore[attr-defined]
 
 Handler = Callable[[KeyPressEvent], None]
 
 
-def _buffer(event: KeyPressEvent) -> ClusterBuffer | None:
+def _buffer(event: KeyPressEvent) -> GraphemeBuffer | None:
     """The buffer, if it is one of clusters: what is searched for is typed into another."""
     buffer = event.current_buffer
-    return buffer if isinstance(buffer, ClusterBuffer) else None
+    return buffer if isinstance(buffer, GraphemeBuffer) else None
 
 
 def _deleting(direction: int) -> Handler:
@@ -57,7 +57,7 @@ def _changing_words(change: Callable[[str], str]) -> Handler:
         buffer = event.current_buffer
         for _ in range(event.arg):
             end = buffer.document.find_next_word_ending()
-            if end and isinstance(buffer, ClusterBuffer):
+            if end and isinstance(buffer, GraphemeBuffer):
                 buffer.change(end, change)
 
     return change_words

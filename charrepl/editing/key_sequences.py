@@ -1,4 +1,4 @@
-"""Chords: keys as they come from the terminal, put together to those that mean something."""
+"""Key sequences: keys as they come from the terminal, put together to those that have an action."""
 
 from __future__ import annotations
 

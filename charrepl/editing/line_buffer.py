@@ -10,7 +10,7 @@ from prompt_toolkit.application import get_app
 from prompt_toolkit.document import Document
 from prompt_toolkit.search import SearchDirection, SearchState
 
-from charrepl.editing.grapheme_buffer import ClusterBuffer
+from charrepl.editing.grapheme_buffer import GraphemeBuffer
 from charrepl.editing.history import LineHistory, Lines
 
 # Of the lines that a number before a key may go back.
@@ -59,7 +59,7 @@ class WorkingLines:
         return (min if step > 0 else max)(found, default=None)
 
 
-class LineBuffer(ClusterBuffer):
+class LineBuffer(GraphemeBuffer):
     """A buffer that has its history again as soon as it is reset, and looks through it fast.
 
     The base class gets it back with the next paint, so that Up, close upon Enter, would find nothing,

@@ -57,21 +57,21 @@ class Backup:
         os.close(self._file)
 
 
-class Left(NamedTuple):
+class LeftBackup(NamedTuple):
     """A backup that was left behind, and the name of the file that it is of."""
 
     path: Path
     name: str
 
 
-def left_behind() -> list[Left]:
+def left_behind() -> list[LeftBackup]:
     """Backups of files that were being written into when the process ended, or could not be restored."""
     entries: list[Path] = []
     for folder in (paths.sessions_dir(), *user_directories.private_places()):
         with contextlib.suppress(OSError):
             entries += folder.iterdir()
     named = [(path, _NAME.fullmatch(path.name)) for path in entries]
-    return sorted(Left(path, name[1]) for path, name in named if name and _is_left(path))
+    return sorted(LeftBackup(path, name[1]) for path, name in named if name and _is_left(path))
 
 
 def _is_left(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The tally: what became of the ghosts, and what they saved."""
+"""Counts of a session: what became of the ghosts, and how many keys they saved."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from charrepl.settings.settings import Settings
 from charrepl.terminal import colours
 from charrepl.terminal.reflow import ReflowingApplication
 from charrepl.terminal.terminal_input import TerminalInput
-from charrepl.terminal.terminal_output import FrugalOutput, terminal_output
+from charrepl.terminal.terminal_output import MinimalOutput, terminal_output
 from charrepl.text.control_characters import printable, visible
 from charrepl.writing.session import Session
 
@@ -67,7 +67,7 @@ def run(
 
 
 class Repl(Host):
-    """The application: what the keys do to it (`keys.Hands`), and how the commands print."""
+    """The application: what the keys do to it (`key_bindings.KeyActions`), and how the commands print."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class Repl(Host):
                 self.session.tell("")
 
     def _begin_frame_anew(self) -> None:
-        if isinstance(self._output, FrugalOutput):
+        if isinstance(self._output, MinimalOutput):
             self._output.discard()
         with contextlib.suppress(OSError):  # the terminal has gone
             self.app.renderer.erase()

@@ -1,4 +1,4 @@
-"""The writer: runs one passage at a time, and prints its lines as they become whole."""
+"""Lets the model write on: one continuation at a time, whose lines are printed when they are whole."""
 
 from __future__ import annotations
 

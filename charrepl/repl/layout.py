@@ -1,4 +1,4 @@
-"""The layout: a passage being written, the text with its ghost, the search line, the toolbar."""
+"""The layout: a continuation being written, the text with its ghost, the search line, the toolbar."""
 
 from __future__ import annotations
 

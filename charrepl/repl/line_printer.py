@@ -1,4 +1,4 @@
-"""A teletype: lines on a terminal, one after another, the last of which may still be typed.
+"""Prints lines on a terminal, one after another; the last one may still be typed.
 
 What was printed is never printed over: no escape sequence is sent. What is deleted at the end of the
 line is struck out with backspaces, as terminals do by themselves; where that will not do, the line

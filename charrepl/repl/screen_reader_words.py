@@ -1,4 +1,4 @@
-"""Spoken: what is shown by place, colour and sign elsewhere, in words, for `plain.py`."""
+"""Words for a screen reader: what the prompt shows by place, colour and sign, for `plain.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks: how each part is drawn, by how many colours there are and what is behind them.
+"""The style of each part, by how many colours the terminal has and what is behind them.
 
 Without colours, and with a terminal's own sixteen, whose greys may be anything, the ghost is dim and
 slanted. With more it is a grey that can be read, 4.5 to 1 or better, and that typed text is not.

@@ -33,7 +33,7 @@ def terminal_output() -> Output:
     """The output to standard output."""
     if not sys.stdout.isatty():
         return create_output()
-    return FrugalOutput.from_pty(
+    return MinimalOutput.from_pty(
         sys.stdout,
         term=get_term_environment_variable(),
         default_color_depth=ColorDepth.from_env(),
@@ -41,7 +41,7 @@ def terminal_output() -> Output:
     )
 
 
-class Told:
+class SentState:
     """What a terminal has been told. No terminal here."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ def _in_its_columns(cluster: str) -> str:
     return f"{SAVE_CURSOR}{cluster}{RESTORE_CURSOR}{move}{SAVE_CURSOR}\x1b[m\x1b[K{RESTORE_CURSOR}"
 
 
-class FrugalOutput(Vt100_Output):
+class MinimalOutput(Vt100_Output):
     """A terminal that is told only what is news to it. What is written between two flushes is a frame."""
 
     def __init__(
@@ -104,7 +104,7 @@ class FrugalOutput(Vt100_Output):
         # into the text: so no cursor position requests.
         super().__init__(stdout, get_size, term, default_color_depth, enable_bell, enable_cpr=False)
         self._frame: list[str] = []
-        self._told = Told()
+        self._told = SentState()
 
     def write_raw(self, data: str) -> None:
         self._frame.append(data)

@@ -1,4 +1,4 @@
-"""Cells: what a terminal is sent for a text, a grapheme cluster at a time, and how many columns each takes.
+"""How many columns a text takes in a terminal, a grapheme cluster at a time, and what is sent for it.
 
 A terminal may draw a flag, a family or a Devanagari syllable with another width than is known here. So
 each cluster whose width is in doubt is drawn on its own, and the cursor is then put where the next one

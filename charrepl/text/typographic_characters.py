@@ -1,4 +1,4 @@
-"""Typeset characters, and those of keyboards that are typed for them, one for one."""
+"""Typographic quotes and dashes, and the characters of keyboards that are typed for them, one for one."""
 
 from __future__ import annotations
 

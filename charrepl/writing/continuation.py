@@ -1,4 +1,4 @@
-"""A passage: what the model writes on, in pieces, until it ends or is stopped."""
+"""A continuation: a passage that the model writes, in pieces, until it ends or is stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The link: the conversation with the daemon, of one prompt. It comes back by itself.
+"""One prompt's conversation with the daemon. The connection comes back by itself.
 
 Imports the client, and with it zmq and msgspec, only after the first paint.
 """

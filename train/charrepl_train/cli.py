@@ -27,7 +27,8 @@ from charrepl_train.run.running_time import RunningTime
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl.terminal.progress import Display
-    from charrepl_train.run.loop import Tick, Trainer
+    from charrepl_train.run.loop import Trainer
+    from charrepl_train.run.records import StepReport
 
     Clock = Callable[[], float]
 
@@ -210,14 +211,14 @@ def _train(
     from charrepl_train.display.report import Reporter
     from charrepl_train.run import metrics_history
 
-    board = tensorboard.Events(trainer.directory, warn=display.say)
+    board = tensorboard.TensorBoardEvents(trainer.directory, warn=display.say)
 
     def interrupted() -> bool:
         if stopped():
             display.say("Saving... Another Ctrl-C stops without.")
         return stopped()
 
-    def tick(news: Tick) -> None:
+    def tick(news: StepReport) -> None:
         reporter.tick(news)
         begins("Measuring")  # which is what takes long between two of them
 

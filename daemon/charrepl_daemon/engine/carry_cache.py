@@ -1,4 +1,4 @@
-"""Carries by text: which slot holds the carry of which prefix of what a writer has written.
+"""The carry cache: which slot holds the LSTM's state after which prefix of a writer's text.
 
 Text is the truth and this is a cache: any slot may be evicted at any time, and a lookup then finds
 a shorter prefix, which costs time and nothing else. No device: slots are numbers.

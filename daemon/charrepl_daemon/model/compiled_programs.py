@@ -1,4 +1,4 @@
-"""Programs as the compiler made them, kept from one start to the next.
+"""Compiled programs, kept on disk from one start to the next.
 
 JAX's own cache is asked with the program itself, and to trace and lower that takes most of what a start
 has left to do. Here the question is what the program is made from: the source of this project, the

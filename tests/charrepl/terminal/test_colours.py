@@ -1,4 +1,4 @@
-"""Looks: what is not typed can be read, and told from what is, whatever the terminal."""
+"""Colours: what is not typed can be read, and told from what is, whatever the terminal."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pyte
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrepl.terminal.terminal_output import HIDE_CURSOR, NO_WRAP, SHOW_CURSOR, WRAP, Told
+from charrepl.terminal.terminal_output import HIDE_CURSOR, NO_WRAP, SHOW_CURSOR, WRAP, SentState
 
 RESET, DIM = "\x1b[0m", "\x1b[0;2;3m"
 
@@ -17,20 +17,20 @@ def frame(*drawn: str) -> list[str]:
 
 
 def test_a_character_at_the_cursor_is_all_that_is_sent_but_for_wrapping() -> None:
-    told = Told()
+    told = SentState()
     told.news(frame("x"))
     assert told.news(frame(RESET, "a")) == NO_WRAP + "a" + WRAP
 
 
 def test_a_cursor_that_only_moves_is_all_that_is_sent() -> None:
-    told = Told()
+    told = SentState()
     told.news(frame("x"))
     assert told.news(frame("\x1b[3D")) == "\x1b[3D"
     assert told.news(frame()) == ""
 
 
 def test_a_cursor_that_draws_elsewhere_and_comes_back_is_hidden_meanwhile() -> None:
-    told = Told()
+    told = SentState()
     told.news(frame("x"))
     sent = told.news(frame("\r\n", DIM, "5 ms", "\x1b[A", "\x1b[2D"))
     assert sent.startswith(HIDE_CURSOR)
@@ -39,7 +39,7 @@ def test_a_cursor_that_draws_elsewhere_and_comes_back_is_hidden_meanwhile() -> N
 
 
 def test_after_others_have_drawn_nothing_is_relied_on() -> None:
-    told = Told()
+    told = SentState()
     told.news(frame("x"))
     told.forget()
     assert told.news(frame("a")) == NO_WRAP + "a" + WRAP + RESET
@@ -53,7 +53,7 @@ ITEMS = st.sampled_from([*TEXTS, *LOOKS, *MOVES, "\x1b[K", "\x1b[J"])
 
 @given(st.lists(st.lists(ITEMS, max_size=12), max_size=6))
 def test_the_screen_is_the_same_as_if_all_had_been_sent(frames: list[list[str]]) -> None:
-    told, screens = Told(), (pyte.Screen(12, 6), pyte.Screen(12, 6))
+    told, screens = SentState(), (pyte.Screen(12, 6), pyte.Screen(12, 6))
     streams = [pyte.Stream(screen) for screen in screens]
     for drawn in frames:
         whole = frame(*drawn)

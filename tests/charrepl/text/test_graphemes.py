@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.document import Document
 
-from charrepl.editing.grapheme_buffer import ClusterBuffer
+from charrepl.editing.grapheme_buffer import GraphemeBuffer
 from charrepl.text import graphemes
 from tests.charrepl.awkward import FAMILY, FLAG, HEART, THUMB, clusters, texts
 
@@ -22,8 +22,8 @@ def boundaries(text: str) -> set[int]:
     return set(places)
 
 
-def buffer_with(text: str, at: int | None = None) -> ClusterBuffer:
-    return ClusterBuffer(document=Document(text, len(text) if at is None else at))
+def buffer_with(text: str, at: int | None = None) -> GraphemeBuffer:
+    return GraphemeBuffer(document=Document(text, len(text) if at is None else at))
 
 
 @given(texts, st.data())

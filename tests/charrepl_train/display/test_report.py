@@ -11,8 +11,9 @@ import pytest
 
 from charrepl.terminal.progress import Display
 from charrepl_train.display.report import Reporter
-from charrepl_train.run.loop import UNDECIDED, Metrics, Tick
 from charrepl_train.run.metrics_history import Record
+from charrepl_train.run.records import Metrics, StepReport
+from charrepl_train.run.schedule import UNDECIDED
 
 
 def test_a_sample_cannot_command_the_terminal() -> None:
@@ -40,10 +41,10 @@ def test_there_is_no_time_left_to_show_before_it_is_known() -> None:
     out = io.StringIO()
     with Display(out, draws=True, size=lambda: (120, 24)) as display:
         reporter = Reporter(display)
-        reporter.tick(Tick(7, UNDECIDED, 1.0, 9.0, 1e9, False))
+        reporter.tick(StepReport(7, UNDECIDED, 1.0, 9.0, 1e9, False))
         assert "step 7" in out.getvalue()
         assert "left" not in out.getvalue()
-        reporter.tick(Tick(8, 100, 1.0, 9.0, 200, True))
+        reporter.tick(StepReport(8, 100, 1.0, 9.0, 200, True))
         assert "step 8 of 100" in out.getvalue()
         assert "3 min 20 s left" in out.getvalue()
 
@@ -75,7 +76,7 @@ def train(reporter: Reporter, *, sample: str | None) -> None:
     for step in range(1, 301):
         if step % 100 == 0:
             reporter.metrics(evaluated(step, dev_loss=1 + 100 / step, sample=sample))
-        reporter.tick(Tick(step, 1000, 1 + 100 / step, 3000.0, 75.0, False))
+        reporter.tick(StepReport(step, 1000, 1 + 100 / step, 3000.0, 75.0, False))
 
 
 @pytest.mark.parametrize(("columns", "rows"), [(80, 24), (100, 30), (120, 24), (200, 50)])
@@ -98,7 +99,7 @@ def test_a_curve_comes_before_the_first_sample() -> None:
     with watched.display as display:
         reporter = Reporter(display)
         for step in (1, 2, 3):
-            reporter.tick(Tick(step, 1000, 4.0 - step, 3000.0, 75.0, False))
+            reporter.tick(StepReport(step, 1000, 4.0 - step, 3000.0, 75.0, False))
         assert "nats per character  ⠂⠂ training loss" in watched.lines()
 
 
@@ -106,7 +107,7 @@ def test_the_curve_of_a_resumed_run_goes_on() -> None:
     watched = Watched(80, 24)
     before = [Record(step=step, loss=2.0, dev_loss=2.5) for step in (100, 200)]
     with watched.display as display:
-        Reporter(display, before).tick(Tick(201, 1000, 1.9, 3000.0, 75.0, False))
+        Reporter(display, before).tick(StepReport(201, 1000, 1.9, 3000.0, 75.0, False))
         lines = watched.lines()
     assert lines[1] == "nats per character  ⠒⠒ dev loss 2.500  ⠂⠂ training loss"
     assert lines[9].split()[1:2] == ["100"]
@@ -138,7 +139,7 @@ def test_a_log_is_told_how_far_it_is_by_time_and_not_by_step() -> None:
         reporter = Reporter(display)
         for step in range(1, 40_001):  # eleven hours
             now[0] = float(step)
-            reporter.tick(Tick(step, 40_000, 2.0, 3000.0, 40_000.0 - step, steady=step > 3))
+            reporter.tick(StepReport(step, 40_000, 2.0, 3000.0, 40_000.0 - step, steady=step > 3))
     lines = out.getvalue().splitlines()
     assert lines[0] == "step 4 of 40,000  loss 2.000  3,000 characters/s  11 h 06 min left"
     told = [int(line.split()[1].replace(",", "")) for line in lines]

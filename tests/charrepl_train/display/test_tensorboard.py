@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from charrepl_train.display.tensorboard import Events
+from charrepl_train.display.tensorboard import TensorBoardEvents
 
 
 def evaluation(step: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def steps(directory: Path, tag: str) -> list[int]:
 
 
 def test_every_evaluation_is_read_back(tmp_path: Path) -> None:
-    events = Events(tmp_path, warn=pytest.fail)
+    events = TensorBoardEvents(tmp_path, warn=pytest.fail)
     log(tmp_path, evaluation(10))
     events.update()
     log(tmp_path, evaluation(20))
@@ -66,19 +66,19 @@ def test_every_evaluation_is_read_back(tmp_path: Path) -> None:
 
 def test_the_times_are_those_of_training(tmp_path: Path) -> None:
     log(tmp_path, evaluation(10), evaluation(25))
-    Events(tmp_path, warn=pytest.fail).update()
+    TensorBoardEvents(tmp_path, warn=pytest.fail).update()
     first, last = (event.wall_time for event in read(tmp_path).Scalars("accuracy"))
     assert last - first == pytest.approx(30)
 
 
 def test_a_resumed_run_shows_no_step_twice(tmp_path: Path) -> None:
     log(tmp_path, evaluation(10), evaluation(20), evaluation(30))
-    Events(tmp_path, warn=pytest.fail).update()
+    TensorBoardEvents(tmp_path, warn=pytest.fail).update()
     theirs = tmp_path / "tensorboard" / "events.out.tfevents.1.another"
     theirs.touch()
     (tmp_path / "metrics.jsonl").write_text("")  # the checkpoint was of step 20: 30 is taken again
     log(tmp_path, evaluation(10), evaluation(20))
-    events = Events(tmp_path, warn=pytest.fail)
+    events = TensorBoardEvents(tmp_path, warn=pytest.fail)
     log(tmp_path, evaluation(30))
     events.update()
     log(tmp_path, evaluation(40))
@@ -91,14 +91,14 @@ def test_one_that_looks_on_while_a_run_is_resumed_sees_no_step_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log(tmp_path, evaluation(10), evaluation(20))
-    Events(tmp_path, warn=pytest.fail).update()
+    TensorBoardEvents(tmp_path, warn=pytest.fail).update()
     onlooker = read(tmp_path)
     log(tmp_path, evaluation(30))
     monkeypatch.setattr("time.time", lambda: 9_000_000_000.0)  # later, so the file has another name
-    Events(tmp_path, warn=pytest.fail).update()
+    TensorBoardEvents(tmp_path, warn=pytest.fail).update()
     assert [e.step for e in onlooker.Reload().Scalars("accuracy")] == [10, 20, 30]
     monkeypatch.setattr("time.time", lambda: 9_000_000_100.0)
-    Events(tmp_path, warn=pytest.fail).update()
+    TensorBoardEvents(tmp_path, warn=pytest.fail).update()
     assert [e.step for e in onlooker.Reload().Scalars("accuracy")] == [10, 20, 30]
     sizes = [path.stat().st_size for path in sorted((tmp_path / "tensorboard").iterdir())]
     assert len(sizes) == 2
@@ -108,14 +108,14 @@ def test_one_that_looks_on_while_a_run_is_resumed_sees_no_step_twice(
 def test_without_tensorboard_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     log(tmp_path, evaluation(10))
-    Events(tmp_path, warn=pytest.fail).update()
+    TensorBoardEvents(tmp_path, warn=pytest.fail).update()
     assert not (tmp_path / "tensorboard").exists()
 
 
 def test_events_that_cannot_be_written_are_one_warning(tmp_path: Path) -> None:
     (tmp_path / "tensorboard").write_text("a file")
     warnings: list[str] = []
-    events = Events(tmp_path, warn=warnings.append)
+    events = TensorBoardEvents(tmp_path, warn=warnings.append)
     for step in (10, 20):
         log(tmp_path, evaluation(step))
         events.update()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrepl_train.display.text_chart import LOWEST, NARROWEST, Series, Trace, draw
+from charrepl_train.display.text_chart import LOWEST, NARROWEST, GrowingCurve, Series, draw
 
 LINE = Series("dev loss", [(0, 3.0), (1000, 1.0)], "green")
 
@@ -75,7 +75,7 @@ def test_any_curve_fits(
 
 
 def test_a_trace_stays_short_and_keeps_the_mean() -> None:
-    trace = Trace(most=16)
+    trace = GrowingCurve(most=16)
     for step in range(4096):
         trace.add(step, step % 2)
         assert len(trace.points) < 16
@@ -86,7 +86,7 @@ def test_a_trace_stays_short_and_keeps_the_mean() -> None:
 
 @pytest.mark.parametrize("values", [1, 2, 15])
 def test_a_short_trace_keeps_every_value(values: int) -> None:
-    trace = Trace(most=16)
+    trace = GrowingCurve(most=16)
     for step in range(values):
         trace.add(step, 2.0 * step)
     assert trace.points == [(step, 2.0 * step) for step in range(values)]

@@ -19,7 +19,7 @@ IDS = np.random.default_rng(0).integers(0, VOCABULARY, 500)
 
 
 @pytest.fixture
-def steps() -> Callable[..., tuple[training_step.State, list[float], training_step.Measured]]:
+def steps() -> Callable[..., tuple[training_step.State, list[float], training_step.StepResult]]:
     """Takes training steps in calls of some sizes: the state, all losses, and the last measures."""
 
     def run(calls: Sequence[int], **training):

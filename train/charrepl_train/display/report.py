@@ -13,8 +13,8 @@ from charrepl.terminal.progress import Display, bar, duration
 from charrepl.text import graphemes
 from charrepl.text.control_characters import printable
 from charrepl_train.display import text_chart
-from charrepl_train.run.loop import Metrics, Tick
 from charrepl_train.run.metrics_history import Record
+from charrepl_train.run.records import Metrics, StepReport
 from charrepl_train.run.schedule import UNDECIDED
 
 _REVEALED = 12  # characters of the sample that appear at each tick
@@ -32,7 +32,7 @@ def line(metrics: Metrics) -> str:
     return "  ".join(parts)
 
 
-def status(tick: Tick, *, dev_loss: float | None = None) -> str:
+def status(tick: StepReport, *, dev_loss: float | None = None) -> str:
     """Where a run is in one line, and how long the rest takes, once steps were timed for long enough."""
     decided = tick.total < UNDECIDED
     parts = [f"step {tick.step:,}" + (f" of {tick.total:,}" if decided else ""), f"loss {tick.loss:.3f}"]
@@ -54,13 +54,13 @@ class Reporter:
     def __init__(self, display: Display, history: Sequence[Record] = ()) -> None:
         self._display = display
         self._before = [(r.step, r.loss) for r in history if r.loss is not None]
-        self._trace = text_chart.Trace()
+        self._trace = text_chart.GrowingCurve()
         self._dev = [(r.step, r.dev_loss) for r in history if r.dev_loss is not None]
         self._sample = ""
         self._shown = 0
         self._promised = False
 
-    def tick(self, tick: Tick) -> None:
+    def tick(self, tick: StepReport) -> None:
         """Redraws the bar and the curve, and reveals some more of the sample."""
         if tick.total < UNDECIDED:  # steps that are only timed are taken back
             self._trace.add(tick.step, tick.loss)
@@ -89,7 +89,7 @@ class Reporter:
         self._display.draw(Text(words))
         self._display.now_and_then(lambda: words)
 
-    def _draw(self, tick: Tick) -> RenderableType:
+    def _draw(self, tick: StepReport) -> RenderableType:
         width, height = self._display.room
         beside = bool(self._sample) and width >= _WIDE
         half = (width - 2) // 2

@@ -23,7 +23,7 @@ _TAGS = {
 }
 
 
-class Events:
+class TensorBoardEvents:
     """What TensorBoard reads of a run, in `tensorboard/` of its directory, if that package is installed.
 
     The first update of a process begins a new file with all that was ever measured and empties the one

@@ -26,7 +26,7 @@ class Series(NamedTuple):
     dotted: bool = False
 
 
-class Trace:
+class GrowingCurve:
     """A curve that grows without end in few points: when there are too many, neighbours become their mean."""
 
     def __init__(self, most: int = 1024) -> None:

@@ -21,7 +21,7 @@ from charrepl_train.text.batching import MOST_STEPS, Steps
 State = dict[str, Any]  # params, average (if there is one), optimiser, carry, step, best
 
 
-class Measured(NamedTuple):
+class StepResult(NamedTuple):
     """What is known after some steps."""
 
     losses: jax.Array  # f32 [MOST_STEPS], nats per character of each step's batch
@@ -90,7 +90,7 @@ def update(
     total: jax.Array,
     *,
     share: Share | None = None,
-) -> tuple[State, Measured]:
+) -> tuple[State, StepResult]:
     """The state after some steps, and what they measured. The state passed in is donated.
 
     With a `share`, the batch is spread over several devices: `steps` by batch, and so is the carry.
@@ -116,17 +116,17 @@ def _several(
     state: State,
     steps: Steps,
     total: jax.Array,
-) -> tuple[State, Measured]:
-    def one(n: jax.Array, before: tuple[State, Measured]) -> tuple[State, Measured]:
+) -> tuple[State, StepResult]:
+    def one(n: jax.Array, before: tuple[State, StepResult]) -> tuple[State, StepResult]:
         state, measured = before
         reset, window = jnp.asarray(steps.resets)[n], jnp.asarray(steps.windows)[n]
         state, loss, accuracy, rate = _step(
             definition, config, steps_per_epoch, share, state, reset, window, total
         )
-        return state, Measured(measured.losses.at[n].set(loss), accuracy, rate)
+        return state, StepResult(measured.losses.at[n].set(loss), accuracy, rate)
 
-    nothing = Measured(jnp.zeros(MOST_STEPS), jnp.float32(0), jnp.float32(0))
-    after: tuple[State, Measured] = jax.lax.fori_loop(0, steps.number, one, (state, nothing))
+    nothing = StepResult(jnp.zeros(MOST_STEPS), jnp.float32(0), jnp.float32(0))
+    after: tuple[State, StepResult] = jax.lax.fori_loop(0, steps.number, one, (state, nothing))
     return after
 
 

@@ -20,7 +20,8 @@ from charrepl_train.run import presets
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl_train.run.checkpoint import LoadedModel
-    from charrepl_train.run.loop import Run, Trainer
+    from charrepl_train.run.loop import Trainer
+    from charrepl_train.run.records import Run
     from charrepl_train.text.corpus import Text
 
 T = TypeVar("T")
@@ -133,7 +134,8 @@ def new(directory: Path, files: tuple[Path, ...], text: Text, wishes: RunOptions
 
     Raises CharreplError if a setting is wrong, the model to start from cannot be read, or the device fails.
     """
-    from charrepl_train.run.loop import Run, Trainer
+    from charrepl_train.run.loop import Trainer
+    from charrepl_train.run.records import Run
 
     base = None if wishes.base is None else _base(wishes.base)
     config, chosen = _settings(wishes, text, base)
@@ -186,7 +188,8 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
     Raises CharreplError if it is damaged, or the text, the settings or the start are not what it began with.
     """
     from charrepl_train.run import checkpoint
-    from charrepl_train.run.loop import Run, Trainer
+    from charrepl_train.run.loop import Trainer
+    from charrepl_train.run.records import Run
     from charrepl_train.text.vocabulary import Vocabulary
 
     kept = hyperparameters.load(directory / "config.toml")

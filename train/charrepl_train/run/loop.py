@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,9 @@ from charrepl_train.devices import data_parallel
 from charrepl_train.hyperparameters import Config
 from charrepl_train.model import cudnn, network
 from charrepl_train.optimisation import evaluate
-from charrepl_train.optimisation.training_step import Measured, State, evaluated, start, update
+from charrepl_train.optimisation.training_step import State, StepResult, evaluated, start, update
 from charrepl_train.run import checkpoint, finetune, samples, throughput
+from charrepl_train.run.records import Metrics, Run, StepReport
 from charrepl_train.run.schedule import UNDECIDED, Schedule
 from charrepl_train.text import batching
 from charrepl_train.text.corpus import Corpus
@@ -29,48 +30,6 @@ from charrepl_train.text.corpus import Corpus
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
 _TIMED = 0.01, 0.1  # of --minutes at least and at most, to decide how many steps fit into them
 _RESERVED = 0.03  # of --minutes, to compile what evaluates
-
-
-class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a run is about, kept in `run.json` so that it can be resumed exactly."""
-
-    corpus: list[str]  # file names, for the reader
-    encoding: str = ""  # of the files, if another than UTF-8
-    corpus_digest: str
-    total_steps: int  # 0 until `minutes` has been turned into steps
-    minutes: float | None = None
-    started_from: str = ""  # the directory of the model it began with, if it did not begin with nothing
-    started_digest: str = ""  # names exactly its weights
-    loss_sum: float = 0.0  # of the steps since the last line of metrics, as of the latest checkpoint
-    loss_steps: int = 0
-    elapsed_s: float = 0.0  # as of the latest checkpoint too
-    finished: bool = False
-    completed_at: float = 0.0  # when it was last finished, in seconds since 1970; 0 for never
-
-
-class Metrics(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One line of `metrics.jsonl`."""
-
-    step: int
-    epoch: float
-    loss: float  # nats per character, mean since the line before
-    accuracy: float  # of the last batch
-    learning_rate: float
-    elapsed_s: float
-    characters_per_s: float
-    dev_loss: float | None = None
-    sample: str | None = None
-
-
-class Tick(NamedTuple):
-    """Where a run is, between two lines of metrics."""
-
-    step: int
-    total: int
-    loss: float
-    characters_per_s: float
-    left_s: float  # to the end, evaluations included
-    steady: bool  # whether steps were timed for long enough to believe it
 
 
 class _InterruptedError(Exception):
@@ -194,7 +153,7 @@ class Trainer:
         *,
         begun: float | None = None,
         interrupted: Callable[[], bool] = lambda: False,
-        tick: Callable[[Tick], None] = lambda tick: None,
+        tick: Callable[[StepReport], None] = lambda tick: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Iterator[Metrics]:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
@@ -221,14 +180,16 @@ class Trainer:
             step += steps
             pace.took(step, self._now())
             speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
-            tick(Tick(step, total, loss, speed, self._plan.left_s(step, total, pace.mean_s), steady))
+            tick(StepReport(step, total, loss, speed, self._plan.left_s(step, total, pace.mean_s), steady))
             if self._plan.due(step, total):
                 yield self._measure(step, total, measured, mark, mark_step)
                 mark, mark_step = self._now(), step
                 pace.resumes(mark)
         self.save()
 
-    def _decide(self, begun: float, interrupted: Callable[[], bool], tick: Callable[[Tick], None]) -> None:
+    def _decide(
+        self, begun: float, interrupted: Callable[[], bool], tick: Callable[[StepReport], None]
+    ) -> None:
         """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`.
 
         They are taken back: the run is to be that of so many steps, however it came by their number.
@@ -244,7 +205,7 @@ class Trainer:
             loss = float(self._steps(step, steps, UNDECIDED).losses[steps - 1])
             step += steps
             pace.took(step, self._now())
-            tick(Tick(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
+            tick(StepReport(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
         if pace.timed_s >= enough_s:
             left_s = wanted_s * (1 - _RESERVED) - (self._now() - begun)
             self.run.total_steps = self._plan.total_within(left_s, first, pace.mean_s)
@@ -257,7 +218,7 @@ class Trainer:
         """By the clock of process 0: what is decided by it is the same in all."""
         return self.devices.leading(self._clock())
 
-    def _count(self, measured: Measured, step: int, steps: int) -> float:
+    def _count(self, measured: StepResult, step: int, steps: int) -> float:
         """The loss of the last of some steps after `step`, all added to those since the last metrics."""
         losses = np.asarray(measured.losses)[:steps].tolist()
         for n, loss in enumerate(losses, 1):
@@ -273,7 +234,7 @@ class Trainer:
     def _characters(self, steps: float) -> float:
         return steps * self.batches.batch_size * self.config.training.sequence_length
 
-    def _steps(self, step: int, steps: int, total: int) -> Measured:
+    def _steps(self, step: int, steps: int, total: int) -> StepResult:
         """Takes some steps after `step`."""
         batches, rows = self.batches, self.devices.rows(self.batches.batch_size)
         self.state, measured = update(
@@ -291,7 +252,7 @@ class Trainer:
         self,
         step: int,
         total: int,
-        measured: Measured,
+        measured: StepResult,
         mark: float,
         mark_step: int,
     ) -> Metrics:

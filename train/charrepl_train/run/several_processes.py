@@ -202,7 +202,8 @@ def follow(leader: Trainer | None, directory: Path, text: Text) -> Trainer:
     training starts, and they write nothing.
     """
     from charrepl_train.devices import data_parallel
-    from charrepl_train.run.loop import Run, Trainer
+    from charrepl_train.run.loop import Trainer
+    from charrepl_train.run.records import Run
 
     if leader is not None and leader.devices.alone:
         return leader

@@ -1,4 +1,4 @@
-"""Folding: which characters are read as one letter, and what stands for a character that a model lacks.
+"""Which characters are read as one letter, and what stands for a character that a model lacks.
 
 The same letter, composed (é) or decomposed (e and an accent), is brought to one form before it is counted
 or read: `normal` and `normal_pieces`. Which form that is belongs to the vocabulary, so that a model
