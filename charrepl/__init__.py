@@ -1,3 +1,44 @@
-"""Ghost text from a character-level LSTM: the REPL, the client and the wire. Never imports jax."""
+"""Ghost text from a character-level LSTM: the REPL, the client and the wire. Never imports jax.
+
+What `__all__` names is public, and docs/api.md shows it. Everything else may move.
+"""
+
+TYPE_CHECKING = False  # as in typing, which every start would wait for
+if TYPE_CHECKING:
+    from charrepl.client.async_client import AsyncClient, ConnectionState
+    from charrepl.client.client import Client, Completion
+    from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
+    from charrepl.wire.protocol import Decoding
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AsyncClient",
+    "CharreplError",
+    "Client",
+    "Completion",
+    "ConnectionLostError",
+    "ConnectionState",
+    "DaemonUnavailableError",
+    "Decoding",
+]
+
+_MODULES = {
+    "AsyncClient": "client.async_client",
+    "CharreplError": "errors",
+    "Client": "client.client",
+    "Completion": "client.client",
+    "ConnectionLostError": "errors",
+    "ConnectionState": "client.async_client",
+    "DaemonUnavailableError": "errors",
+    "Decoding": "wire.protocol",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports what is asked for: our programs start without waiting for ZeroMQ."""
+    if name in _MODULES:
+        import importlib
+
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

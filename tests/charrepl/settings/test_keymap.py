@@ -79,6 +79,6 @@ def test_a_key_that_is_given_to_one_action_is_taken_from_the_others_of_the_same_
     assert keys["stop_writing"] == ("Esc", "Ctrl-C")
 
 
-def test_the_readme_has_the_keys() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    assert "\n".join(keymap.markdown()) in readme, "\n".join(keymap.markdown())
+def test_the_guide_has_the_keys() -> None:
+    guide = (Path(__file__).parents[3] / "docs/guide/prompt.md").read_text()
+    assert "\n".join(keymap.markdown()) in guide, "\n".join(keymap.markdown())

@@ -8,7 +8,7 @@ character, are then the left operand of each product, which is read where it lie
 a CPU's matrix product repacks at every call, is the narrow state. In rows it would be the weights that
 are repacked at every character. A step so runs at the rate of one large product over all times, and
 taking the inputs' product out of the scan would only add its traffic to memory: one product with the
-weights of inputs and state side by side does both (ARCHITECTURE.md, Measures).
+weights of inputs and state side by side does both (docs/design/training.md#columns).
 """
 
 from __future__ import annotations

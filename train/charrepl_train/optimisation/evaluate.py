@@ -113,7 +113,8 @@ class Evaluator:
         """The mean loss of a text read in one pass from a zero carry. `go_on` is called after each piece.
 
         A long text is read as streams side by side, each warmed by the 1,024 characters before it:
-        60 times faster, and within 1e-4 nats of the single pass (ARCHITECTURE.md, Measures).
+        60 times faster, and within 1e-4 nats of the single pass
+        (docs/design/training.md#loss-on-held-out-text).
         """
         ids = ids.astype(np.int32)
         streams = max(1, min(64, len(ids) // (2 * _OVERLAP)))
