@@ -122,11 +122,3 @@ def test_every_folder_is_on_the_map() -> None:
 def test_the_first_documents_stay_short() -> None:
     assert len((ROOT / "ARCHITECTURE.md").read_bytes()) <= 15_000
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
-
-
-def test_what_is_public_is_what_the_api_document_says() -> None:
-    import charrepl
-
-    documented = re.findall(r"^## `(\w+)`$", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
-    assert sorted(documented) == sorted(charrepl.__all__)
-    assert [name for name in charrepl.__all__ if getattr(charrepl, name).__name__ != name] == []
