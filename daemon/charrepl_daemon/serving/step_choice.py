@@ -41,9 +41,9 @@ class StepChoice:
         Of each connection's first, whoever has nothing yet comes first.
         """
         reading = [row for row in rows if row[1].unread > _MUCH]
-        generation = [row for row in rows if row[1].unread <= _MUCH]
-        self._reads = bool(reading) and not (generation and self._reads)
-        chosen = reading if self._reads else generation
+        decoding = [row for row in rows if row[1].unread <= _MUCH]
+        self._reads = bool(reading) and not (decoding and self._reads)
+        chosen = reading if self._reads else decoding
         askers = len({job.connection for job, _ in chosen})
         if self._reads and askers > 1:  # nobody's many texts make a call longer that others wait for
             most = min(most, max(askers, _READ_TOGETHER))

@@ -26,13 +26,13 @@ class _Work:
     def __init__(self, engine: Engine, generations: Iterator[Generation]) -> None:
         self.noted = time.monotonic()
         self.engine = engine
-        self._writings = generations
+        self._generations = generations
         self._writing: Generation | None = None  # under way
 
     def step(self) -> bool:
         """Does a little of it, or finds out what to do next; whether there was anything to do."""
         if self._writing is None:
-            self._writing = next(self._writings, None)
+            self._writing = next(self._generations, None)
             return self._writing is not None
         self.engine.step([self._writing])
         if self._writing.done:

@@ -352,11 +352,11 @@ def test_writers_are_counted_while_another_thread_adds_and_forgets_them():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        generation = threading.Thread(target=write)
-        generation.start()
+        writer = threading.Thread(target=write)
+        writer.start()
         while not done.is_set():
             assert cache.writers >= 0
-        generation.join()
+        writer.join()
     finally:
         sys.setswitchinterval(interval)
     assert 0 < cache.writers <= 2000
