@@ -130,10 +130,8 @@ class AsyncClient:
                     await self._hold_back()
                     starting = True
                     self._set(ConnectionState("starting", "starting the daemon"))
-                    try:
+                    with self._backoff.starting():
                         await daemon_startup.start_async(replace_older=older)
-                    finally:
-                        self._backoff.started()
                     older = starting = False
                 await self._converse(endpoint)
                 if daemon_startup.left_in_order(endpoint):

@@ -278,12 +278,11 @@ class Client:
         time.sleep(wait_s)
         self._failure = ""
         try:
-            daemon_startup.start(replace_older=replace_older)
+            with self._backoff.starting():
+                daemon_startup.start(replace_older=replace_older)
         except DaemonUnavailableError as error:
             self._failure = str(error)
             raise
-        finally:
-            self._backoff.started()
 
     def _joined(self) -> zmq.Socket[bytes]:
         self._leave_parents()

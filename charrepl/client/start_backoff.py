@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Between one start and the next, by how many there were in a row.
@@ -29,6 +29,16 @@ class Backoff:
         self._file = file
         self._starts = 0
         self._last = 0.0
+
+    @contextlib.contextmanager
+    def starting(self) -> Iterator[None]:
+        """Takes note of a start, well or not; programs that start one daemon at once count as one."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            if not self._count or self._last < began:
+                self.started()
 
     def started(self) -> None:
         """Takes note that a daemon was started, well or not."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import stat
 import sys
 import time
@@ -68,6 +69,18 @@ def test_the_starts_of_all_programs_count_together(tmp_path: Path) -> None:
     one.started()
     clock.now -= 1000  # the clock was set back
     assert Backoff(clock, file=lambda: tmp_path / "starts").wait_s == 0
+
+
+def test_programs_that_start_one_daemon_at_once_count_as_one_start(tmp_path: Path) -> None:
+    clock = Clock()
+    programs = [Backoff(clock, file=lambda: tmp_path / "starts") for _ in range(6)]
+    for expected in (1, 5):  # two daemons end before they answer
+        with contextlib.ExitStack() as begun:
+            for program in programs:
+                begun.enter_context(program.starting())
+            clock.now += 1
+        assert {program.wait_s for program in programs} == {expected}
+        clock.now += expected
 
 
 IN_VAIN = """#!/bin/sh
