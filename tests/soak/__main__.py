@@ -45,7 +45,7 @@ def report(writers: list[Writer], checker: Checker, mischief: Mischief, watch: W
     print(f"{left:,} answers left in the middle; {mischief.summary()}")
     lost = sum(writer.lost for writer in writers)
     print(
-        f"{lost:,} answers lost to a daemon that was ended; the longest wait for the one after it "
+        f"{lost:,} answers lost to a daemon that was ended; the longest wait for the first one after it "
         f"{waits_after[0]:.1f} s, {waits_after[1]} times lost"
     )
     longest = waits[-1][0] if waits else 0.0
@@ -88,7 +88,14 @@ def main() -> None:
         subprocess.run([*COMMAND, "start", *serving], check=True, stdout=subprocess.DEVNULL)
         checker = Checker(paths.models_dir() / "one")
         writers = [
-            Writer(f"writer-{n}", random.Random(seed + n), names, checker, lambda: mischief.doing)
+            Writer(
+                f"writer-{n}",
+                random.Random(seed + n),
+                names,
+                checker,
+                lambda: mischief.doing,
+                lambda: mischief.ended,
+            )
             for n in range(arguments.writers)
         ]
         mischief = Mischief(

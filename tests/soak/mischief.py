@@ -40,6 +40,7 @@ class Mischief:
         self._models = models
         self._done: Counter[str] = Counter()
         self.doing = ""  # what is going on
+        self.ended = 0  # daemons
 
     def summary(self) -> str:
         """What was done, and how often."""
@@ -64,6 +65,7 @@ class Mischief:
     def begin_anew(self) -> None:
         """A new daemon; a writer may be the first to start it."""
         control.stop()
+        self.ended += 1
         subprocess.run([*COMMAND, "start", *self._serving], check=True, stdout=subprocess.DEVNULL)
 
     def _kill(self) -> None:
@@ -71,6 +73,7 @@ class Mischief:
         if found is not None and found.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, signal.SIGKILL)
+                self.ended += 1
             self._done["kills"] += 1
 
     def _halt(self) -> None:
@@ -84,6 +87,7 @@ class Mischief:
 
     def _stop(self) -> None:
         control.stop()
+        self.ended += 1
         self._done["stops"] += 1
 
     def _reload(self) -> None:

@@ -26,12 +26,14 @@ def descriptors(pid: int) -> int:
 
 
 class Watch:
-    """Looks at the daemon that runs now."""
+    """Looks at a process: the daemon that runs now."""
 
-    def __init__(self) -> None:
-        found = control.running()
-        assert found is not None
-        self.pid = found.pid
+    def __init__(self, pid: int | None = None) -> None:
+        if pid is None:
+            found = control.running()
+            assert found is not None
+            pid = found.pid
+        self.pid = pid
         self._began = time.monotonic()
         self._seen: list[tuple[float, float, int]] = []
         self.look()

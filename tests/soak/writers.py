@@ -39,12 +39,15 @@ class Writer(threading.Thread):
         models: list[str],
         checker: Checker,
         doing: Callable[[], str],
+        ended: Callable[[], int],
     ) -> None:
         super().__init__(name=name, daemon=True)
         self._rng = rng
         self._models = models
         self._checker = checker
         self._doing = doing  # what is done to the daemon
+        self._ended = ended  # how many daemons were ended so far
+        self._ended_before = 0  # the last answer
         self._text = ""
         self._last = ""  # the ghost that can be accepted
         self._client: Client | None = None
@@ -53,7 +56,7 @@ class Writer(threading.Thread):
         self.left = 0
         self.lost = 0
         self.waits: list[tuple[float, str]] = []  # for an answer, in seconds, and what was asked when
-        self.waits_after: list[tuple[float, int]] = []  # for one of which so many daemons were ended
+        self.waits_after: list[tuple[float, int]] = []  # the first since a daemon was ended; times lost
         self.problems: list[str] = []
 
     def run(self) -> None:
@@ -131,7 +134,9 @@ class Writer(threading.Thread):
                 if time.monotonic() > began + MOST_S:
                     raise
         wait = time.monotonic() - began
-        if lost:
+        # Whoever asks while there is no daemon loses nothing, and waits for the next one too.
+        before, self._ended_before = self._ended_before, self._ended()
+        if lost or self._ended_before != before:
             self.waits_after.append((wait, lost))
         else:
             what = f"{len(self._text):,} characters, {request.alternatives} alternatives, {request.model}"
