@@ -16,10 +16,10 @@ def complete(text: str, **settings: Any) -> Complete:
 
 def ghost(engine: Engine, text: str, *, session: str = "s", **settings: Any) -> Generation:
     """The only ghost, begun after `text`."""
-    (generation,) = engine.ghosts(session, complete(text, **settings))
+    (generation,) = engine.planner.ghosts(session, complete(text, **settings))
     return generation
 
 
 def passage(engine: Engine, text: str, **settings: Any) -> Generation:
     """The passage begun after `text`."""
-    return engine.passage(Sample(seq=0, text=text, **{"decoding": Decoding(), **settings}))
+    return engine.planner.passage(Sample(seq=0, text=text, **{"decoding": Decoding(), **settings}))

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from charrepl.errors import CharreplError, reason
 from charrepl.ghost import repetition
 from charrepl.wire.protocol import Decoding, Sample
-from charrepl_daemon.engine.carry_cache import RECENT, SLOT_BYTES, CacheFullError
+from charrepl_daemon.engine.carry_cache import RECENT, SLOT_BYTES, CacheFullError, CarryCache
 from charrepl_daemon.engine.decoding import Generation
+from charrepl_daemon.engine.greedy_cache import GreedyCache
 from charrepl_daemon.engine.planner import Planner
 from charrepl_daemon.model import adaptation, compiled_programs, programs
 from charrepl_daemon.model.beam_search import Search, Searcher
@@ -52,8 +53,8 @@ class DeviceLostError(CharreplError):
         super().__init__(f"{message}: this daemon leaves, ask the next one", code="device")
 
 
-class Engine(Planner):
-    """A model that is ready to write.
+class Engine:
+    """A model that is ready to write: `planner` makes of requests what to `step`.
 
     `cache_bytes` bounds the carries it keeps. Raises CharreplError if the model in `directory` is
     missing, damaged, or does not compute.
@@ -79,7 +80,9 @@ class Engine(Planner):
         self._shape = (config.layers, 2, config.hidden_size)
         carry_bytes = 4 * int(np.prod(self._shape))
         slots = max(cache_bytes // (carry_bytes + SLOT_BYTES), RESERVED_SLOTS + 4 * RECENT)
-        super().__init__(loaded.vocabulary, slots)
+        self.vocabulary = loaded.vocabulary
+        self._cache, self._known = CarryCache(slots), GreedyCache()
+        self.planner = Planner(self.vocabulary, self._cache, self._known, slots=slots)
         self._slots = slots
         self._calls = self._calls_ahead = 0
         self._characters_ahead = 0
@@ -92,7 +95,7 @@ class Engine(Planner):
         self._make_store()
         self._packing = Packing(programs.blank_rows(len(self.vocabulary)))
         self.compile(1)
-        self._searcher = Searcher(self._served.weights, self._shape, self._visible)
+        self._searcher = Searcher(self._served.weights, self._shape, self.planner.visible)
         self._scorer = Scorer(self._served.exact, self._shape, self.vocabulary, digest=self.digest)
         self._canary()
         log.info(
@@ -114,11 +117,11 @@ class Engine(Planner):
             if batch not in self._compiled:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
                 self._compiled[batch] = compiled_programs.program(
-                    programs.serve_program(self._shape, self._visible, self._packing),
+                    programs.serve_program(self._shape, self.planner.visible, self._packing),
                     *(self._served.weights, store, self._packing.blank(batch)),
                     name="serve",
                     returns=(0, 0),
-                    constants=(self._shape, self._visible.tolist()),
+                    constants=(self._shape, self.planner.visible.tolist()),
                     donate_argnums=(1,),
                 )
 
@@ -135,7 +138,7 @@ class Engine(Planner):
                 self._scorer.compile()
             else:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
-                self._searcher.compile(store, self._ends["none"])
+                self._searcher.compile(store, self.planner.ends["none"])
 
     def close(self) -> None:
         """Gives back what it holds, most of it the device's, at once; of no use afterwards."""
@@ -152,7 +155,7 @@ class Engine(Planner):
 
     def _canary(self) -> None:
         """Raises CharreplError unless the model writes, with real probabilities."""
-        generation = self.passage(Sample(seq=0, text="\n", max_chars=PIECE, decoding=Decoding()))
+        generation = self.planner.passage(Sample(seq=0, text="\n", max_chars=PIECE, decoding=Decoding()))
         while not generation.done:
             self.step([generation])
         self.release(generation)
@@ -168,7 +171,7 @@ class Engine(Planner):
         """Gives back what a writing holds; call it once, when it is done or given up."""
         generation.done = True
         self._cache.give_back_own(generation)
-        self._passages.discard(generation)
+        self.planner.release(generation)
         if not generation.kept:
             self._cache.forget(generation.session)
 
@@ -269,7 +272,7 @@ class Engine(Planner):
         slot = ZERO_SLOT
         if search.state is None:
             while self._cache.unread(search.session, search.tokens):  # its carry has made way for others
-                self.step([self._reading(search.session, search.tokens, 0)])
+                self.step([self.planner.reading(search.session, search.tokens, 0)])
             slot = self._cache.plan(search.session, search.tokens).read
         with self._failing():
             self._searcher.step(search, self._store, slot)
@@ -346,7 +349,7 @@ class Engine(Planner):
             "device_calls": self._calls,
             "device_calls_ahead": self._calls_ahead,
             "characters_ahead": self._characters_ahead,
-            "answered_ahead": self._answered_ahead,
+            "answered_ahead": self.planner.answered_ahead,
         }
 
 

@@ -28,22 +28,21 @@ _MOST_AHEAD = 64  # characters decoded from a ghost's end on
 
 
 class Planner:
-    """Makes writings of texts; `Engine`, which computes them, is one."""
+    """Makes generations of texts, for an `Engine` to compute; reads the engine's caches."""
 
-    def __init__(self, vocabulary: Vocabulary, slots: int) -> None:
-        self.vocabulary = vocabulary
-        self._visible = vocabulary.visible()
-        self._ends: dict[Stop, NDArray[np.bool_]] = {
+    def __init__(self, vocabulary: Vocabulary, cache: CarryCache, known: GreedyCache, *, slots: int) -> None:
+        self._vocabulary = vocabulary
+        self.visible = vocabulary.visible()
+        self.ends: dict[Stop, NDArray[np.bool_]] = {
             "none": np.zeros(len(vocabulary), bool),
             "line": vocabulary.mask("\n"),
             "sentence": vocabulary.mask(_SENTENCE_ENDS),
         }
-        self._cache = CarryCache(slots)
-        self._known = GreedyCache()
+        self._cache, self._known = cache, known
         self._most_passages = slots // _PASSAGES_SHARE
         self._passages: set[Generation] = set()  # that are not released
         self._passage_number = 0
-        self._answered_ahead = 0
+        self.answered_ahead = 0
 
     def ghosts(self, session: Hashable, request: Complete) -> list[Generation]:
         """The ghosts asked for, or more: of alternatives, those that turn out alike are left out later.
@@ -63,7 +62,7 @@ class Planner:
                 max_chars=request.max_chars,
                 # Alternatives differ in their first character, and each goes on as is likeliest.
                 decoding=decoding if rank < 0 else Decoding(adapt=decoding.adapt),
-                ends=self._ends[request.stop],
+                ends=self.ends[request.stop],
                 least=least if rank < 0 else NEVER,
                 rank=rank,
                 own=rank > 0,
@@ -74,10 +73,10 @@ class Planner:
         if request.alternatives == 1:
             ghost = generation(-1)
             self._recall(ghost)
-            self._answered_ahead += ghost.done
+            self.answered_ahead += ghost.done
             return [ghost]
         wanted = request.alternatives if _before(request) is None else MAX_ALTERNATIVES
-        count = min(wanted, len(self.vocabulary) - 1)
+        count = min(wanted, len(self._vocabulary) - 1)
         return [generation(rank) for rank in range(count)]
 
     def searched(self, session: Hashable, request: Complete) -> tuple[Generation, Search]:
@@ -91,13 +90,13 @@ class Planner:
             tokens=tokens,
             beams=request.decoding.beam,
             max_chars=request.max_chars,
-            ends=self._ends[request.stop],
+            ends=self.ends[request.stop],
             least=_least(request),
             before=_before(request),
         )
-        return self._reading(search.session, tokens, position), search
+        return self.reading(search.session, tokens, position), search
 
-    def _reading(self, session: tuple[Hashable, int], tokens: Tokens, position: int) -> Generation:
+    def reading(self, session: tuple[Hashable, int], tokens: Tokens, position: int) -> Generation:
         """What reads a text, so that its carry is there, and writes nothing."""
         unread = self._cache.unread(session, tokens)
         reading = Generation(
@@ -106,14 +105,14 @@ class Planner:
             position=position,
             max_chars=0,
             decoding=Decoding(),
-            ends=self._ends["none"],
+            ends=self.ends["none"],
             unread=unread,
         )
         reading.done = not unread
         return reading
 
     def passage(self, request: Sample) -> Generation:
-        """The passage asked for; `release` it in the end.
+        """The passage asked for; the engine's `release` gives it back in the end.
 
         It does not adapt: each repetition would make the next one likelier. Raises CacheFullError if there
         are too many: with more than there are slots for, all would be read anew all the time.
@@ -130,18 +129,22 @@ class Planner:
             position=position,
             max_chars=request.max_chars,
             decoding=msgspec.structs.replace(request.decoding, adapt=False),
-            ends=self._ends[request.stop],
+            ends=self.ends[request.stop],
             own=True,
         )
         self._passages.add(passage)
         return passage
 
+    def release(self, generation: Generation) -> None:
+        """Counts a passage no longer; of other generations it counts none."""
+        self._passages.discard(generation)
+
     def _recall(self, generation: Generation) -> None:
         """Writes what is known without asking the device."""
         tokens, log_probs = self._known.after(generation.session, generation.tokens, generation.decoding)
         if len(tokens):
-            text = self.vocabulary.decode(tokens)
-            generation.recall(tokens, text, log_probs, self._visible)
+            text = self._vocabulary.decode(tokens)
+            generation.recall(tokens, text, log_probs, self.visible)
             generation.unread = self._cache.unread(generation.session, generation.tokens)
 
     def ahead(self, ghost: Generation) -> Generation | None:
@@ -179,7 +182,7 @@ class Planner:
         if start <= offset or length - start < STRIDE // 2:
             return None
         tokens = self._read(text[start - offset :])
-        reading = self._reading((session, start), tokens, length)
+        reading = self.reading((session, start), tokens, length)
         reading.ahead = True
         return reading if reading.unread >= MAX_FED else None
 
@@ -201,7 +204,7 @@ class Planner:
 
     def _read(self, window: str) -> Tokens:
         """What the model reads of a window's text."""
-        return self.vocabulary.encode("\n" + window)  # which every window starts after
+        return self._vocabulary.encode("\n" + window)  # which every window starts after
 
 
 def _least(request: Complete) -> float:

@@ -107,16 +107,16 @@ class Job:
                 raise CharreplError(
                     "beam search finds one ghost: ask for it with complete, not sample", code="bad_request"
                 )
-            self.generations = [engine.passage(request)]
+            self.generations = [engine.planner.passage(request)]
         elif request.decoding.beam:
             if request.alternatives > 1:
                 raise CharreplError(
                     "beam search finds one ghost: leave out beam, or alternatives", code="bad_request"
                 )
-            reading, self.search = engine.searched(self.session, request)
+            reading, self.search = engine.planner.searched(self.session, request)
             self.generations = [reading]
         else:
-            self.generations = engine.ghosts(self.session, request)
+            self.generations = engine.planner.ghosts(self.session, request)
 
     @property
     def movable(self) -> bool:

@@ -102,9 +102,9 @@ def _works(
     session: Hashable, engine: Engine, request: protocol.Complete, ghost: Generation | None
 ) -> Iterator[Generation]:
     """What is worth doing for a writer, the most urgent first; planned when it is its turn."""
-    ahead = None if ghost is None else engine.ahead(ghost)
+    ahead = None if ghost is None else engine.planner.ahead(ghost)
     if ahead is not None:
         yield ahead
-    window = engine.next_window(session, request.text, request.offset)
+    window = engine.planner.next_window(session, request.text, request.offset)
     if window is not None:
         yield window

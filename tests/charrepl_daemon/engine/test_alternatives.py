@@ -88,7 +88,7 @@ def test_taking_a_ghost_that_ended_before_a_circle_does_not_begin_the_circle(eng
     while not ghost.done:
         engine.step([ghost])
     assert ghost.text
-    ahead = engine.ahead(ghost)
+    ahead = engine.planner.ahead(ghost)
     while ahead is not None and not ahead.done:
         engine.step([ahead])
     known = asked.ghost(engine, text + ghost.text, session="ahead", **request)

@@ -52,7 +52,7 @@ def write(
         min_confidence=least,
         decoding=decoding or Decoding(),
     )
-    generations = engine.ghosts(session, request)
+    generations = engine.planner.ghosts(session, request)
     while left := [w for w in generations if not w.done]:
         engine.step(left[: 1 if alone else engine.widest])
     for generation in generations:
@@ -313,7 +313,9 @@ def test_passages_and_alternatives_without_end_keep_none_from_being_written_righ
     for n in range(0, len(passages), engine.widest):
         engine.step(passages[n : n + engine.widest])
     texts = [f"cup {n} " for n in range(10)]  # more alternatives than find room beside them
-    asking = [engine.ghosts(n, asked.complete(t, max_chars=16, alternatives=8)) for n, t in enumerate(texts)]
+    asking = [
+        engine.planner.ghosts(n, asked.complete(t, max_chars=16, alternatives=8)) for n, t in enumerate(texts)
+    ]
     while left := [w for ghosts in asking for w in ghosts if not w.done]:
         for n in range(0, len(left), engine.widest):
             engine.step(left[n : n + engine.widest])
@@ -359,7 +361,7 @@ def test_keys_leave_nothing_to_the_garbage_collector(engine):
     text = "the road is long and every cup is warm"
 
     def type_it() -> int:
-        engine._known = GreedyCache()
+        engine._known = engine.planner._known = GreedyCache()
         for n in range(20, len(text)):
             write(engine, text[:n], session="keys")
         return gc.collect()
@@ -404,13 +406,13 @@ def test_a_paste_beside_others_changes_no_ghost(engine, reference):
 def test_the_window_that_comes_next_is_read_ahead(model_dir, reference):
     engine = Engine(model_dir, cache_bytes=16 << 20)
     text = ("The kettle sings, and every cup is warm. " * 60)[:2047]
-    assert engine.next_window("s", text[:1030], 0) is None  # far from its end
+    assert engine.planner.next_window("s", text[:1030], 0) is None  # far from its end
     write(engine, text, max_chars=1)
-    ahead = engine.next_window("s", text, 0)
+    ahead = engine.planner.next_window("s", text, 0)
     while not ahead.done:
         engine.step([ahead])
     assert ahead.text == ""
-    assert engine.next_window("s", text, 0) is None  # there is little left to read
+    assert engine.planner.next_window("s", text, 0) is None  # there is little left to read
     before = engine.stats()["characters_read"]
     (written,) = write(engine, text + "x", max_chars=8, stop="none", from_=1024)
     assert engine.stats()["characters_read"] - before <= MAX_FED

@@ -40,7 +40,7 @@ def ghost(
 ) -> list[Generation]:
     """What is begun after `text`."""
     request = asked.complete(text, max_chars=24, alternatives=n, decoding=decoding)
-    return engine.ghosts(session, request)
+    return engine.planner.ghosts(session, request)
 
 
 def finish(engine: Engine, generations: list[Generation]) -> list[Generation]:

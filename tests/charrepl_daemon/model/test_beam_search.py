@@ -35,7 +35,7 @@ def engine(model_dir: Path) -> Engine:
 
 def find(engine, text, *, beams, max_chars=24, stop="none", least=0.0):
     """The ghost found, and its log-probabilities."""
-    reading, search = engine.searched(
+    reading, search = engine.planner.searched(
         "s",
         complete(text, max_chars=max_chars, stop=stop, min_confidence=least, decoding=Decoding(beam=beams)),
     )
@@ -84,7 +84,7 @@ def test_it_is_cut_where_its_joint_probability_falls_below_the_threshold(engine)
 
 def test_a_carry_that_made_way_before_the_search_began_is_read_again(engine, reference):
     text = "every cup "
-    reading, search = engine.searched("lost", complete(text, max_chars=12, decoding=Decoding(beam=4)))
+    reading, search = engine.planner.searched("lost", complete(text, max_chars=12, decoding=Decoding(beam=4)))
     while not reading.done:
         engine.step([reading])
     engine._lose_carries()

@@ -52,7 +52,7 @@ def scored(engine: Engine, text: str, *, adapt: bool = False) -> list[float]:
 
 def ghost(engine: Engine, text: str, *, session: str, decoding: Decoding | None = None) -> str:
     request = asked.complete(text, stop="none", max_chars=24, decoding=decoding or Decoding())
-    (generation,) = engine.ghosts(session, request)
+    (generation,) = engine.planner.ghosts(session, request)
     while not generation.done:
         engine.step([generation])
     engine.release(generation)

@@ -45,7 +45,7 @@ def finished(engine: Engine, generation: Generation) -> Generation:
 
 def all_ahead(engine: Engine, ghost: Generation, *, most: int = 1000) -> None:
     """What is done while nobody asks, so many steps of it."""
-    ahead = engine.ahead(ghost)
+    ahead = engine.planner.ahead(ghost)
     while ahead is not None and not ahead.done and most:
         engine.step([ahead])
         most -= 1
@@ -105,7 +105,7 @@ def test_whatever_part_of_a_ghost_is_taken_what_follows_is_known(model_dir, part
     assert after.done
     assert len(after.text) == 24
     assert engine.stats()["device_calls"] == before["device_calls"]
-    assert engine.ahead(ghost) is None  # nothing is worked out twice
+    assert engine.planner.ahead(ghost) is None  # nothing is worked out twice
     on = finished(engine, plan(engine, "s", "every " + part(ghost.text) + "z"))
     assert engine.stats()["characters_read"] == before["characters_read"] + 1  # the carry was there too
     assert len(on.text) == 24
@@ -126,7 +126,7 @@ def test_what_other_settings_choose_is_not_taken_for_known(model_dir):
 
 def test_ahead_of_the_window_that_comes_next_nothing_is_written(engine):
     ghost = finished(engine, plan(engine, "w", ("The kettle sings. " * 120)[:2040]))
-    assert engine.ahead(ghost) is None  # its end is in another window
+    assert engine.planner.ahead(ghost) is None  # its end is in another window
 
 
 class Clock:
@@ -179,12 +179,12 @@ def test_whoever_typed_last_comes_first_and_nobody_is_forgotten(engine, clock):
     request = protocol.Complete(seq=1, session="second", text="COOK:\nThe ")
     work.note("second", engine, request, second)
     clock.now += 1
-    while engine.ahead(second) is not None:
+    while engine.planner.ahead(second) is not None:
         work.step()
     assert engine.stats()["characters_ahead"] == before + 24
     while work.wait_s() is not None:
         work.step()
-    assert engine.ahead(first) is None
+    assert engine.planner.ahead(first) is None
 
 
 def test_nothing_is_done_for_who_asks_himself_or_has_stopped_long_ago(engine, clock):
