@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint soak bench bench-daemon bench-train picture clean
+.PHONY: run test lint soak bench bench-daemon bench-train bench-keys benchmarks-page picture clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -21,18 +21,27 @@ MINUTES ?= 10
 soak: .venv/test
 	$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
+RESULTS = --results docs/results
+
 bench: .venv/test
-	$(BIN)/python -m tests.bench.first_paint
-	$(BIN)/python -m tests.bench.echo
-	$(BIN)/python -m tests.bench.daemon_speed ghost --precision auto
+	$(BIN)/python -m tests.bench.first_paint $(RESULTS)
+	$(BIN)/python -m tests.bench.echo $(RESULTS)
+	$(BIN)/python -m tests.bench.daemon_speed ghost --precision auto $(RESULTS)
 
 bench-daemon: .venv/test
-	$(BIN)/python -m tests.bench.daemon_speed
-	$(BIN)/python -m tests.bench.recovery
-	$(BIN)/python -m tests.bench.connections
+	$(BIN)/python -m tests.bench.daemon_speed $(RESULTS)
+	$(BIN)/python -m tests.bench.recovery $(RESULTS)
+	$(BIN)/python -m tests.bench.connections $(RESULTS)
 
 bench-train: .venv/bench
-	$(BIN)/python -m tests.bench.train_speed
+	$(BIN)/python -m tests.bench.train_speed $(RESULTS)
+
+CORPUS ?= shakespeare-plays.txt
+bench-keys: .venv/test
+	$(BIN)/python -m tests.bench.keys_saved $(CORPUS) $(RESULTS)
+
+benchmarks-page: .venv/test
+	$(BIN)/python -m tests.bench.page
 
 picture: .venv/test
 	$(BIN)/python -m tests.picture

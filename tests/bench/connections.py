@@ -17,6 +17,7 @@ import zmq.asyncio
 from charrepl.client import Client
 from charrepl.system import paths
 from charrepl.wire import protocol
+from tests.bench import results
 from tests.bench.daemon_speed import TEXT, daemon, percentiles, places, warm
 from tests.soak.watching import descriptors, resident_mb
 
@@ -98,11 +99,23 @@ def change(before: tuple[float, int], after: tuple[float, int]) -> str:
     )
 
 
+def row(who: str, before: tuple[float, int], after: tuple[float, int]) -> results.Row:
+    """Both, as a table's row."""
+    return {
+        "connections": who,
+        "resident_before_mb": round(before[0], 1),
+        "resident_after_mb": round(after[0], 1),
+        "descriptors_before": before[1],
+        "descriptors_after": after[1],
+    }
+
+
 def main() -> None:
     """Prints both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--writers", type=int, default=WRITERS)
     parser.add_argument("--cycles", type=int, default=CYCLES)
+    results.add_option(parser)
     arguments = parser.parse_args()
     with places(), daemon("auto", "--cache-mb", str(CACHE_MB)):
         with Client() as client:
@@ -119,10 +132,12 @@ def main() -> None:
         for again in range(CROWDS):
             more, held = asyncio.run(crowd(arguments.writers, f"c{again}"))
             times += more
+        together = used(pid)
+        rows = [row(f"{arguments.writers} writers at once", before, together)]
         print(
             f"{arguments.writers} writers at once, {KEYS} keys each as soon as the last has its ghost, "
             f"{CROWDS} times after {n + 1}: {percentiles(times)} ms, {held} descriptors meanwhile; "
-            f"{change(before, used(pid))}",
+            f"{change(before, together)}",
             flush=True,
         )
         part = arguments.cycles // LOOKS
@@ -130,7 +145,10 @@ def main() -> None:
         before = used(pid)
         for n in range(1, LOOKS):
             asyncio.run(cycles(part, n * part))
-        found = change(before, used(pid))
+        after = used(pid)
+        found = change(before, after)
+        rows.append(row(f"{part * LOOKS:,} who connect, type a key and leave", before, after))
+        results.write(arguments.results, "connections", rows)
         print(f"{part * LOOKS:,} who connect, type and leave, after the first {part:,}: {found}")
 
 

@@ -4,7 +4,7 @@
     host     what a row of a step takes besides the device's call, by the length of its text
     ghost    a key to the first piece and to the whole of its ghost: through the socket, and in process
     accept   an accepted ghost to the next one: decoded ahead, and decoded when it is asked for
-    writers  64 writers at 8 keys a second each
+    writers  8 to 64 writers at 8 keys a second each
     start    `charrepl-daemon start`, without and with compiled programs kept from before
 
 Each daemon is one of its own, with the bundled model. Times are in milliseconds but for `start`.
@@ -25,7 +25,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.bench import results
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,18 +43,18 @@ TEXT = "ROMEO:\nBut soft, what light through yonder window breaks?\nIt is the ea
 KEYS = codecs.encode(TEXT, "rot13")
 GHOST_CHARS = 24
 ROUNDS, TURNS, FEW = 12, 4, 16
-WRITERS, KEYS_A_SECOND, WRITING_S = 64, 8, 6.0
+WRITERS, KEYS_A_SECOND, WRITING_S = (8, 16, 32, 64), 8, 6.0
 LENGTHS = 60, 1000, 2000
 ROWS = 32  # of the widest program that every device has
 COMMAND = [sys.executable, "-m", "charrepl_daemon"]
 
 
 @contextlib.contextmanager
-def places() -> Iterator[None]:
+def places() -> Iterator[Path]:
     """Directories of its own."""
     with tempfile.TemporaryDirectory(prefix="cr-") as place:
         os.environ.update(CHARREPL_DATA_DIR=f"{place}/data", CHARREPL_RUNTIME_DIR=f"{place}/run")
-        yield
+        yield Path(place)
 
 
 @contextlib.contextmanager
@@ -118,7 +121,7 @@ def reading_ms(size: int) -> float:
     return 1000 * (time.perf_counter() - began) / times
 
 
-def step(precisions: Sequence[str]) -> None:
+def step(precisions: Sequence[str]) -> Iterator[results.Row]:
     """Prints each precision's decode step by batch, and its ratios."""
     from charrepl_daemon.model import programs, weights
 
@@ -156,6 +159,13 @@ def step(precisions: Sequence[str]) -> None:
                 f"over batch 1 {single}",
                 flush=True,
             )
+            yield {
+                "precision": precision,
+                "batch": batch,
+                "median_ms": round(statistics.median(values), 3),
+                "fastest_ms": round(min(values), 3),
+                "reading_weights_ms": round(statistics.median(reading), 3),
+            }
 
 
 def beside(values: Sequence[float]) -> str:
@@ -166,7 +176,7 @@ def beside(values: Sequence[float]) -> str:
 # A row
 
 
-def host(precisions: Sequence[str]) -> None:
+def host(precisions: Sequence[str]) -> Iterator[results.Row]:
     """Prints microseconds a row, by length and rows, of a request, its first call and a later one."""
     for precision in precisions:
         served = engine(precision)
@@ -180,6 +190,14 @@ def host(precisions: Sequence[str]) -> None:
                     f"{first:4.0f}, the next {later:4.0f}; the device's call {1000 * call:6.0f}",
                     flush=True,
                 )
+                yield {
+                    "precision": precision,
+                    "characters": length,
+                    "rows": rows,
+                    "planning_us": round(request),
+                    "first_piece_us": round(first),
+                    "next_piece_us": round(later),
+                }
 
 
 def rows_of(served: Engine, length: int, rows: int, key: int) -> tuple[float, float, float, float]:
@@ -242,7 +260,7 @@ def in_process(served: Engine, session: str, keys: range, first: list[float], wh
         served.release(generation)
 
 
-def ghost(precisions: Sequence[str]) -> None:
+def ghost(precisions: Sequence[str]) -> Iterator[results.Row]:
     """Prints percentiles of both, and their ratios."""
     from charrepl.client import Client
 
@@ -270,6 +288,8 @@ def ghost(precisions: Sequence[str]) -> None:
                 f"{percentiles(process[i])}  ratios {' '.join(ratios)}",
                 flush=True,
             )
+            for way, side in (("through the socket", socket), ("the engine alone", process)):
+                yield {"precision": precision, "key_to": what, "way": way, **results.percentiles(side[i])}
 
 
 # After an accept
@@ -290,7 +310,7 @@ def settled(client: Client) -> int:
     return now
 
 
-def accept(precisions: Sequence[str]) -> None:
+def accept(precisions: Sequence[str]) -> Iterator[results.Row]:
     """Prints percentiles of the ghost after an accepted one, by turns after a pause and at once."""
     from charrepl.client import Client
     from charrepl.wire import protocol
@@ -327,6 +347,13 @@ def accept(precisions: Sequence[str]) -> None:
                 f"{percentiles(times[False])}  ratio {ratio:.1f}",
                 flush=True,
             )
+            for pause, way in ((True, "decoded ahead"), (False, "when asked for")):
+                yield {
+                    "precision": precision,
+                    "accept_to": what,
+                    "way": way,
+                    **results.percentiles(times[pause]),
+                }
 
 
 # Writers
@@ -341,7 +368,9 @@ def warm() -> None:
             time.sleep(0.05)  # they are being compiled on the same cores
 
 
-async def _write(endpoint: str, number: int, began: float, first: list[float], errors: list[str]) -> None:
+async def _write(
+    endpoint: str, share: float, number: int, began: float, first: list[float], errors: list[str]
+) -> None:
     import zmq
     import zmq.asyncio
 
@@ -367,7 +396,7 @@ async def _write(endpoint: str, number: int, began: float, first: list[float], e
 
     reading = asyncio.create_task(read())
     for n in range(1, keys + 1):
-        at = began + (n + number / WRITERS) / KEYS_A_SECOND
+        at = began + (n + share) / KEYS_A_SECOND
         await asyncio.sleep(max(0.0, at - time.perf_counter()))
         text = f"{number}: {TEXT}"[:n]
         request = protocol.Complete(seq=n, session="w", text=text, max_chars=GHOST_CHARS, stop="none")
@@ -378,32 +407,44 @@ async def _write(endpoint: str, number: int, began: float, first: list[float], e
     socket.close()
 
 
-def writers(precisions: Sequence[str]) -> None:
+def writers(precisions: Sequence[str]) -> Iterator[results.Row]:
     """Prints percentiles of key to first piece over all writers, and what went wrong."""
-    from charrepl.system import paths
-
     for precision in precisions:
-        first: list[float] = []
-        errors: list[str] = []
-
-        async def all_of_them(first: list[float] = first, errors: list[str] = errors) -> None:
-            began = time.perf_counter() + 0.5
-            endpoint = paths.endpoint()
-            await asyncio.gather(*(_write(endpoint, n, began, first, errors) for n in range(WRITERS)))
-
         with places(), daemon(precision):
             warm()
-            asyncio.run(all_of_them())
-        keys = WRITERS * int(WRITING_S * KEYS_A_SECOND)
-        print(
-            f"{precision}: {WRITERS} writers at {KEYS_A_SECOND} keys/s: first piece {percentiles(first)}, "
-            f"{len(first)} of {keys} keys had a ghost before the next key, {len(errors)} errors",
-            *sorted(set(errors))[:3],
-            flush=True,
-        )
+            for count in WRITERS:
+                first, errors = asyncio.run(_all_write(count))
+                keys = count * int(WRITING_S * KEYS_A_SECOND)
+                print(
+                    f"{precision}: {count} writers at {KEYS_A_SECOND} keys/s: first piece "
+                    f"{percentiles(first)}, {len(first)} of {keys} keys had a ghost "
+                    f"before the next key, {len(errors)} errors",
+                    *sorted(set(errors))[:3],
+                    flush=True,
+                )
+                yield {
+                    "precision": precision,
+                    "writers": count,
+                    **results.percentiles(first),
+                    "in_time_percent": round(100 * len(first) / keys, 1),
+                    "errors": len(errors),
+                }
 
 
-def start(precisions: Sequence[str]) -> None:
+async def _all_write(count: int) -> tuple[list[float], list[str]]:
+    """The milliseconds from key to first piece of so many writers, and what went wrong."""
+    from charrepl.system import paths
+
+    first: list[float] = []
+    errors: list[str] = []
+    began = time.perf_counter() + 0.5
+    await asyncio.gather(
+        *(_write(paths.endpoint(), n / count, n, began, first, errors) for n in range(count))
+    )
+    return first, errors
+
+
+def start(precisions: Sequence[str]) -> Iterator[results.Row]:
     """Prints the seconds until a start is ready."""
     for precision in precisions:
         with places():
@@ -413,6 +454,11 @@ def start(precisions: Sequence[str]) -> None:
                 with daemon(precision):
                     times.append(time.perf_counter() - began)
         print(f"{precision}: start to ready {times[0]:.2f} s, then {statistics.median(times[1:]):.2f} s warm")
+        yield {
+            "precision": precision,
+            "first_s": round(times[0], 2),
+            "later_s": round(statistics.median(times[1:]), 2),
+        }
 
 
 def main() -> None:
@@ -421,13 +467,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(parts)}; all by default")
     parser.add_argument("--precision", action="append", choices=["auto", "f32", "bf16", "int8"])
+    results.add_option(parser)
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(parts)
     if unknown:
         parser.error(f"no part {min(unknown)}: there are {', '.join(parts)}")
     for name in arguments.parts or parts:
         with places() if name in ("step", "host") else contextlib.nullcontext():
-            parts[name](arguments.precision or ["f32", "int8"])
+            rows = list(parts[name](arguments.precision or ["f32", "int8"]))
+        results.write(arguments.results, name, rows)
 
 
 if __name__ == "__main__":

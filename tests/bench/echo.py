@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 
+from tests.bench import results
 from tests.bench.daemon_speed import daemon, percentiles, places
 from tests.charrepl.screen import Screen
 
@@ -65,6 +66,13 @@ def main() -> None:
     """Prints a line for each state of the daemon."""
     from charrepl_daemon.lifecycle import control
 
+    directory = results.option(__doc__)
+    rows: list[results.Row] = []
+
+    def show(state: str, values: list[float]) -> None:
+        rows.append({"daemon": state, **results.percentiles(values), "slowest_ms": round(max(values), 2)})
+        print(f"key to echo, daemon {state:28} {percentiles(values)}  max {max(values):6.2f} ms", flush=True)
+
     with places(), daemon("auto"):
         found = control.running()
         assert found is not None
@@ -79,11 +87,7 @@ def main() -> None:
             show("dead, the next one starting", echoes_ms(screen))
             screen.wait_for("shakespeare · CPU").type(CTRL_C + CTRL_D)
             screen.wait_for_exit()
-
-
-def show(state: str, values: list[float]) -> None:
-    """Prints percentiles of a state's echoes."""
-    print(f"key to echo, daemon {state:28} {percentiles(values)}  max {max(values):6.2f} ms", flush=True)
+    results.write(directory, "echo", rows)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable
 
+from tests.bench import results
+
 STARTS = 10
 TOOLBAR = b"connecting"  # the last that the first frame draws
 BARE = [sys.executable, "-c", "pass"]
@@ -60,23 +62,33 @@ def until_exit(command: list[str]) -> float:
 
 def main() -> None:
     """Prints a line for each."""
+    directory = results.option(__doc__)
     with tempfile.TemporaryDirectory(prefix="cr-") as place:
         os.environ.update(
             CHARREPL_DATA_DIR=f"{place}/data", CHARREPL_CONFIG_DIR=place, CHARREPL_RUNTIME_DIR=f"{place}/run"
         )
-        rows: list[tuple[str, Callable[[list[str]], float], list[str]]] = [
+        measures: list[tuple[str, Callable[[list[str]], float], list[str]]] = [
             ("bare interpreter", until_exit, BARE),
             ("import prompt_toolkit", until_exit, TOOLKIT),
             ("charrepl, prompt drawn", functools.partial(until_seen, b"m>"), CHARREPL),  # after "bold"
             ("charrepl, frame drawn", functools.partial(until_seen, TOOLBAR), CHARREPL),
         ]
-        times: dict[str, list[float]] = {name: [] for name, _, _ in rows}
+        times: dict[str, list[float]] = {name: [] for name, _, _ in measures}
         for _ in range(STARTS + 1):  # in turn, so that a slow moment touches all; the first warms up
-            for name, measure, command in rows:
+            for name, measure, command in measures:
                 times[name].append(1000 * measure(command))
+        rows: list[results.Row] = []
         for name, values in times.items():
             kept = values[1:]
+            rows.append(
+                {
+                    "what": name,
+                    "median_ms": round(statistics.median(kept), 1),
+                    "minimum_ms": round(min(kept), 1),
+                }
+            )
             print(f"{name:24} median {statistics.median(kept):6.1f} ms  minimum {min(kept):6.1f} ms")
+        results.write(directory, "first_paint", rows)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import tempfile
 import time
 
 from charrepl.client import Client
+from tests.bench import results
 from tests.bench.daemon_speed import COMMAND
 from tests.charrepl.prompt import BACKSPACE
 from tests.charrepl.screen import Screen
@@ -27,6 +28,7 @@ KEYS = " of the wor", " to my good lor"  # typed once it is dead: those of which
 
 def main() -> None:
     """Prints the median and the slowest of some deaths."""
+    directory = results.option(__doc__)
     with tempfile.TemporaryDirectory(prefix="cr-") as place:
         for name in ("DATA", "CONFIG", "RUNTIME"):
             os.environ[f"CHARREPL_{name}_DIR"] = f"{place}/{name.lower()}"
@@ -50,6 +52,8 @@ def main() -> None:
         f"kill -9 to the next ghost in a prompt, {KILLS} times: "
         f"median {statistics.median(times):.2f} s  slowest {max(times):.2f} s"
     )
+    row = {"kills": KILLS, "median_s": round(statistics.median(times), 2), "slowest_s": round(max(times), 2)}
+    results.write(directory, "recovery", [row])
 
 
 def _served(screen: Screen) -> bool:

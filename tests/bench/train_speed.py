@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from charrepl_train.devices import jax_setup
+from tests.bench import results
 
 VOCABULARY, HIDDEN, LAYERS = 65, 512, 3
 SHAPES = ((128, 64), (32, 50))
@@ -125,6 +126,7 @@ def main() -> None:
     parser.add_argument("--only", nargs=4)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--huge", action="store_true", help="give PyTorch huge pages too")
+    results.add_option(parser)
     arguments = parser.parse_args()
     if arguments.only:
         who, batch, time_, precision = arguments.only
@@ -138,6 +140,7 @@ def main() -> None:
             # PyTorch has no bf16 LSTM for processors without such products.
             print(json.dumps(str(error)))
         return
+    rows: list[results.Row] = []
     print(f"{LAYERS} x {HIDDEN}, characters/s: median (best)")
     for precision in PRECISIONS:
         for shape in SHAPES:
@@ -161,12 +164,23 @@ def main() -> None:
                 continue
             middle = {who: statistics.median(seen) for who, seen in speeds.items()}
             best = {who: max(seen) for who, seen in speeds.items()}
+            rows.append(
+                {
+                    "precision": precision,
+                    "batch": shape[0],
+                    "sequence": shape[1],
+                    "charrepl_characters_per_s": round(middle["ours"]),
+                    "pytorch_characters_per_s": round(middle["torch"]),
+                    "ratio": round(middle["ours"] / middle["torch"], 2),
+                }
+            )
             print(
                 f"{precision:5} {shape[0]:4} x {shape[1]:<3}"
                 + "".join(f"  {who} {middle[who]:7,.0f} ({best[who]:7,.0f})" for who in speeds)
                 + f"  ratio {middle['ours'] / middle['torch']:.2f} ({best['ours'] / best['torch']:.2f})",
                 flush=True,
             )
+    results.write(arguments.results, "train_speed", rows)
 
 
 if __name__ == "__main__":
