@@ -211,7 +211,7 @@ def rows_of(served: Engine, length: int, rows: int, key: int) -> tuple[float, fl
     for n in range(rows):
         sent = text[n : n + length + key]
         request = Complete(seq=0, session="", text=sent, max_chars=3 * 8, stop="none", decoding=decoding)
-        generations += served.ghosts(f"{length} {rows} {n}", request)
+        generations += served.planner.ghosts(f"{length} {rows} {n}", request)
     planning = time.perf_counter() - began
     while any(w.unread > 1 for w in generations):  # the first key of all
         served.step(generations)
@@ -251,7 +251,7 @@ def in_process(served: Engine, session: str, keys: range, first: list[float], wh
     for n in keys:
         began = time.perf_counter()
         request = Complete(seq=0, session=session, text=KEYS[:n], max_chars=GHOST_CHARS, stop="none")
-        (generation,) = served.ghosts(session, request)
+        (generation,) = served.planner.ghosts(session, request)
         served.step([generation])
         first.append(1000 * (time.perf_counter() - began))
         while not generation.done:
