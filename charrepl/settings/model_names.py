@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 import unicodedata
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,7 +114,7 @@ def chosen(model: str = "") -> str:
     return absolute(model or settings.effective().settings.model)
 
 
-def _usable(directory: Path) -> bool:
+def is_usable(directory: Path) -> bool:
     """Whether there is something to load: training makes the directory long before."""
     try:
         return (directory / "config.toml").is_file() and any((directory / "checkpoints").glob("best-*[0-9]"))
@@ -146,7 +146,7 @@ def find(model: str = "") -> Path:
         return directory
     model = check_name(model)
     own = paths.models_dir() / model
-    if _usable(own):
+    if is_usable(own):
         return own
     # A directory may have come from a system that takes letters apart.
     for path in installed():
@@ -198,10 +198,10 @@ def changed_at(directory: Path) -> float:
     return max(times)
 
 
-def installed() -> list[Path]:
+def installed(*, usable: Callable[[Path], bool] = is_usable) -> list[Path]:
     """Every model that can be named, by name; a user's own hides the bundled one of the same name."""
     try:
-        own = [path for path in paths.models_dir().iterdir() if _is_name(path.name) and _usable(path)]
+        own = [path for path in paths.models_dir().iterdir() if _is_name(path.name) and usable(path)]
     except OSError:
         own = []
     found = {path.name: path for path in own}

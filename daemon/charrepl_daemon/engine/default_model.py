@@ -26,17 +26,15 @@ class DefaultModel:
 
     def __init__(self, chosen: str) -> None:
         self.chosen = model_names.find(chosen) if chosen else None
-        self._lock = threading.Lock()
+        self.notice = ""  # what a person should know of the choice, in one line; empty if it is as usual
+        self._lock = threading.Lock()  # never held while the disk is read, which may not answer
         self._passed_over: dict[Path, tuple[float, str, float]] = {}  # as last changed, why, until when
-        self._found = self._wanted = self.chosen or model_names.default()
+        self._found = self.chosen or model_names.default()
         self._read_at = time.monotonic()
 
     def __call__(self) -> Path:
         """Its directory."""
-        with self._lock:
-            if self.known is None:
-                self._read()
-            return self._found
+        return self.known or self._read()
 
     @property
     def known(self) -> Path | None:
@@ -44,35 +42,36 @@ class DefaultModel:
         fresh = self.chosen is not None or time.monotonic() - self._read_at <= _KEPT_S
         return self._found if fresh else None
 
-    def _read(self) -> None:
-        self._passed_over = {
+    def _read(self) -> Path:
+        now = time.monotonic()
+        with self._lock:
+            before = dict(self._passed_over)
+        passed_over = {
             path: was
-            for path, was in self._passed_over.items()
-            if was[0] == model_names.changed_at(path) and time.monotonic() < was[2]
+            for path, was in before.items()
+            if was[0] == model_names.changed_at(path) and now < was[2]
         }
-        self._read_at = time.monotonic()
-        self._found = self._wanted = model_names.default()
-        if self._found in self._passed_over:
-            self._found = model_names.default(passed_over=self._passed_over)
+        found = wanted = model_names.default()
+        notice = ""
+        if wanted in passed_over:
+            found = model_names.default(passed_over=passed_over)
+            if found != wanted:
+                why = passed_over[wanted][1]
+                notice = f"{wanted.name} cannot be loaded, so {found.name} answers: {why}"
+        with self._lock:
+            if self._passed_over == before:  # or else it is read anew by whoever changed it
+                self._passed_over, self._found, self._read_at, self.notice = passed_over, found, now, notice
+            return self._found
 
     def pass_over(self, directory: Path, error: CharreplError) -> bool:
         """Whether another model is the default now that this one could not be loaded."""
         if directory != self._found or self.chosen is not None or error.code not in model_names.UNLOADABLE:
             return False
+        until = time.monotonic() + _SHORT_S if error.code == "shortage" else math.inf
+        was = model_names.changed_at(directory), str(error), until
         with self._lock:
-            until = time.monotonic() + _SHORT_S if error.code == "shortage" else math.inf
-            self._passed_over[directory] = (model_names.changed_at(directory), str(error), until)
-            self._read()
-        if self._found == directory:
+            self._passed_over = {**self._passed_over, directory: was}
+        if self._read() == directory:
             return False
         log.warning("%s", self.notice)
         return True
-
-    @property
-    def notice(self) -> str:
-        """What a person should know of the choice, in one line; empty if it is as usual."""
-        with self._lock:
-            if self._found == self._wanted:
-                return ""
-            _, why, _ = self._passed_over[self._wanted]
-            return f"{self._wanted.name} cannot be loaded, so {self._found.name} answers: {why}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import queue
+import asyncio
+import contextlib
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from charrepl.errors import CharreplError
+from charrepl_daemon.process.supervision import soon
 
 T = TypeVar("T")
 
@@ -16,45 +20,72 @@ _MOST_S = 15.0  # that is waited for one
 _MOST = 8  # left behind at a time: each keeps a thread
 
 
+class _Read(NamedTuple, Generic[T]):
+    """One under way."""
+
+    future: Future[T]
+    at: float  # when it began
+
+
 class HungReads:
-    """Those that were left behind, by what they read."""
+    """Those that were left behind, by what they read. Any thread may ask."""
 
     def __init__(self) -> None:
-        self._left: dict[Path, threading.Thread] = {}
+        self._left: dict[Path, _Read[Any]] = {}
+        self._lock = threading.Lock()
 
-    def read(self, path: Path, read: Callable[[Path], T]) -> T:
+    def read(self, path: Path, read: Callable[[Path], T], *, most_s: float | None = None) -> T:
         """What a function makes of a path. Raises what it raises.
 
         Raises CharreplError if it takes too long, and at once while it has not ended; it goes on, on its
         own thread, and what comes of it is let go of.
         """
-        self._left = {other: thread for other, thread in self._left.items() if thread.is_alive()}
-        if path in self._left or len(self._left) >= _MOST:
-            raise _hung(path if path in self._left else next(iter(self._left)))
-        results: queue.SimpleQueue[T | BaseException] = queue.SimpleQueue()
+        begun = self._begun(path, read)
+        wait([begun.future], most_s or _MOST_S)
+        return self._result(path, begun)
+
+    async def awaited(self, path: Path, read: Callable[[Path], T]) -> T:
+        """As `read`, for an event loop, which goes on meanwhile."""
+        begun = self._begun(path, read)
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        begun.future.add_done_callback(lambda _: soon(loop, ended.set))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MOST_S):
+                await ended.wait()
+        return self._result(path, begun)
+
+    def _begun(self, path: Path, read: Callable[[Path], T]) -> _Read[T]:
+        with self._lock:
+            self._left = {other: left for other, left in self._left.items() if not left.future.done()}
+            if path in self._left or len(self._left) >= _MOST:
+                held_up_by = path if path in self._left else next(iter(self._left))
+                raise _hung(held_up_by, self._left[held_up_by])
+        future: Future[T] = Future()
 
         def run() -> None:
             try:
-                results.put(read(path))
+                result = read(path)
             except BaseException as error:
-                results.put(error)
+                future.set_exception(error)
+            else:
+                future.set_result(result)
 
         # Of those that the end of the process does not wait for.
-        thread = threading.Thread(target=run, name="read", daemon=True)
-        thread.start()
-        try:
-            result = results.get(timeout=_MOST_S)
-        except queue.Empty:
-            self._left[path] = thread
-            raise _hung(path) from None
-        if isinstance(result, BaseException):
-            raise result
-        return result
+        threading.Thread(target=run, name="read", daemon=True).start()
+        return _Read(future, time.monotonic())
+
+    def _result(self, path: Path, begun: _Read[T]) -> T:
+        if begun.future.done():
+            return begun.future.result()
+        with self._lock:
+            self._left[path] = begun
+        raise _hung(path, begun)
 
 
-def _hung(path: Path) -> CharreplError:
+def _hung(path: Path, begun: _Read[T]) -> CharreplError:
+    seconds = time.monotonic() - begun.at
     return CharreplError(
-        f"{path.name} does not come: {path} has been read for more than {_MOST_S:.0f} s without an end: "
+        f"{path.name} does not come: {path} has been read for {seconds:.0f} s without an end: "
         "look whether its disk, or the network that it is on, is there",
         code="busy",
     )

@@ -1,6 +1,6 @@
-"""Which directory a model's name means, and what models there are: read on a thread for it.
+"""Which directory a model's name means, and what models there are: read on threads for it.
 
-The event loop never waits for a disk, which may be a network's.
+The event loop never waits for a disk, which may be a network's, and nobody waits for long.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +27,8 @@ T = TypeVar("T")
 
 _KEPT_S = 1.0
 _MOST = 256  # names
+_AT_ONCE = 4  # reads: one that hangs leaves room for others
+_MOST_LISTED_S = 4.0  # that a list of models waits for one of them
 
 
 class ModelCatalogue:
@@ -39,7 +40,7 @@ class ModelCatalogue:
         self._library = library
         self._found: OrderedDict[str, tuple[float, Path]] = OrderedDict()
         self._reads = HungReads()
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def known(self, model: str) -> Path | None:
         """The directory of the model that a request names, if that was read lately."""
@@ -48,9 +49,10 @@ class ModelCatalogue:
         read_at, directory = self._found.get(model, (0.0, None))
         return directory if time.monotonic() < read_at + _KEPT_S else None
 
-    async def reading(self, read: Callable[[], T]) -> T:
-        """What a function says that reads the disk."""
-        return await asyncio.get_running_loop().run_in_executor(self._disk, read)
+    async def reading(self, path: Path, read: Callable[[Path], T]) -> T:
+        """What a function makes of a path. Raises CharreplError if its disk does not answer for long."""
+        async with self._turns:
+            return await self._reads.awaited(path, read)
 
     async def find(self, model: str) -> Path:
         """The directory of the model that a request names. Raises CharreplError if there is none.
@@ -61,7 +63,7 @@ class ModelCatalogue:
         if directory is not None:
             return directory
         where = Path(model) if model_names.is_path(model) else paths.models_dir() / model
-        directory = await self.reading(lambda: self._reads.read(where, lambda _: self._read(model)))
+        directory = await self.reading(where, lambda _: self._read(model))
         if model:
             self._found[model] = time.monotonic(), directory
             self._found.move_to_end(model)
@@ -87,18 +89,24 @@ class ModelCatalogue:
             raise
 
     async def listed(self) -> list[protocol.ModelInfo]:
-        """Every model that can be named."""
-        return await self.reading(self._list)
+        """Every model that can be named, save those whose disk does not answer."""
+        return await self.reading(paths.models_dir(), lambda _: self._list())
 
     def _list(self) -> list[protocol.ModelInfo]:
         found = []
-        for directory in model_names.installed():
+        for directory in model_names.installed(usable=self._is_there):
             try:
-                found.append(model_names.info(directory, loaded=self._library.is_loaded(directory)))
+                found.append(self._reads.read(directory, self._info, most_s=_MOST_LISTED_S))
             except CharreplError as error:
                 log.warning("%s", error)
         return found
 
-    def close(self) -> None:
-        """Reads no more."""
-        self._disk.shutdown(wait=False, cancel_futures=True)
+    def _is_there(self, directory: Path) -> bool:
+        try:
+            return self._reads.read(directory, model_names.is_usable, most_s=_MOST_LISTED_S)
+        except CharreplError as error:
+            log.warning("%s", error)
+            return False
+
+    def _info(self, directory: Path) -> protocol.ModelInfo:
+        return model_names.info(directory, loaded=self._library.is_loaded(directory))

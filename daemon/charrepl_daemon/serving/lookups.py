@@ -41,6 +41,7 @@ class Lookups:
         self,
         catalogue: ModelCatalogue,
         *,
+        data_dir: Path,
         is_plain: Callable[[Peer, protocol.OfModels], bool],
         check: Callable[[Peer, protocol.OfModels], None],
         guard: Callable[[Peer, Callable[[], int], Callable[[], None]], None],
@@ -48,6 +49,7 @@ class Lookups:
         send: Callable[[Peer, protocol.Reply], None],
     ) -> None:
         self._catalogue = catalogue
+        self._data_dir = data_dir
         self._is_plain = is_plain
         self._check = check
         self._guard = guard
@@ -103,7 +105,7 @@ class Lookups:
         request, found = asked.request, list[protocol.ModelInfo]()
         try:
             if not self._is_plain(peer, request):
-                await self._catalogue.reading(lambda: self._check(peer, request))
+                await self._catalogue.reading(self._data_dir, lambda _: self._check(peer, request))
             if isinstance(request, protocol.Models):
                 found = await self._catalogue.listed()
             name = "" if isinstance(request, protocol.Models) else request.model

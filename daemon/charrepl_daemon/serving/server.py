@@ -76,6 +76,7 @@ class Server:
         self._connections = Connections()
         self._lookups = Lookups(
             self._catalogue,
+            data_dir=Path(self._data_dir),
             is_plain=self._is_plain,
             check=self._check,
             guard=self._guard,
@@ -188,7 +189,6 @@ class Server:
             stopping.cancel()
             self._lookups.close()
             await self.supervision.cancel()
-            self._catalogue.close()
             self._crowd.close()
             self._socket.close()
             if self._network is not None:
