@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _FAILED_S = 1.0  # for which a model that could not be loaded is not tried again
 _LEAVING_S = 5.0  # for which a load waits for those who still use a model that was dropped
+_READING_S = 30.0  # and then for the ghosts that would read their texts for the third time with another
 _MOST_WAITING = 1024  # for one model to be loaded anew
 Result = Engine | CharreplError
 Loaded = Callable[[Path, Extra | None, Result | None], None]
@@ -64,7 +65,7 @@ class ModelLibrary:
         loaded: Loaded,
         wanted: Callable[[Path], bool],
         dropped: Callable[[Engine], None],
-        hurry: Callable[[], None],
+        hurry: Callable[[bool], None],
     ) -> None:
         self._most = most
         self._cache_bytes = cache_bytes
@@ -171,10 +172,11 @@ class ModelLibrary:
         give_back()
 
     def _wait_for_room(self) -> None:
-        with self._changed:
-            if self._changed.wait_for(lambda: not self._leaving, timeout=_LEAVING_S):
-                return
-        self._hurry()
+        for patience_s, everybody in ((_LEAVING_S, False), (_READING_S, True)):
+            with self._changed:
+                if self._changed.wait_for(lambda: self._stopped or not self._leaving, timeout=patience_s):
+                    return
+            self._hurry(everybody)
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or not self._leaving)
 

@@ -52,6 +52,7 @@ class Job:
         self.log_probs: list[float] = []
         self.taken_up: float | None = None
         self.first_piece = False
+        self.moved = False  # whether it is a ghost that has begun anew with another engine
         self.unsent = 0
         self._counting = threading.Lock()
 

@@ -57,6 +57,7 @@ class Scheduler:
         self._loads: deque[tuple[Path, Extra | None, Result | None]] = deque()
         self._leaving: list[Engine] = []  # dropped, and still used perhaps
         self._hurried = False  # whether those who use them have had their time
+        self._all_hurried = False  # also ghosts that have moved before
         self._steps = StepChoice()
         self._idle = WorkAhead()
         self._draining = False
@@ -180,9 +181,10 @@ class Scheduler:
             self._leaving.append(engine)
             self._changed.notify()
 
-    def _on_hurry(self) -> None:
+    def _on_hurry(self, everybody: bool) -> None:
         with self._changed:
             self._hurried = bool(self._leaving)
+            self._all_hurried = self._hurried and everybody
             self._changed.notify()
 
     def _work(self) -> None:
@@ -215,21 +217,21 @@ class Scheduler:
     def _see_off(self) -> None:
         """Closes the engines that were dropped, once nobody uses them; after a while, nobody may."""
         with self._changed:
-            leaving, hurried = self._leaving, self._hurried
+            leaving, hurried, everybody = self._leaving, self._hurried, self._all_hurried
         for engine in leaving:
-            users = self._users(engine)
-            if hurried:
-                for job in users:
+            for job in self._users(engine) if hurried else ():
+                # Or one whose text takes longer to read than its model stays would never be answered.
+                if everybody or not job.moved or job.unsent >= _MOST_UNSENT:
                     self._active.remove(job)
                     self._move(job, engine)
-            elif users:
+            if self._users(engine):
                 continue
             log.info("closed %s", engine.directory.name)
             self._idle.spare(engine)
             engine.close()
             with self._changed:
                 self._leaving = [other for other in self._leaving if other is not engine]
-                self._hurried = False
+                self._hurried = self._all_hurried = False
             self.library.closed(engine)
 
     def _move(self, job: Job, engine: Engine) -> None:
@@ -237,6 +239,7 @@ class Scheduler:
         anew = self.library.is_loaded(engine.directory)
         if job.is_ghost or (anew and job.movable):
             job.leave()
+            job.moved = job.is_ghost
             self._admit(job, self.library.get(job.directory))
         else:
             self._fail(job, made_way(engine, anew=anew))

@@ -152,7 +152,7 @@ def test_a_broken_model_is_not_read_again_at_every_key(tmp_path: Path):
         loaded=lambda directory, extra, result: results.put(result),
         wanted=lambda directory: True,
         dropped=lambda engine: None,
-        hurry=lambda: None,
+        hurry=lambda everybody: None,
     )
     assert library.get(tmp_path) is None
     library.load(tmp_path, asker="a writer")

@@ -264,6 +264,27 @@ def test_a_score_begins_anew_where_its_model_is_loaded_anew(scheduler, models_, 
     assert len(asker.final().log_probs) == len(request.text)
 
 
+def test_a_ghost_reads_its_text_at_most_twice_however_often_its_model_is_loaded_anew(
+    scheduler, models_, monkeypatch
+):
+    monkeypatch.setattr(model_library, "_LEAVING_S", 0.0)
+    step, read_with = Engine.step, list[Engine]()
+
+    def slow_step(engine: Engine, generations: Any) -> None:
+        if any(len(w.tokens) > 1000 for w in generations):  # not what a new engine tries itself with
+            read_with.append(engine)
+            time.sleep(0.02)  # a slow device
+        step(engine, generations)
+
+    monkeypatch.setattr(Engine, "step", slow_step)
+    asker = Asker(scheduler)
+    asker.ask(models_[0], protocol.Complete(seq=5, session="s", text="every cup is warm, " * 100))
+    for _ in range(6):
+        load_anew(scheduler, models_[0])
+    assert asker.final().seq == 5
+    assert len(set(read_with)) == 2
+
+
 @contextlib.contextmanager
 def half_sent(scheduler: Scheduler, asker: Asker, directory: Path, request: Any) -> Iterator[Any]:
     """The first piece of a ghost whose reader is slow meanwhile, and which does without its engine then."""
