@@ -98,12 +98,14 @@ class Checker(threading.Thread):
             self.checked += 1
 
     def _begin(self, asked: Asked) -> Any:
-        from charrepl_daemon.serving.jobs import Job
+        from charrepl_daemon.serving.jobs import job_for
 
         self._number += 1
         text, offset = window.windowed(asked.text)
         request = msgspec.structs.replace(asked.request, text=text, offset=offset)
-        job = Job(request, directory=self._model, connection=self._number, deliver=lambda job, reply: None)
+        job = job_for(
+            request, directory=self._model, connection=self._number, deliver=lambda job, reply: None
+        )
         job.begin(self._engine)
         return job
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
 from charrepl_daemon.engine.model_catalogue import ModelCatalogue
-from charrepl_daemon.serving.jobs import Work
+from charrepl_daemon.serving.job import Work
 from charrepl_daemon.serving.replies import cancelled, stopped
 from charrepl_daemon.sockets.connections import Connection
 from charrepl_daemon.sockets.network_guests import Peer

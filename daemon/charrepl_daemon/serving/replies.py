@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from charrepl.wire import protocol
-from charrepl_daemon.serving.jobs import Job
+from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.scheduler import Scheduler
 from charrepl_daemon.sockets.connections import Connection
 from charrepl_daemon.sockets.network_guests import NO_LONGER, Peer

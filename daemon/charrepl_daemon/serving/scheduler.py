@@ -22,7 +22,7 @@ from charrepl_daemon.engine.model_library import Done, ModelLibrary, Result, mad
 from charrepl_daemon.metrics.counters import Metrics
 from charrepl_daemon.model.compile_count import CompileCounter
 from charrepl_daemon.model.precision import PrecisionChoice
-from charrepl_daemon.serving.jobs import Job
+from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.step_choice import StepChoice
 from charrepl_daemon.serving.work_ahead import WorkAhead
 
@@ -97,9 +97,7 @@ class Scheduler:
             self.metrics.requests[str(job.request.__struct_config__.tag)] += 1
             self._changed.notify()
         if older is not None:
-            request = older.request
-            assert isinstance(request, protocol.Complete)
-            older.send(protocol.Superseded(seq=request.seq, session=request.session))
+            older.supersede()
 
     def abandon(self, job: Job) -> None:
         """Gives up a job whose client is gone."""
@@ -301,15 +299,11 @@ class Scheduler:
         engine = job.engine
         assert engine is not None
         jobs = [job]
-        if isinstance(job.request, protocol.Score):
-            self._guard(jobs, lambda: self._score(job))
-        elif job.search is not None and job.searching:
-            search = job.search
-            self._guard(jobs, lambda: self._compute(jobs, lambda: engine.search(search)))
+        if not job.rows():
+            self._guard(jobs, lambda: self._compute(jobs, job.step))
         else:
             together = [other for other in candidates if other.engine is engine]
-            left = [(j, w) for j in together for w in j.generations if not w.done]
-            rows = self._steps.share(left, engine.widest)
+            rows = self._steps.share([(j, w) for j in together for w in j.rows()], engine.widest)
             jobs = list(dict.fromkeys(j for j, _ in rows))
             generations = [w for _, w in rows]
             self._guard(jobs, lambda: self._compute(jobs, lambda: engine.step(generations)))
@@ -360,20 +354,11 @@ class Scheduler:
                     job.send(reply)
             if job.done:
                 self._active.remove(job)
-                if isinstance(job.request, protocol.Complete):
-                    assert job.engine is not None
+                if job.is_ghost:
                     if not job.cancelled:
-                        ghost = None if job.search or len(job.generations) > 1 else job.generations[0]
-                        self._idle.note(job.session, job.engine, job.request, ghost)
+                        job.note_typed(self._idle)
                     times["full_ghost"].observe(now - job.received)
                 self._finish(job)
-
-    def _score(self, job: Job) -> None:
-        scores = job.score()
-        if scores is not None:
-            self._active.remove(job)
-            job.send(scores)
-            self._finish(job)
 
     def _fail(self, job: Job, error: Exception) -> None:
         if not isinstance(error, CharreplError):

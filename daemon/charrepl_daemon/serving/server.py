@@ -27,7 +27,8 @@ from charrepl_daemon.engine.model_catalogue import ModelCatalogue
 from charrepl_daemon.process import data_directory, memory_trimming
 from charrepl_daemon.process.listener import Listener
 from charrepl_daemon.process.supervision import Supervision, soon
-from charrepl_daemon.serving.jobs import Job, Work
+from charrepl_daemon.serving.job import Job, Work
+from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.lookups import Asked, Lookups
 from charrepl_daemon.serving.reloads import Reloads
 from charrepl_daemon.serving.replies import STOPPED, Replies
@@ -340,7 +341,7 @@ class Server:
             else:  # the allow-list is the event loop's
                 soon(self._loop, self._replies.reply, peer, job, reply)
 
-        job = Job(request, directory=directory, connection=peer, deliver=deliver)
+        job = job_for(request, directory=directory, connection=peer, deliver=deliver)
         self._replies.expect(peer, job, through)
         try:
             self._scheduler.submit(job)

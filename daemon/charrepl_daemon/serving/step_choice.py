@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from charrepl_daemon.engine.decoding import Generation
 from charrepl_daemon.engine.fair_queue import Turns
-from charrepl_daemon.serving.jobs import Job
+from charrepl_daemon.serving.job import Job
 
 _MUCH = 4  # characters to read, beyond which others need not wait for it
 _READ_TOGETHER = 8  # rows of a call that reads, where that makes others wait

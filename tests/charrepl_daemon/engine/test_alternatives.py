@@ -9,7 +9,7 @@ from charrepl.wire import protocol
 from charrepl.wire.protocol import Decoding
 from charrepl_daemon.engine.alternatives import distinct
 from charrepl_daemon.engine.engine import Engine
-from charrepl_daemon.serving.jobs import Job
+from charrepl_daemon.serving.jobs import job_for
 from tests.charrepl_daemon import asked
 
 
@@ -40,7 +40,7 @@ def answered(engine: Engine, text: str, *, session: str, **settings) -> dict[int
     """What a request gets of each alternative, piece by piece, as the wire would have it."""
     replies: list[protocol.Reply] = []
     request = asked.complete(text, **{"stop": "sentence", "max_chars": 48, **settings})
-    job = Job(request, directory=engine.directory, connection=session, deliver=lambda _, reply: None)
+    job = job_for(request, directory=engine.directory, connection=session, deliver=lambda _, reply: None)
     job.begin(engine)
     while not job.done:
         engine.step([w for w in job.generations if not w.done][: engine.widest])

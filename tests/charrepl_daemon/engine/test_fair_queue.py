@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
 from charrepl_daemon.engine.fair_queue import FairQueue, Turns
-from charrepl_daemon.serving.jobs import Job
+from charrepl_daemon.serving.job import Job
+from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.scheduler import _MOST_JOBS, Scheduler
 from charrepl_daemon.serving.step_choice import StepChoice
 
@@ -64,7 +65,9 @@ def test_who_was_served_longest_ago_comes_first_and_who_has_nothing_yet_before_t
 @pytest.mark.parametrize(("others", "together"), [(0, 32), (1, 8), (6, 8), (12, 13), (40, 32)])
 def test_many_texts_of_one_connection_make_no_call_longer_that_others_wait_for(others, together):
     def reads(connection: str) -> tuple[Job, Any]:
-        job = Job(protocol.Sample(seq=1), directory=Path("/"), connection=connection, deliver=lambda *_: None)
+        job = job_for(
+            protocol.Sample(seq=1), directory=Path("/"), connection=connection, deliver=lambda *_: None
+        )
         return job, SimpleNamespace(unread=1000)
 
     rows = [reads("greedy") for _ in range(100)] + [reads(f"other {n}") for n in range(others)]
@@ -79,7 +82,7 @@ def test_a_crowd_of_requests_of_one_connection_keeps_no_other_from_asking():
     def ask(connection: str) -> None:
         request = protocol.Sample(seq=1)
         scheduler.submit(
-            Job(request, directory=Path("/"), connection=connection, deliver=lambda job, reply: None)
+            job_for(request, directory=Path("/"), connection=connection, deliver=lambda job, reply: None)
         )
 
     for _ in range(_MOST_JOBS):

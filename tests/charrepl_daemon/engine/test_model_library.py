@@ -23,7 +23,8 @@ from charrepl_daemon.engine import hung_reads, model_library
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.engine.model_library import ModelLibrary
 from charrepl_daemon.model.beam_search import Searcher
-from charrepl_daemon.serving.jobs import Job
+from charrepl_daemon.serving.job import Job
+from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.scheduler import _MOST_UNSENT, Scheduler
 from charrepl_train.run import checkpoint
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until_final
@@ -44,7 +45,7 @@ class Asker:
 
     def ask(self, directory: Path, request: Any = None) -> Job:
         request = request or protocol.Complete(seq=1, session="s", text="every cup is wa")
-        job = Job(request, directory=directory, connection=self, deliver=self._take)
+        job = job_for(request, directory=directory, connection=self, deliver=self._take)
         self._scheduler.submit(job)
         return job
 

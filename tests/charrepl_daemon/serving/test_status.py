@@ -21,7 +21,8 @@ from charrepl_daemon.lifecycle import control
 from charrepl_daemon.metrics import status_report
 from charrepl_daemon.metrics.counters import STAGES
 from charrepl_daemon.process import status_file
-from charrepl_daemon.serving.scheduler import Job, Scheduler
+from charrepl_daemon.serving.jobs import job_for
+from charrepl_daemon.serving.scheduler import Scheduler
 from tests.charrepl_daemon.wire import Wire
 
 
@@ -142,7 +143,7 @@ def test_a_device_failure_is_counted_and_told(model_dir):
 def ask(scheduler: Scheduler, directory) -> protocol.Reply:
     """The final reply to a `complete`."""
     replies: queue.Queue[protocol.Reply] = queue.Queue()
-    job = Job(
+    job = job_for(
         # A ghost of nothing: none of it is known the next time, and none is done ahead.
         protocol.Complete(seq=1, session="s", text="every", min_confidence=1.0),
         directory=directory,
