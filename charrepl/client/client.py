@@ -30,7 +30,7 @@ from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailabl
 from charrepl.settings import model_names
 from charrepl.system import paths
 from charrepl.text import graphemes
-from charrepl.wire import protocol, window
+from charrepl.wire import context_window, protocol
 from charrepl.wire.protocol import Decoding, Reply, Request
 
 _SCORE_PIECE = 8192  # characters a message
@@ -96,7 +96,7 @@ class Client:
         decoding: Decoding | None = None,
     ) -> Completion:
         """The ghost after `text`."""
-        sent, offset = window.windowed(text)
+        sent, offset = context_window.windowed(text)
         request = protocol.Complete(
             seq=0,
             session=f"client-{os.getpid()}-{id(self)}",
@@ -121,7 +121,7 @@ class Client:
         decoding: Decoding | None = None,
     ) -> Iterator[str]:
         """Pieces of a passage after `text`, as they are written. To close the iterator ends the passage."""
-        sent, offset = window.windowed(text)
+        sent, offset = context_window.windowed(text)
         request = protocol.Sample(
             seq=0,
             text=sent,
@@ -144,7 +144,7 @@ class Client:
         start = 0
         while start < len(text):
             end = graphemes.cut(text, start, _SCORE_PIECE)
-            before, offset = window.windowed(text[:start]) if adapt else ("", 0)
+            before, offset = context_window.windowed(text[:start]) if adapt else ("", 0)
             request = protocol.Score(
                 seq=0,
                 text=text[start:end],

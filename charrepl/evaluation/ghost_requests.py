@@ -13,8 +13,8 @@ from charrepl.client import AsyncClient, ConnectionState, connection
 from charrepl.client.client import Completion
 from charrepl.errors import DaemonUnavailableError
 from charrepl.ghost.display_policy import MIN_CONFIDENCE
+from charrepl.wire.context_window import STRIDE, windowed
 from charrepl.wire.protocol import Complete, Decoding, Ghost
-from charrepl.wire.window import STRIDE, windowed
 
 # A full step of the daemon, and what is on its way meanwhile.
 _TYPISTS = 10

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from charrepl.errors import CharreplError
-from charrepl.wire.window import MAX_WIRE_CHARS, STRIDE
+from charrepl.wire.context_window import MAX_WIRE_CHARS, STRIDE
 
 PROTOCOL = 2
 MAX_FRAME_BYTES = 1 << 20

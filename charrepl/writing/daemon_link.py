@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from charrepl.errors import CharreplError, DaemonUnavailableError
-from charrepl.wire.window import window_start
+from charrepl.wire.context_window import window_start
 
 if TYPE_CHECKING:  # they take 22 ms to import
     from charrepl.client.async_client import AsyncClient, ConnectionState

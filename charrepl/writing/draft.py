@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from charrepl.wire.window import window_start
+from charrepl.wire.context_window import window_start
 
 if TYPE_CHECKING:
     from charrepl.files.documents import Document

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING
 
 from charrepl.errors import CharreplError, DaemonUnavailableError, defect
+from charrepl.ghost.acceptance_counts import Tally
 from charrepl.ghost.display_policy import (
     ASSERTIVENESS,
     MIN_CONFIDENCE,
@@ -21,7 +22,6 @@ from charrepl.ghost.display_policy import (
     cuts,
 )
 from charrepl.ghost.state import Ghost
-from charrepl.ghost.tally import Tally
 from charrepl.settings import model_names
 from charrepl.settings.settings import Settings
 from charrepl.text import graphemes

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from charrepl.errors import CharreplError
 from charrepl.text import graphemes
-from charrepl.wire.window import window_start
+from charrepl.wire.context_window import window_start
 from charrepl.writing.daemon_link import DaemonLink
 from charrepl.writing.draft import Draft
 

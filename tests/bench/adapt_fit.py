@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize  # comes with jax
 
-from charrepl.wire.window import STRIDE, window_start
+from charrepl.wire.context_window import STRIDE, window_start
 from charrepl_daemon.model import adaptation
-from charrepl_daemon.model import weights as network
+from charrepl_daemon.model import serving_lstm as network
 from charrepl_train.run import checkpoint
 
 BUNDLED = Path(__file__).parents[2] / "charrepl" / "bundled" / "shakespeare"

@@ -123,11 +123,11 @@ def reading_ms(size: int) -> float:
 
 def step(precisions: Sequence[str]) -> Iterator[results.Row]:
     """Prints each precision's decode step by batch, and its ratios."""
-    from charrepl_daemon.model import programs, weights
+    from charrepl_daemon.model import programs, serving_lstm
 
     for precision in precisions:
         served = engine(precision)
-        size = weights.step_bytes(served._served.weights)
+        size = serving_lstm.step_bytes(served._served.weights)
         calls: dict[int, Callable[[int], float]] = {}
         for batch in (1, 8, 32):
             served.compile(batch)

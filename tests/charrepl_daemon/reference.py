@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from charrepl.wire.window import window_start
+from charrepl.wire.context_window import window_start
 from charrepl_daemon.model import adaptation
 from charrepl_train.run import checkpoint
 from tests.textbook import as_float64, cell

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from charrepl.wire import protocol, window
+from charrepl.wire import context_window, protocol
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
 ROWS = 8
@@ -101,7 +101,7 @@ class Checker(threading.Thread):
         from charrepl_daemon.serving.jobs import job_for
 
         self._number += 1
-        text, offset = window.windowed(asked.text)
+        text, offset = context_window.windowed(asked.text)
         request = msgspec.structs.replace(asked.request, text=text, offset=offset)
         job = job_for(
             request, directory=self._model, connection=self._number, deliver=lambda job, reply: None

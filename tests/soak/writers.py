@@ -10,7 +10,7 @@ from typing import Any
 
 from charrepl.client import Client
 from charrepl.errors import CharreplError
-from charrepl.wire import protocol, window
+from charrepl.wire import context_window, protocol
 from tests.soak.checking import Asked, Checker
 
 LINES = """\
@@ -101,7 +101,7 @@ class Writer(threading.Thread):
 
     def _request(self) -> protocol.Complete:
         rng = self._rng
-        text, offset = window.windowed(self._text)
+        text, offset = context_window.windowed(self._text)
         return protocol.Complete(
             seq=0,
             session=self.name,

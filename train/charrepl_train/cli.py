@@ -21,7 +21,7 @@ from charrepl.files import encodings, text_files
 from charrepl.settings import model_names
 from charrepl.system import paths
 from charrepl_train import hyperparameters
-from charrepl_train.run import begin_or_resume, several_processes
+from charrepl_train.run import begin_or_resume, distributed_run
 from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
 from charrepl_train.run.running_time import RunningTime
 
@@ -106,14 +106,14 @@ def main(
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     paths.utf8(directory, fix="choose another place with --out")
     wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed)
-    group = several_processes.group(coordinator, count, process_id, distributed=distributed)
+    group = distributed_run.group(coordinator, count, process_id, distributed=distributed)
     before = model_names.default()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_one_line_where_it_ends())
         stopped = stack.enter_context(Interruption())
         clock = stack.enter_context(RunningTime(stopped.noticed))
         begun = clock()
-        leads = stack.enter_context(several_processes.joined(group, debug=debug))
+        leads = stack.enter_context(distributed_run.joined(group, debug=debug))
         if leads:
             stack.enter_context(begin_or_resume.held(directory, resume=resume))
         from charrepl.terminal.heartbeat import heartbeat
@@ -134,7 +134,7 @@ def main(
             begins("Finding the device")
             jax_setup.prepare()
             trainer, where, remark = None, jax_setup.describe(), text.strange_end() if leads else ""
-            several_processes.check_same(text)
+            distributed_run.check_same(text)
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save
             if leads and resume:
@@ -142,7 +142,7 @@ def main(
             elif leads:
                 trainer, chosen = begin_or_resume.new(directory, corpus, text, wishes)
                 where += chosen
-            trainer = several_processes.follow(trainer, directory, text)
+            trainer = distributed_run.follow(trainer, directory, text)
         if not leads:
             _train_along(trainer, stopped)
             return

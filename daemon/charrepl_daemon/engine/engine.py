@@ -24,7 +24,7 @@ from charrepl.wire.protocol import Decoding, Sample
 from charrepl_daemon.engine.carry_cache import RECENT, SLOT_BYTES, CacheFullError, CarryCache
 from charrepl_daemon.engine.decoding import Generation
 from charrepl_daemon.engine.greedy_cache import GreedyCache
-from charrepl_daemon.engine.planner import Planner
+from charrepl_daemon.engine.request_planner import Planner
 from charrepl_daemon.model import adaptation, compiled_programs, programs
 from charrepl_daemon.model.beam_search import Search, Searcher
 from charrepl_daemon.model.carry_store import RESERVED_SLOTS, ZERO_SLOT

@@ -15,7 +15,7 @@ from charrepl import resource_shortage
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon.engine.engine import Engine, Extra
 from charrepl_daemon.engine.fair_queue import FairQueue
-from charrepl_daemon.engine.hung_reads import HungReads
+from charrepl_daemon.engine.stalled_reads import HungReads
 from charrepl_daemon.model.precision import PrecisionChoice
 from charrepl_daemon.process.memory import give_back
 from charrepl_train.run import checkpoint

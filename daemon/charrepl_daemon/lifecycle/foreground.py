@@ -241,9 +241,7 @@ async def _until_stopped(
     server.supervision.keep_up(ownership.watch(server.listen))
     async with contextlib.AsyncExitStack() as stack:
         if metrics_port is not None:
-            from charrepl_daemon.metrics import (
-                http_endpoint,  # asyncio's streams: only where they are asked for
-            )
+            from charrepl_daemon.metrics import http_endpoint
 
             server.status.standing["metrics_url"] = await stack.enter_async_context(
                 http_endpoint.serving(metrics_port, server.status.exposition)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from charrepl.wire.window import STRIDE
+from charrepl.wire.context_window import STRIDE
 
 WINDOW = 2 * STRIDE  # tokens of a window at most, the implicit newline included; what goes beyond has no vote
 LONGEST = 12  # characters of a match that count

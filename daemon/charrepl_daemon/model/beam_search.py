@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrepl_daemon.model import compiled_programs
-from charrepl_daemon.model import weights as network
+from charrepl_daemon.model import serving_lstm as network
 from charrepl_daemon.model.programs import PIECE
-from charrepl_daemon.model.weights import Weights
+from charrepl_daemon.model.serving_lstm import Weights
 from charrepl_train.text.vocabulary import UNKNOWN
 
 WIDTH = 8  # beams at most: one program takes any number of them, and reads the weights once for all

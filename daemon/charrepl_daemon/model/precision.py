@@ -13,8 +13,8 @@ import numpy as np
 from charrepl.errors import CharreplError
 from charrepl.system import paths
 from charrepl_daemon.model import compiled_programs, programs
-from charrepl_daemon.model import weights as network
-from charrepl_daemon.model.weights import Precision, Weights
+from charrepl_daemon.model import serving_lstm as network
+from charrepl_daemon.model.serving_lstm import Precision, Weights
 from charrepl_train.devices import jax_setup
 from charrepl_train.model.parameters import Params
 from charrepl_train.run import checkpoint

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrepl_daemon.model import adaptation
-from charrepl_daemon.model import weights as network
+from charrepl_daemon.model import serving_lstm as network
 from charrepl_daemon.model.carry_store import SCRATCH_SLOT, SPARSE, ZERO_SLOT
 from charrepl_daemon.model.packed_arguments import Packing
-from charrepl_daemon.model.weights import Carry, Weights
+from charrepl_daemon.model.serving_lstm import Carry, Weights
 from charrepl_train.text.vocabulary import UNKNOWN
 
 NEVER = -np.inf  # the threshold of a ghost that is not cut

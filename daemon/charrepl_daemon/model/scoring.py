@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from charrepl.errors import CharreplError
 from charrepl.text import graphemes
 from charrepl.wire import protocol
-from charrepl.wire.window import STRIDE, window_start
+from charrepl.wire.context_window import STRIDE, window_start
 from charrepl_daemon.model import adaptation, compiled_programs, programs
 from charrepl_daemon.model.programs import SCORED
-from charrepl_daemon.model.weights import Weights
+from charrepl_daemon.model.serving_lstm import Weights
 from charrepl_train.text.vocabulary import Vocabulary
 
 

@@ -22,8 +22,8 @@ from charrepl_daemon.engine.model_library import Done, ModelLibrary, Result, mad
 from charrepl_daemon.metrics.counters import Metrics
 from charrepl_daemon.model.compile_count import CompileCounter
 from charrepl_daemon.model.precision import PrecisionChoice
+from charrepl_daemon.serving.batch_selection import StepChoice
 from charrepl_daemon.serving.job import Job
-from charrepl_daemon.serving.step_choice import StepChoice
 from charrepl_daemon.serving.work_ahead import WorkAhead
 
 log = logging.getLogger(__name__)

@@ -27,9 +27,9 @@ from charrepl_daemon.engine.model_catalogue import ModelCatalogue
 from charrepl_daemon.process import data_directory, memory_trimming
 from charrepl_daemon.process.listener import Listener
 from charrepl_daemon.process.supervision import Supervision, soon
+from charrepl_daemon.serving.disk_lookups import Asked, Lookups
 from charrepl_daemon.serving.job import Job, Work
 from charrepl_daemon.serving.jobs import job_for
-from charrepl_daemon.serving.lookups import Asked, Lookups
 from charrepl_daemon.serving.reloads import Reloads
 from charrepl_daemon.serving.replies import STOPPED, Replies
 from charrepl_daemon.serving.scheduler import Scheduler

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrepl.wire.window import window_start
+from charrepl.wire.context_window import window_start
 from charrepl.writing.continuation import Continuation, speech_end
 from charrepl.writing.draft import Draft, Piece, last_lines, split
 

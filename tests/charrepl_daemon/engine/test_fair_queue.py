@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
 from charrepl_daemon.engine.fair_queue import FairQueue, Turns
+from charrepl_daemon.serving.batch_selection import StepChoice
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.scheduler import _MOST_JOBS, Scheduler
-from charrepl_daemon.serving.step_choice import StepChoice
 
 ITEMS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=30)
 

@@ -19,7 +19,7 @@ import pytest
 
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
-from charrepl_daemon.engine import hung_reads, model_library
+from charrepl_daemon.engine import model_library, stalled_reads
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.engine.model_library import ModelLibrary
 from charrepl_daemon.model.beam_search import Searcher
@@ -163,7 +163,7 @@ def test_threads_that_ran_short_for_a_moment_cost_no_more_than_that(scheduler, m
 def test_a_model_whose_disk_does_not_answer_is_named_and_holds_up_no_other(
     scheduler, models_, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(hung_reads, "_MOST_S", 2.0)
+    monkeypatch.setattr(stalled_reads, "_MOST_S", 2.0)
     hung, answers = models_[0], tmp_path / "answers"
     os.mkfifo(answers)
     load = checkpoint.load_model
@@ -181,7 +181,7 @@ def test_a_model_whose_disk_does_not_answer_is_named_and_holds_up_no_other(
     assert said.code == "busy"
     assert f"{hung} has been read for 2 s" in said.message
     assert other.final().text.startswith("rm")
-    monkeypatch.setattr(hung_reads, "_MOST_S", DEADLINE_S)
+    monkeypatch.setattr(stalled_reads, "_MOST_S", DEADLINE_S)
     done: queue.Queue[CharreplError | None] = queue.Queue()
     scheduler.reload(hung, done.put)  # while it hangs, nobody waits for it again
     assert done.get(timeout=DEADLINE_S / 2) is not None

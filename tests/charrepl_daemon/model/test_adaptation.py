@@ -11,8 +11,8 @@ import pytest
 from charrepl.client import Client
 from charrepl.client import client as client_module
 from charrepl.errors import CharreplError
+from charrepl.wire.context_window import window_start
 from charrepl.wire.protocol import Complete, Decoding, Score
-from charrepl.wire.window import window_start
 from charrepl_daemon.engine.decoding import Generation
 from charrepl_daemon.engine.engine import Engine
 from tests.charrepl_daemon import asked

@@ -16,7 +16,7 @@ import pytest
 
 from charrepl.errors import CharreplError
 from charrepl_train import hyperparameters
-from charrepl_train.run import several_processes
+from charrepl_train.run import distributed_run
 from charrepl_train.text import batching
 from tests.charrepl_train.command import MAIN, Process, Start, commands, finish, until_measured
 
@@ -185,7 +185,7 @@ def test_processes_that_read_different_texts_say_so(corpus: Path, tmp_path: Path
 
 
 def test_processes_that_do_not_meet_end_with_one_line(corpus: Path, start: Start) -> None:
-    impatient = f"from charrepl_train.run import several_processes; several_processes._JOIN_S = 1; {MAIN}"
+    impatient = f"from charrepl_train.run import distributed_run; distributed_run._JOIN_S = 1; {MAIN}"
     address = f"127.0.0.1:{free_port()}"
     group = ["--coordinator", address, "--processes", 2, "--process-id", 1]
     code, out, err = finish(start(corpus, *group, program=impatient))
@@ -195,7 +195,7 @@ def test_processes_that_do_not_meet_end_with_one_line(corpus: Path, start: Start
 
 def test_the_options_of_a_group_go_together() -> None:
     def group(coordinator=None, count=None, number=None, distributed=False):
-        return several_processes.group(coordinator, count, number, distributed=distributed)
+        return distributed_run.group(coordinator, count, number, distributed=distributed)
 
     assert group() is None
     assert group(distributed=True) == (None, None, None)
@@ -214,14 +214,14 @@ def test_the_options_of_a_group_go_together() -> None:
 
 def test_an_address_that_cannot_be_used_is_named() -> None:
     with pytest.raises(CharreplError, match=r"host nowhere\.invalid is not known here"):
-        several_processes._check_address("nowhere.invalid:7654", listens=False)
+        distributed_run._check_address("nowhere.invalid:7654", listens=False)
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
-        several_processes._check_address(f"127.0.0.1:{port}", listens=False)
+        distributed_run._check_address(f"127.0.0.1:{port}", listens=False)
         with pytest.raises(
             CharreplError, match=r"cannot listen at 127\.0\.0\.1:\d+ \(Address already in use\)"
         ):
-            several_processes._check_address(f"127.0.0.1:{port}", listens=True)
+            distributed_run._check_address(f"127.0.0.1:{port}", listens=True)
 
 
 def test_rows_of_a_batch_are_those_of_the_whole_batch() -> None:

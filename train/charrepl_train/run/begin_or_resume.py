@@ -304,7 +304,7 @@ def _changed(kept: Config, run: Run, wishes: RunOptions) -> str:
 
 def _steps(trainer: Trainer) -> int:
     """How many steps the run's epochs are. Raises CharreplError if they are beyond counting."""
-    from charrepl_train.run.schedule import UNDECIDED
+    from charrepl_train.run.evaluation_schedule import UNDECIDED
 
     epochs = trainer.config.training.epochs
     steps = max(1, round(epochs * trainer.batches.steps_per_epoch))

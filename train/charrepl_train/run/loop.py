@@ -22,8 +22,8 @@ from charrepl_train.model import cudnn, network
 from charrepl_train.optimisation import evaluate
 from charrepl_train.optimisation.training_step import State, StepResult, evaluated, start, update
 from charrepl_train.run import checkpoint, finetune, samples, throughput
+from charrepl_train.run.evaluation_schedule import UNDECIDED, Schedule
 from charrepl_train.run.records import Metrics, Run, StepReport
-from charrepl_train.run.schedule import UNDECIDED, Schedule
 from charrepl_train.text import batching
 from charrepl_train.text.corpus import Corpus
 

@@ -18,7 +18,7 @@ from charrepl.errors import CharreplError
 from charrepl.files import text_files
 from charrepl.system import disk_errors
 from charrepl_train.hyperparameters import TrainingConfig
-from charrepl_train.text import character_folding, foreign_end
+from charrepl_train.text import character_folding, trailing_boilerplate
 from charrepl_train.text.batching import Ids, split
 from charrepl_train.text.character_folding import NFC, NormalForm
 from charrepl_train.text.vocabulary import Vocabulary
@@ -78,7 +78,7 @@ class Text:
 
     def strange_end(self) -> str:
         """What a person should know of the end of the text; empty for nothing."""
-        return str(foreign_end.unlike(self._blocks.read, self._blocks.length) or "")
+        return str(trailing_boilerplate.unlike(self._blocks.read, self._blocks.length) or "")
 
     def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC) -> Corpus:
         """The text in a normal form, split and encoded with the vocabulary of its training part.

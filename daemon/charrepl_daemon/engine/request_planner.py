@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError
 from charrepl.ghost.repetition import REACH
+from charrepl.wire.context_window import STRIDE, window_start
 from charrepl.wire.protocol import Complete, Decoding, Sample, Stop
-from charrepl.wire.window import STRIDE, window_start
 from charrepl_daemon.engine.carry_cache import OWN_SHARE, CacheFullError, CarryCache
 from charrepl_daemon.engine.decoding import Generation
 from charrepl_daemon.engine.greedy_cache import GreedyCache

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charrepl_train.text.corpus import read
-from charrepl_train.text.foreign_end import End, unlike
+from charrepl_train.text.trailing_boilerplate import End, unlike
 
 FREQUENT = "the of and to in that was his he it with is for as had you not be her on at by which have or"
 WORDS = FREQUENT.split()

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from charrepl_daemon.model import compiled_programs, precision, weights
+from charrepl_daemon.model import compiled_programs, precision, serving_lstm
 from charrepl_train.hyperparameters import ModelConfig
 from charrepl_train.model import network
 from tests.conftest import textbook_lstm
@@ -23,15 +23,15 @@ def params():
 
 def read(params, tokens, **kind):
     """Logits [batch, time, vocabulary] and the carry [batch, layers, 2, hidden]."""
-    served = weights.prepared(params, **kind)
+    served = serving_lstm.prepared(params, **kind)
 
     @jax.jit
     def run(served, tokens):
-        carry, seen = weights.unpacked(np.zeros((len(tokens), np.prod(SHAPE)), np.float32), SHAPE), []
+        carry, seen = serving_lstm.unpacked(np.zeros((len(tokens), np.prod(SHAPE)), np.float32), SHAPE), []
         for t in range(tokens.shape[1]):
-            carry = weights.step(served, carry, tokens[:, t])
-            seen.append(weights.logits(served, carry))
-        return jax.numpy.stack(seen, axis=1), weights.packed(carry)
+            carry = serving_lstm.step(served, carry, tokens[:, t])
+            seen.append(serving_lstm.logits(served, carry))
+        return jax.numpy.stack(seen, axis=1), serving_lstm.packed(carry)
 
     logits, rows = run(served, tokens)
     return np.asarray(logits), np.asarray(rows).reshape(-1, *SHAPE)
@@ -63,9 +63,9 @@ def test_signed_and_unsigned_bytes_give_the_same_to_the_bit(params):
 
 
 def test_bytes_are_what_a_step_reads(params):
-    f32, int8 = (weights.prepared(params, kind) for kind in ("f32", "int8"))
+    f32, int8 = (serving_lstm.prepared(params, kind) for kind in ("f32", "int8"))
     left = 4 * HIDDEN * HIDDEN * (1 + 2 * (LAYERS - 1))
-    assert weights.step_bytes(f32) - weights.step_bytes(int8) == 3 * left
+    assert serving_lstm.step_bytes(f32) - serving_lstm.step_bytes(int8) == 3 * left
 
 
 def test_the_cost_of_a_precision_is_next_to_nothing_and_told(params, caplog):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrepl_train.hyperparameters import TrainingConfig
-from charrepl_train.run.schedule import Schedule
+from charrepl_train.run.evaluation_schedule import Schedule
 from charrepl_train.text.batching import MOST_STEPS, Batches
 from charrepl_train.text.corpus import Corpus
 from charrepl_train.text.vocabulary import Vocabulary
