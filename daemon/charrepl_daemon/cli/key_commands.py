@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 from charrepl.cli.exit_codes import exit_codes, say
-from charrepl.cli.options import print_json
+from charrepl.cli.options import debug_option, json_option, print_json
 from charrepl.client import credentials, daemon_startup
 from charrepl.errors import CharreplError
 from charrepl.system import paths
@@ -28,8 +28,6 @@ from charrepl.system.standard_streams import echo
 
 _PORT = 7878  # in what is printed to be pasted; any other will do
 
-debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 force_option = click.option("--force", is_flag=True, help="Replace the key that is there.")
 
 

@@ -9,7 +9,15 @@ from click.core import ParameterSource
 
 from charrepl import __version__
 from charrepl.cli.exit_codes import Group, exit_codes
-from charrepl.cli.options import AMOUNT, FloatRange, complete_model, print_json
+from charrepl.cli.options import (
+    AMOUNT,
+    FloatRange,
+    complete_model,
+    debug_option,
+    endpoint_option,
+    json_option,
+    print_json,
+)
 from charrepl.errors import CharreplError
 from charrepl.system import paths
 from charrepl.system.standard_streams import echo
@@ -19,10 +27,6 @@ if TYPE_CHECKING:
     from charrepl_daemon.process.status_file import RunningDaemon
 
 _IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
-
-debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
