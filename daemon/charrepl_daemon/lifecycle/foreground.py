@@ -156,13 +156,12 @@ def _serve_alone(
 
 
 def _log_to_file(unwritten: WriteFailures, *, also_here: bool) -> None:
-    handlers: list[logging.Handler] = [logging.StreamHandler()] if also_here else []
+    handlers: list[logging.Handler] = [unwritten, *([logging.StreamHandler()] if also_here else [])]
     try:
         paths.log_file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handlers.append(LogFile(paths.log_file(), unwritten))
     except OSError as error:
         unwritten.note(paths.log_file(), reason(error))
-        handlers.append(logging.NullHandler())  # without any, logging would make one of its own
     logging.raiseExceptions = False  # a full disk must not fill standard error with tracebacks
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
@@ -192,11 +191,8 @@ def _serve(
     from charrepl_train.devices import jax_setup
 
     jax_setup.prepare(cache=False)  # `compiled_programs.py` has one of its own
-    from charrepl_daemon.model import compiled_programs
     from charrepl_daemon.serving.scheduler import Scheduler
     from charrepl_daemon.serving.server import Server
-
-    compiled_programs.note = unwritten.note
 
     scheduler = Scheduler(most_models=max_models, cache_bytes=cache_mb << 20, precision=precision)
     server = Server(
@@ -206,10 +202,10 @@ def _serve(
         device=jax_setup.describe(),
         idle_s=None if idle_minutes is None else 60 * idle_minutes,
         network=network,
+        predecessor=msgspec.to_builtins(predecessor),
+        not_written=unwritten.report,
     )
     threading.excepthook = lambda failed: _thread_failed(failed, stopping=server.stopping)
-    server.status.standing["predecessor"] = msgspec.to_builtins(predecessor)
-    server.status.unwritten = unwritten.report
     server.bind()
     # The thread that sends would wait for the one that computes for 5 ms, the default: longer than a piece.
     sys.setswitchinterval(0.0005)
@@ -243,7 +239,7 @@ async def _until_stopped(
         if metrics_port is not None:
             from charrepl_daemon.metrics import http_endpoint
 
-            server.status.standing["metrics_url"] = await stack.enter_async_context(
+            server.status.metrics_url = await stack.enter_async_context(
                 http_endpoint.serving(metrics_port, server.status.exposition)
             )
         await server.run(

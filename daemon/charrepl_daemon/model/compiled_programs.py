@@ -36,6 +36,7 @@ import charrepl_daemon
 import charrepl_train
 from charrepl.errors import CharreplError, reason
 from charrepl.system import paths
+from charrepl_daemon.process import write_failures
 from charrepl_daemon.process.lock import Lock
 from charrepl_train.devices import jax_setup
 
@@ -43,13 +44,6 @@ log = logging.getLogger(__name__)
 
 _OURS = re.compile(r".+-[0-9a-f]{24}\.program(?:\W.*)?")
 _MOST = 64  # programs; a model has six
-
-
-def _nobody(path: Path, why: str) -> None: ...
-
-
-# Who else than the log is told what could not be read or kept.
-note: Callable[[Path, str], None] = _nobody
 
 
 def program(
@@ -229,5 +223,4 @@ def _remove(files: Sequence[Path]) -> None:
 
 
 def _tell(path: Path, what: str) -> None:
-    log.warning("%s", what)
-    note(paths.compilation_cache_dir(), what)
+    log.warning("%s", what, extra=write_failures.at(paths.compilation_cache_dir()))

@@ -16,17 +16,33 @@ from charrepl_daemon.process.failures import Failure, stamp
 from charrepl_daemon.process.lock import Identity, identity, identity_at
 
 MOST_BYTES = 1 << 20  # of one log file
+_PLACE = "not_written"  # an attribute of log records
 
 
-class WriteFailures:
-    """The last failure of each place that could not be written. Any thread may add to it."""
+def at(path: Path) -> dict[str, Path]:
+    """The `extra` of a log record that says what could not be written there, or was found half written."""
+    return {_PLACE: path}
+
+
+class WriteFailures(logging.Handler):
+    """The last failure of each place that could not be written: from `note`, and from log records.
+
+    Any thread may add to it.
+    """
 
     def __init__(self) -> None:
+        super().__init__()
         self._failures: dict[str, Failure] = {}
 
     def note(self, path: Path, why: str) -> None:
         """Takes note that something there could not be written, or was found half written."""
         self._failures[str(path)] = Failure(str(path), why, stamp())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes note of a record whose `extra` is `at(path)`."""
+        path = getattr(record, _PLACE, None)
+        if path is not None:
+            self.note(path, record.getMessage())
 
     def report(self) -> list[dict[str, Any]]:
         """What `status --json` tells of it."""

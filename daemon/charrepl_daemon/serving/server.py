@@ -60,6 +60,8 @@ class Server:
         device: str,
         idle_s: float | None,
         network: Network | None = None,
+        predecessor: dict[str, Any] | None = None,
+        not_written: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._listener = listener
         self._scheduler = scheduler
@@ -93,6 +95,8 @@ class Server:
             data_dir=self._data_dir,
             network=network,
             stopping=lambda: self.stopping,
+            predecessor=predecessor,
+            not_written=not_written,
         )
 
     def bind(self) -> None:

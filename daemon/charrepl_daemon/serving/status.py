@@ -33,6 +33,8 @@ class Status:
         data_dir: str,
         network: Network | None,
         stopping: Callable[[], bool],
+        predecessor: dict[str, Any] | None,
+        not_written: Callable[[], list[dict[str, Any]]],
     ) -> None:
         self._scheduler = scheduler
         self._metrics = scheduler.metrics
@@ -45,9 +47,9 @@ class Status:
         self._began = time.monotonic()
         self._started_at = stamp()
         self._writers = Writers(TYPING_S)
-        # What is told besides, of this process.
-        self.standing: dict[str, Any] = {"predecessor": None, "metrics_url": None}
-        self.unwritten: Callable[[], list[dict[str, Any]]] = list
+        self._predecessor = predecessor
+        self._not_written = not_written
+        self.metrics_url: str | None = None  # once they are served
 
     def typed(self, peer: Peer, session: str) -> None:
         """Takes note of a key."""
@@ -74,8 +76,9 @@ class Status:
             "compiles_while_serving": self._scheduler.compiles,
             **self._metrics.report(),
             "models": loaded,
-            "not_written": self.unwritten(),
-            **self.standing,
+            "not_written": self._not_written(),
+            "predecessor": self._predecessor,
+            "metrics_url": self.metrics_url,
         }
         if asker is not None and not asker.is_owner:  # the owner's directories are nobody else's business
             status["models"] = [{**model, "path": ""} for model in loaded]
