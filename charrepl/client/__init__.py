@@ -1,13 +1,14 @@
 """Clients of the daemon, for scripts and for programs with an event loop, which start it where none runs.
 
-Import `Client`, `AsyncClient` and `ConnectionState` from here. Nothing here knows what a
-ghost is or how it is drawn.
+Import `Client`, `AsyncClient` and `ConnectionState` from here. Nothing here knows what a ghost
+is or how it is drawn.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+import charrepl
 
 if TYPE_CHECKING:
     from charrepl.client.async_client import AsyncClient, ConnectionState
@@ -15,11 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClient", "Client", "ConnectionState"]
 
-_MODULES = {"AsyncClient": "async_client", "Client": "client", "ConnectionState": "async_client"}
-
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for: who only looks for a daemon need not wait for ZeroMQ."""
-    if name in _MODULES:
-        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    """Imports what is asked for, as `charrepl` does: who only looks for a daemon need not wait for ZeroMQ."""
+    if name in __all__:
+        return getattr(charrepl, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
