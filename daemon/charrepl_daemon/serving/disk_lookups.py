@@ -67,15 +67,17 @@ class Lookups:
 
         Raises CharreplError with code `busy` if too many of its connection wait.
         """
-        queue = self._queues.setdefault(peer, deque())
-        if isinstance(asked.request, protocol.Complete):
-            self._supersede(peer, queue, asked.request.session)
-        if len(queue) >= _MOST:
-            raise CharreplError(
-                f"{len(queue)} of your requests wait for the disk: try again in a moment", code="busy"
-            )
-        queue.append(asked)
-        if len(queue) == 1:
+        queue = self._queues.get(peer)
+        if queue is not None:
+            if isinstance(asked.request, protocol.Complete):
+                self._supersede(peer, queue, asked.request.session)
+            if len(queue) >= _MOST:
+                raise CharreplError(
+                    f"{len(queue)} of your requests wait for the disk: try again in a moment", code="busy"
+                )
+            queue.append(asked)
+        else:  # a queue has one reader from its first request on, also while it is empty for a moment
+            queue = self._queues[peer] = deque([asked])
             task = asyncio.get_running_loop().create_task(self._read_for(peer, queue))
             self._readers.add(task)
             task.add_done_callback(self._readers.discard)
@@ -86,7 +88,7 @@ class Lookups:
             if isinstance(request, protocol.Complete) and request.session == session and not older.answered:
                 older.answered = True
                 self._send(peer, protocol.Superseded(seq=request.seq, session=session))
-                if older is not queue[0]:  # that one is being read for
+                if older is not queue[0]:  # the first may be being read for, and its reader takes it out
                     queue.remove(older)
 
     async def _read_for(self, peer: Peer, queue: deque[Asked]) -> None:

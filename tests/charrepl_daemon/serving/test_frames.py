@@ -165,6 +165,23 @@ def test_ten_thousand_keystrokes_sent_without_waiting_get_one_final_reply_each(w
     assert after["waiting"] == after["faults"]["clients_let_go"] - before["faults"]["clients_let_go"] == 0
 
 
+def test_ten_thousand_requests_that_wait_for_the_disk_get_one_final_reply_each(wire):
+    # A name that is known and names that are not, in sessions that supersede one another while they wait.
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    sent = 0
+    while sent < 10_000:
+        seqs = range(sent + 1, sent + rng.randrange(2, 12))
+        for seq in seqs:
+            model = rng.choice(["", "kettle", "kettle", f"absent{seq}"])
+            wire.send(complete(seq, model=model, max_chars=1, session=rng.choice("st")))
+        assert sorted(finals(wire, len(seqs))) == list(seqs)
+        sent = seqs[-1]
+    assert not wire.socket.poll(100), "a reply after the final one"
+    assert wire.status()["waiting"] == 0
+
+
 def test_a_client_that_never_reads_is_let_go_of_and_costs_nobody_else(wire):
     before = wire.status()
     with Wire() as rude:
