@@ -18,7 +18,7 @@ PEER = Peer(b"one")
 
 
 class SlowCatalogue:
-    """Finds a model called `n` after so many turns of the event loop, and none whose name begins with `no`."""
+    """Finds a model called `n` after n turns of the event loop, and none that is called `no` n."""
 
     async def find(self, model: str) -> Path:
         for _ in range(int(model.removeprefix("no"))):
