@@ -61,6 +61,7 @@ ORDER = {
         "terminal",
         "client",
         "writing",
+        "suggestions",
         "editing",
         "commands",
         "repl",

@@ -22,17 +22,19 @@ if TYPE_CHECKING:  # they take 22 ms to import
 class DaemonLink:
     """Asks the daemon about a text. `changed` is called when the connection is another, or the model.
 
-    A text is told as its tail and the `base` at which that starts: no window may begin before it.
+    A text is told as its tail and the `base` at which that starts: no window may begin before it. `host` is
+    where it is typed. With `pins_default`, a default model stays the one that it was in the beginning.
     """
 
-    def __init__(self, *, model: str) -> None:
+    def __init__(self, *, model: str, host: str = "repl", pins_default: bool = True) -> None:
         self.model = model
+        self._pins_default = pins_default
         self.connection: ConnectionState | None = None
         self.changed: Callable[[], None] = lambda: None
         self.regained: Callable[[], None] = lambda: None  # there is a daemon that has heard nothing yet
         self.noticed: Callable[[str], None] = lambda notice: None  # something to tell, of the model
         self._default = ""  # its name, where it was not chosen
-        self.session = f"repl-{os.getpid()}-{os.urandom(6).hex()}"
+        self.session = f"{host}-{os.getpid()}-{os.urandom(6).hex()}"
         self._client: AsyncClient | None = None
         self._naming: asyncio.Task[None] | None = None
 
@@ -55,7 +57,7 @@ class DaemonLink:
 
         # By name from here on, so that a model that finishes training does not take over this prompt.
         self.model = model_names.absolute(self.model)
-        if not self.model and not endpoint:
+        if not self.model and not endpoint and self._pins_default:
             from charrepl.settings import last_opened_model
 
             self.model = self._default = model_names.default().name
@@ -106,13 +108,16 @@ class DaemonLink:
         alternatives: int = 1,
         min_confidence: float = 0.0,
         temperature: float = 0.0,
+        top_p: float = 1.0,
         seed: int = 0,
         adapt: bool = False,
         part: str = "",
+        model: str = "",
     ) -> AsyncIterator[Reply]:
         """The replies to a `complete` of the text. Raises CharreplError as the daemon says.
 
-        A newer one supersedes it; those of another `part` do not. Ghosts are no longer than asked for,
+        A newer one supersedes it; those of another `part` do not. `model` is asked in place of the usual one,
+        if it is not empty. Ghosts are no longer than asked for,
         and have a log-probability, never above 0, for each character or none at all.
         """
         from msgspec.structs import replace
@@ -129,17 +134,17 @@ class DaemonLink:
             stop=stop,
             alternatives=alternatives,
             min_confidence=min_confidence,
-            decoding=protocol.Decoding(temperature=temperature, seed=seed, adapt=adapt),
+            decoding=protocol.Decoding(temperature=temperature, top_p=top_p, seed=seed, adapt=adapt),
         )
         while True:
             try:
-                async for reply in self._connected().stream(replace(request, model=self.model)):
+                async for reply in self._connected().stream(replace(request, model=model or self.model)):
                     if not isinstance(reply, protocol.Ghost):
                         yield reply
                     elif reply.session == request.session and reply.alternative < alternatives:
                         yield _within(reply, max_chars)
             except CharreplError as error:
-                if not await self._falls_back(error):
+                if model or not await self._falls_back(error):
                     raise
             else:
                 return
@@ -181,7 +186,7 @@ class DaemonLink:
         self.connection = state
         if self.ready and not was_ready:
             self.regained()
-            if not self.model:
+            if not self.model and self._pins_default:
                 self._naming = asyncio.get_running_loop().create_task(self._name_model())
         self.changed()
 

@@ -75,6 +75,7 @@ class ScriptedDaemon:
     def __init__(self, path: Path, script: Script) -> None:
         self.endpoint = f"ipc://{path}"
         self.requests: list[protocol.Complete] = []
+        self.cancelled: list[int] = []  # the `seq` of what was given up
         self.models = ["shakespeare", "tiny"]
         self.protocol = protocol.PROTOCOL  # the number that it goes by
         self.script = script
@@ -121,6 +122,8 @@ class ScriptedDaemon:
                     if isinstance(request, protocol.Complete):
                         self.requests.append(request)
                         streams.append((sender, self.script(request)))
+                    elif isinstance(request, protocol.Cancel):
+                        self.cancelled.append(request.seq)
                     else:
                         socket.send_multipart([sender, protocol.encode(self._reply(request))])
                 for entry in list(streams):

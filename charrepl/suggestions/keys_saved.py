@@ -1,0 +1,75 @@
+"""How many keys ghosts saved, by day and host: numbers alone, kept for a year. No text is kept."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+
+import msgspec
+
+from charrepl.suggestions.state_file import StateFile
+from charrepl.system import paths
+
+KEPT_DAYS = 366
+
+
+class Counts(msgspec.Struct):
+    """Of one host, or of several, on one day or on several."""
+
+    shown: int = 0  # ghosts
+    taken: int = 0  # of them, those of which something was taken
+    characters: int = 0  # taken
+    keys: int = 0  # that took them
+
+    @property
+    def saved(self) -> int:
+        """How many keys fewer it took."""
+        return self.characters - self.keys
+
+    def add(self, other: Counts) -> None:
+        """Adds another's."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+ByDay = dict[str, dict[str, Counts]]  # "2026-11-30", then the host
+
+
+class KeysSaved:
+    """The counts of all programs of a user, and those of this one that are not written yet."""
+
+    def __init__(self) -> None:
+        self._file: StateFile[ByDay] = StateFile(paths.data_dir() / "keys-saved.json", ByDay, empty=dict)
+        self._new: defaultdict[tuple[str, str], Counts] = defaultdict(Counts)
+
+    def note(self, host: str, *, shown: int = 0, taken: int = 0, characters: int = 0, keys: int = 0) -> None:
+        """Counts something more, in memory; see `Counts`."""
+        day = datetime.date.today().isoformat()
+        self._new[day, host].add(Counts(shown, taken, characters, keys))
+
+    def write(self) -> None:
+        """Adds what is new to the file, which may take a moment.
+
+        Raises OSError if it cannot: they stay new.
+        """
+        new = dict(self._new)
+        if not new:
+            return
+
+        def edit(days: ByDay) -> None:
+            for (day, host), counts in new.items():
+                days.setdefault(day, {}).setdefault(host, Counts()).add(counts)
+            for day in sorted(days)[:-KEPT_DAYS]:
+                del days[day]
+
+        self._new.clear()
+        try:
+            self._file.change(edit)
+        except OSError:
+            for which, counts in new.items():
+                self._new[which].add(counts)
+            raise
+
+    def read(self) -> ByDay:
+        """The counts in the file, the oldest day first."""
+        return dict(sorted(self._file.read().items()))

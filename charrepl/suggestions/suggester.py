@@ -1,0 +1,190 @@
+"""Suggestions for any host: what the daemon writes, decided upon, superseded and bounded in time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from typing import Self
+
+from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.ghost.display_policy import MIN_CONFIDENCE
+from charrepl.suggestions import fitting
+from charrepl.suggestions.off_switch import OffSwitch
+from charrepl.suggestions.request import (
+    LINE_CHARS,
+    MOST_ALTERNATIVES,
+    MOST_LINES,
+    SuggestionRequest,
+    Suggestions,
+)
+from charrepl.writing.daemon_link import DaemonLink
+
+# Between two attempts to ask a daemon that is busy, or does not read.
+_AGAIN_S = 0.1
+
+
+class _Asked:
+    """A request under way, which equal ones share."""
+
+    def __init__(self, request: SuggestionRequest) -> None:
+        self.request = request
+        self.answer: asyncio.Future[Suggestions] = asyncio.get_running_loop().create_future()
+        self.task: asyncio.Task[Suggestions] | None = None
+        self.waiting = 0  # who share it
+
+    def end(self, answer: Suggestions) -> None:
+        """Answers, and gives up what is under way for it."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Suggester:
+    """The suggestions for all documents of a host, of one event loop: `async with Suggester(...)`.
+
+    It has a connection to the daemon, which it starts where there is none, and which comes back by itself.
+    `changed` is called when `condition` may be another.
+    """
+
+    def __init__(self, *, endpoint: str | None = None, name: str = "host") -> None:
+        self.changed: Callable[[], None] = lambda: None
+        self._endpoint = endpoint
+        self._off_switch = OffSwitch()
+        self._link = DaemonLink(model="", host=name, pins_default=False)
+        self._link.changed = self._look
+        self._ready = asyncio.Event()
+        self._asked: dict[str, _Asked] = {}  # the newest of each document
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._keeping = asyncio.create_task(self._link.keep(self._endpoint))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for asked in list(self._asked.values()):
+            asked.end(Suggestions(outcome="unavailable"))
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+
+    @property
+    def link(self) -> DaemonLink:
+        """The connection: its `condition` in words, `models` and others."""
+        return self._link
+
+    @property
+    def prepared(self) -> bool:
+        """Whether there is a daemon that answers at once."""
+        return self._link.prepared
+
+    @property
+    def condition(self) -> str:
+        """How things are with the daemon, in a few words."""
+        if self._keeping is not None and self._keeping.done() and not self._keeping.cancelled():
+            return str(self._keeping.exception() or "no daemon")
+        return self._link.condition
+
+    async def suggest(self, request: SuggestionRequest, *, timeout_s: float = 1.0) -> Suggestions:
+        """What is worth showing, within `timeout_s`; see `Suggestions` for when there is nothing.
+
+        An equal request that is under way shares its answer, and an older one of the same document has none.
+        To cancel this ends the decoding. Raises CharreplError for what cannot be answered as it is asked,
+        such as an unknown model.
+        """
+        if self._off_switch.why_off(request.host, request.path):
+            return Suggestions(outcome="off")
+        asked = self._asked.get(request.document)
+        if asked is None or asked.request != request or asked.answer.done():
+            if asked is not None:
+                asked.end(Suggestions(outcome="superseded"))
+            asked = self._begin(request)
+        asked.waiting += 1
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(asked.answer)
+        except TimeoutError:
+            return Suggestions(outcome="late" if self._link.ready else "unavailable")
+        finally:
+            asked.waiting -= 1
+            if not asked.waiting:
+                asked.end(Suggestions(outcome="superseded"))
+
+    def _begin(self, request: SuggestionRequest) -> _Asked:
+        asked = self._asked[request.document] = _Asked(request)
+        asked.task = asyncio.create_task(self._answer(request))
+        asked.task.add_done_callback(lambda task: self._settle(asked, task))
+        return asked
+
+    def _settle(self, asked: _Asked, task: asyncio.Task[Suggestions]) -> None:
+        if self._asked.get(asked.request.document) is asked:
+            del self._asked[asked.request.document]
+        error = None if task.cancelled() else task.exception()
+        if asked.answer.done():
+            return
+        if error is not None:
+            asked.answer.set_exception(error)
+        else:
+            asked.answer.set_result(Suggestions(outcome="superseded") if task.cancelled() else task.result())
+
+    async def _answer(self, request: SuggestionRequest) -> Suggestions:
+        """The answer, from whichever daemon lives long enough to give it."""
+        if not fitting.has_room(request.after):
+            return Suggestions()
+        while True:
+            await self._until_ready()
+            try:
+                return await self._ask(request)
+            except CharreplError as error:
+                if error.code == "cancelled":
+                    return Suggestions(outcome="superseded")
+                if not isinstance(error, DaemonUnavailableError) and error.code not in ("busy", "stopping"):
+                    raise
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _until_ready(self) -> None:
+        while not self._link.ready:
+            self._link.wake()
+            self._ready.clear()
+            await self._ready.wait()
+
+    async def _ask(self, request: SuggestionRequest) -> Suggestions:
+        from charrepl.wire import protocol  # after the link's own import, which does not hold up a start
+
+        lines = max(1, min(request.lines, MOST_LINES))
+        most = LINE_CHARS * lines
+        ghosts: dict[int, protocol.Ghost] = {}
+        replies = self._link.complete(
+            request.before,
+            request.offset,
+            max_chars=max(1, min(request.max_chars or most, most)),
+            stop="line" if lines == 1 else "none",
+            alternatives=max(1, min(request.alternatives, MOST_ALTERNATIVES)),
+            min_confidence=0.0 if request.on_demand else MIN_CONFIDENCE,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            adapt=request.adapt,
+            part=f"-{_digest(request.document)}",
+            model=request.model,
+        )
+        async for reply in replies:
+            if isinstance(reply, protocol.Superseded):
+                return Suggestions(outcome="superseded")
+            if isinstance(reply, protocol.Ghost):
+                ghosts[reply.alternative] = reply
+        texts = [
+            fitting.fitted(ghosts[rank].text, ghosts[rank].log_probs, request) for rank in sorted(ghosts)
+        ]
+        return Suggestions(tuple(dict.fromkeys(filter(None, texts))))
+
+    def _look(self) -> None:
+        if self._link.ready:
+            self._ready.set()
+        self.changed()
+
+
+def _digest(document: str) -> str:
+    """A name for a document, which may be a long path, within what a session's may have."""
+    return hashlib.blake2b(document.encode("utf-8", "replace"), digest_size=8).hexdigest()
