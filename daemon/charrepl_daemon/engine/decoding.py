@@ -48,7 +48,7 @@ class Generation:
         self.unread = unread  # characters of the text still to be read, as far as is known
         self.kept = kept  # whether its carries are of use when it is done
         self.ahead = ahead  # whether nobody has asked for it yet
-        self.before = before  # the end of the text, for a ghost, which ends before it goes in circles
+        self.before = before  # the window's text, for a ghost, which ends before it goes in circles
         self._parts: list[str] = []  # of `text`: to add to a string would copy all of it each time
         self._news: list[str] = []
         self._told = 0  # characters of `text` that are sure not to begin a repetition

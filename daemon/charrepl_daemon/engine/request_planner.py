@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrepl.errors import CharreplError
-from charrepl.ghost.repetition import REACH
 from charrepl.wire.context_window import STRIDE, window_start
 from charrepl.wire.protocol import Complete, Decoding, Sample, Stop
 from charrepl_daemon.engine.carry_cache import OWN_SHARE, CacheFullError, CarryCache
@@ -51,6 +50,7 @@ class Planner:
         """
         tokens, position, start = self._window(request)
         decoding, least = request.decoding, _least(request)
+        before = _before(request, start)
         key = (session, start)
         unread = self._cache.unread(key, tokens)
 
@@ -67,7 +67,7 @@ class Planner:
                 rank=rank,
                 own=rank > 0,
                 unread=unread,
-                before=_before(request),
+                before=before,
             )
 
         if request.alternatives == 1:
@@ -75,7 +75,7 @@ class Planner:
             self._recall(ghost)
             self.answered_ahead += ghost.done
             return [ghost]
-        wanted = request.alternatives if _before(request) is None else MAX_ALTERNATIVES
+        wanted = request.alternatives if before is None else MAX_ALTERNATIVES
         count = min(wanted, len(self._vocabulary) - 1)
         return [generation(rank) for rank in range(count)]
 
@@ -92,7 +92,7 @@ class Planner:
             max_chars=request.max_chars,
             ends=self.ends[request.stop],
             least=_least(request),
-            before=_before(request),
+            before=_before(request, start),
         )
         return self.reading(search.session, tokens, position), search
 
@@ -165,7 +165,7 @@ class Planner:
             ends=ghost.ends,
             least=ghost.least,
             ahead=True,
-            before=None if ghost.before is None else (ghost.before + ghost.text)[-REACH:],
+            before=None if ghost.before is None else ghost.before + ghost.text,
         )
         self._recall(generation)
         # Without the carry at its end there is more to work out than it is worth.
@@ -212,6 +212,9 @@ def _least(request: Complete) -> float:
     return math.log(request.min_confidence) if request.min_confidence > 0 else NEVER
 
 
-def _before(request: Complete) -> str | None:
-    """What a ghost must not repeat at once; None for what has no end of its own, as passages and odds."""
-    return None if request.stop == "none" else request.text[-REACH:]
+def _before(request: Complete, start: int) -> str | None:
+    """What a ghost must not repeat at once, of the window that begins at `start`.
+
+    None for what has no end of its own, as passages and odds.
+    """
+    return None if request.stop == "none" else request.text[start - request.offset :]

@@ -65,7 +65,7 @@ class Search:
         self.left = max_chars
         self.ends = ends
         self.least = least
-        self.before = before  # the end of the text, for a ghost, which ends before it goes in circles
+        self.before = before  # the window's text, for a ghost, which ends before it goes in circles
         self.state: Beams | None = None  # None before the first call
         self.done = False
         self._steps: list[tuple[list[int], list[int], list[float]]] = []

@@ -25,6 +25,19 @@ from charrepl.ghost.repetition import ENOUGH, FARTHEST, straight
         ("", "བོད་བོད་བོད་", "བོད་"),
         ("", "die Straße, die Straße, die", "die Straße, "),
         ("", "1, 2, 1, 2, 1, 2", "1, 2, "),
+        ("What", "?!?!?!", "?!?!"),
+        ("", "} } }", "} } "),
+        ("", "😀😀😀😀", "😀😀😀"),
+        ("", "......", "..."),
+        ("", "- - - -", "- - "),
+        ("", "🇩🇪🇩🇪🇩🇪🇩🇪", "🇩🇪🇩🇪"),
+        ("", "_________", "___"),
+        ("", "    }\n    }\n    }\n", "    }\n    }\n    }"),
+        ("", "। । । ।", "। । "),
+        ("And so ....", "....", ""),  # the writer has as many as there may be
+        ("What?!?!?", "!?!?!", "!"),  # and may end the copy begun
+        ("A\n----\nB\n--", "----------", "--"),  # as long as the one above
+        ("." * 200, "......", ""),
     ],
 )
 def test_a_ghost_ends_before_it_repeats_itself(before, ghost, shown):
@@ -40,7 +53,12 @@ def test_a_ghost_ends_before_it_repeats_itself(before, ghost, shown):
         ("CORNWALL:\nCunning.\n\nREGAN:\nAnd false.\n\n", "CORNWALL:\n"),  # a name comes back
         ("", "will all fall still"),
         ("", "ha ha!"),
-        ("", "--------------------------------"),
+        ("A\n" + "-" * 40 + "\n" + "and more " * 99 + "\nB\n", "-" * 40 + "\n"),
+        ("A\n* * * * *\nB\n*", " * * * *\n"),
+        ("", "and yet... but--- no!!!"),
+        ("if x:\n", " " * 40 + "y\n" + "\t" * 8 + "z"),
+        ("    {\n        {\n", "        }\n    }\n}\n"),
+        ("", '"What?" "No!" (({}))'),
         ("| a | b |\n|", " --- | --- |\n"),
     ],
 )
@@ -62,7 +80,8 @@ def test_a_copy_that_the_writer_began_is_ended_and_no_other_begun(before, ghost,
 
 
 words = st.lists(st.sampled_from(["a", "be", "the", "of", "king", "Rome", ",", ".", "的", "\n"]), max_size=14)
-texts = words.map(" ".join)
+signs = st.lists(st.sampled_from(["-", "?!", " ", ".", "a", "\n"]), max_size=20)
+texts = words.map(" ".join) | signs.map("".join)
 
 
 @given(texts, texts)
