@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.cache import FastDictCache
@@ -10,6 +10,7 @@ from prompt_toolkit.clipboard import ClipboardData
 from prompt_toolkit.document import Document
 from prompt_toolkit.selection import PasteMode, SelectionState, SelectionType
 
+from charrepl.terminal import terminal_width
 from charrepl.text import graphemes, words
 
 words.teach_the_editor()
@@ -39,8 +40,45 @@ class GraphemeDocument(Document):
         return at - self.cursor_position
 
     def selection_ranges(self) -> Iterable[tuple[int, int]]:
+        if self.selection and self.selection.type is SelectionType.BLOCK:
+            yield from (part for _, part in self._block(self.selection.original_cursor_position))
+            return
         for first, last in super().selection_ranges():
             yield graphemes.start(self.text, first), graphemes.end(self.text, last)
+
+    def selection_range_at_line(self, row: int) -> tuple[int, int] | None:
+        if not self.selection or self.selection.type is not SelectionType.BLOCK:
+            return super().selection_range_at_line(row)
+        begin = self.translate_row_col_to_index(row, 0)
+        for number, (first, last) in self._block(self.selection.original_cursor_position):
+            if number == row:
+                return first - begin, last - begin
+        return None
+
+    def _block(self, corner: int) -> Iterator[tuple[int, tuple[int, int]]]:
+        """The rows that reach a block from `corner` to the cursor, and of each what is in its columns.
+
+        A cluster that is in a column of the block is in the block.
+        """
+        corners = [self._place(corner), self._place(self.cursor_position)]
+        left, right = min(left for _, left, _ in corners), max(right for _, _, right in corners)
+        rows = sorted(row for row, _, _ in corners)
+        for row in range(rows[0], rows[1] + 1):
+            begin, line = self.translate_row_col_to_index(row, 0), self.lines[row]
+            inside = [cell for cell in _cells(line) if cell[2] < right and cell[3] > left]
+            if inside:
+                yield row, (begin + inside[0][0], begin + inside[-1][1])
+            elif _width(line) >= left:
+                yield row, (begin + len(line), begin + len(line))
+
+    def _place(self, at: int) -> tuple[int, int, int]:
+        """The row of a character, and the columns that its cluster begins and ends in."""
+        row, index = self.translate_index_to_position(at)
+        for first, last, left, right in _cells(self.lines[row]):
+            if first <= index < last:
+                return row, left, right
+        width = _width(self.lines[row])
+        return row, width, width + 1  # the cursor, behind the line
 
     def paste_clipboard_data(
         self, data: ClipboardData, paste_mode: PasteMode = PasteMode.EMACS, count: int = 1
@@ -49,7 +87,43 @@ class GraphemeDocument(Document):
             at = self.cursor_position + self.get_cursor_right_position()
             pasted = data.text * count
             return Document(self.text[:at] + pasted + self.text[at:], max(0, at + len(pasted) - 1))
+        if data.type is SelectionType.BLOCK:
+            return self._with_block(data.text, count, after=paste_mode is PasteMode.VI_AFTER)
         return super().paste_clipboard_data(data, paste_mode, count)
+
+    def _with_block(self, text: str, count: int, *, after: bool) -> Document:
+        """With a line of `text` in each row from the cursor on, all in one column."""
+        row, column, right = self._place(self.cursor_position)
+        if after and self.current_line_after_cursor:
+            column = right
+        lines, position = list(self.lines), 0
+        for number, part in enumerate(text.split("\n"), row):
+            lines += [""] if number == len(lines) else []
+            line = lines[number]
+            at = next((first for first, _, left, _ in _cells(line) if left >= column), len(line))
+            start = line[:at] + " " * (column - _width(line[:at]))
+            if number == row:
+                position = self.translate_row_col_to_index(row, 0) + len(start)
+            lines[number] = start + part * count + line[at:]
+        return Document("\n".join(lines), position)
+
+
+def _cells(line: str) -> Iterator[tuple[int, int, int, int]]:
+    """Where each cluster of a line begins and ends: as places in it, and in columns."""
+    at = column = 0
+    for cluster in graphemes.iterate(line):
+        right = column + terminal_width.width(cluster)
+        yield (
+            at,
+            at + len(cluster),
+            column,
+            max(right, column + 1),
+        )  # one of no width is where the next one is
+        at, column = at + len(cluster), right
+
+
+def _width(line: str) -> int:
+    return sum(terminal_width.width(cluster) for cluster in graphemes.iterate(line))
 
 
 class GraphemeBuffer(Buffer):

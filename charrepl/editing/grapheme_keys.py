@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.clipboard import ClipboardData
+from prompt_toolkit.document import Document
 from prompt_toolkit.key_binding import KeyPressEvent
 from prompt_toolkit.key_binding.bindings import vi
 from prompt_toolkit.key_binding.vi_state import InputMode
+from prompt_toolkit.selection import SelectionState, SelectionType
 
 from charrepl.editing.grapheme_buffer import GraphemeBuffer, GraphemeDocument
 
 # What is deleted of vi's text objects goes by its selection.
 vi.Document = GraphemeDocument  # type: ignore[attr-defined]
+
+
+class _TextObject(vi.TextObject):
+    """One of vi's, whose block ends with the cursor's column: the library leaves that out."""
+
+    def cut(self, buffer: Buffer) -> tuple[Document, ClipboardData]:
+        if self.type is not vi.TextObjectType.BLOCK:
+            return super().cut(buffer)
+        at, corner = buffer.cursor_position + self.end, buffer.cursor_position + self.start
+        selection = SelectionState(original_cursor_position=corner, type=SelectionType.BLOCK)
+        return GraphemeDocument(buffer.text, at, selection).cut_selection()
+
+
+vi.TextObject = _TextObject  # type: ignore[misc]
 
 Handler = Callable[[KeyPressEvent], None]
 

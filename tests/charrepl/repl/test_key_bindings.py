@@ -179,6 +179,39 @@ E, ALT = "e\u0301", Keys.Escape
 def test_counts_cases_and_words_are_of_whole_clusters(
     repl: Repl, mode: str, line: str, keys: tuple[Keys | str, ...], left: str
 ) -> None:
+    assert edited(repl, mode, line, keys) == left
+
+
+BLOCK = Keys.ControlV
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "left"),
+    [
+        ("abcd\nabcd", ("g", "g", "l", BLOCK, "j", "l", "d"), "ad\nad"),
+        ("abcd\nabcd", ("g", "g", "l", BLOCK, "j", "l", "x"), "ad\nad"),
+        (
+            f"{E}bc\nabc",
+            ("g", "g", "l", BLOCK, "j", "h", "d"),
+            f"{E}c\nac",
+        ),  # a letter of two characters before it
+        (f"{FAMILY}b\nabc", ("g", "g", BLOCK, "j", "d"), "b\nc"),  # as wide as two letters
+        (f"abc\n{FAMILY}c", ("g", "g", BLOCK, "j", "d"), "c\nc"),
+        ("日本\nabcd\na", ("g", "g", "l", BLOCK, "j", "l", "l", "d"), "日\nab\na"),
+        ("日本\nabcd\nabc", ("g", "g", "l", BLOCK, "j", "j", "$", "d"), "日\nab\nab"),
+        (f"a{E}b\nxyz", ("g", "g", BLOCK, "j", "d", "p"), f"{E}ab\nyxz"),
+        ("日b\nxyz\nx", ("g", "g", BLOCK, "j", "j", "d", "P"), "日b\nxyz\nx"),
+    ],
+)
+def test_a_block_is_of_the_columns_on_the_screen_and_takes_no_cluster_apart(
+    repl: Repl, text: str, keys: tuple[Keys | str, ...], left: str
+) -> None:
+    assert edited(repl, "vi", text, keys) == left
+
+
+def edited(repl: Repl, mode: str, line: str, keys: tuple[Keys | str, ...]) -> str:
+    """What becomes of a line."""
+
     async def press() -> None:
         repl.apply(effective({"editing_mode": mode}).settings)
         with set_app(repl.app):
@@ -189,6 +222,6 @@ def test_counts_cases_and_words_are_of_whole_clusters(
             if mode == "vi":
                 repl.app.vi_state.input_mode = InputMode.NAVIGATION
             pressed(repl, keys)
-            assert repl.page.line == left
 
     asyncio.run(press())
+    return repl.page.line
