@@ -133,7 +133,7 @@ def main(
 
             begins("Finding the device")
             jax_setup.prepare()
-            trainer, where, remark = None, jax_setup.describe(), text.strange_end() if leads else ""
+            trainer, where, remark = None, jax_setup.describe(), text.strange_ends(corpus) if leads else ""
             distributed_run.check_same(text)
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save

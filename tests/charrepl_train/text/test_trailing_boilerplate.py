@@ -69,4 +69,23 @@ def test_a_text_kept_on_the_disk_has_an_end_too(tmp_path: Path, monkeypatch: pyt
     corpus = tmp_path / "book.txt"
     corpus.write_text(PROSE + LICENCE)
     with read([corpus], near=tmp_path) as text:
-        assert text.strange_end() == str(End(LICENCE, licence=True))
+        assert text.strange_ends([corpus]) == str(End(LICENCE, licence=True))
+
+
+def test_the_end_of_each_file_is_looked_at(tmp_path: Path) -> None:
+    texts = {"a.txt": PROSE, "b.txt": PROSE + LICENCE, "c.txt": PROSE + ENDS["an index"], "d.txt": PROSE}
+    files = [tmp_path / name for name in texts]
+    for file, text in zip(files, texts.values(), strict=True):
+        file.write_text(text.rstrip())
+    with read(files, near=tmp_path) as whole:
+        said = whole.strange_ends(files)
+    assert said.startswith(f"The last {len(LICENCE)} characters of {files[1]}, from “*** END OF")
+    assert said.endswith(f" See also the end of {files[2]}.")
+
+
+def test_a_licence_at_the_end_of_one_of_many_short_files_is_told(tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.txt" for number in range(30)]
+    for number, file in enumerate(files):
+        file.write_text(PROSE[:900] + "\n" + (LICENCE if number == 7 else ""))
+    with read(files, near=tmp_path) as whole:
+        assert f" of {files[7]}, from “*** END OF" in whole.strange_ends(files)

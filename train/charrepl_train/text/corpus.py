@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import mmap
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -51,9 +52,9 @@ def read(files: Sequence[Path], *, near: Path, encoding: str = "") -> Iterator[T
     with contextlib.closing(_Blocks(folder)) as blocks:
         characters, digest = 0, hashlib.sha256()
         normal, tail = True, ""
-        for piece in _joined(files, encoding):
+        for file, piece in _joined(files, encoding):
             block = piece.encode()
-            blocks.append(block)
+            blocks.append(block, file)
             digest.update(block)
             characters += len(piece)
             normal = normal and character_folding.is_normal(tail + piece, NFC)
@@ -76,9 +77,11 @@ class Text:
         self.encoding = encoding
         self._normal = normal
 
-    def strange_end(self) -> str:
-        """What a person should know of the end of the text; empty for nothing."""
-        return str(trailing_boilerplate.unlike(self._blocks.read, self._blocks.length) or "")
+    def strange_ends(self, files: Sequence[Path]) -> str:
+        """What a person should know of the ends of the files that were read; empty for nothing."""
+        sizes = self._blocks.sizes()
+        named = [(str(text_files.Source(file)), sizes[number]) for number, file in enumerate(files)]
+        return trailing_boilerplate.remark(self._blocks.read, named)
 
     def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC) -> Corpus:
         """The text in a normal form, split and encoded with the vocabulary of its training part.
@@ -136,8 +139,10 @@ class _Blocks:
         self.folder = folder
         self._file = SpooledTemporaryFile(max_size=_IN_MEMORY, dir=str(folder))  # noqa: SIM115  (see close)
         self._lengths: list[int] = []
+        self._files: list[int] = []
 
-    def append(self, block: bytes) -> None:
+    def append(self, block: bytes, file: int = 0) -> None:
+        """Keeps a block, of a file of that number."""
         try:
             self._file.write(block)
             self._file.flush()  # here, and not where it would go unnoticed, a full disk is met
@@ -148,11 +153,19 @@ class _Blocks:
                 f"{disk_errors.cause(error)}: {fix}"
             ) from error
         self._lengths.append(len(block))
+        self._files.append(file)
 
     def __iter__(self) -> Iterator[bytes]:
         self._file.seek(0)
         for length in self._lengths:
             yield self._file.read(length)
+
+    def sizes(self) -> Counter[int]:
+        """The bytes of each file."""
+        sizes: Counter[int] = Counter()
+        for file, length in zip(self._files, self._lengths, strict=True):
+            sizes[file] += length
+        return sizes
 
     @property
     def length(self) -> int:
@@ -175,15 +188,18 @@ class _Blocks:
             self._file.close()
 
 
-def _joined(files: Sequence[Path], encoding: str) -> Iterator[str]:
-    """The text of all files in pieces, with a newline put after a file that does not end with one."""
+def _joined(files: Sequence[Path], encoding: str) -> Iterator[tuple[int, str]]:
+    """The text of all files in pieces, with the number of the file.
+
+    A newline is put after a file that does not end with one and is not the last.
+    """
     last = "\n"
-    for file in files:
+    for number, file in enumerate(files):
         if last != "\n":
-            yield "\n"
+            yield number - 1, "\n"
         last = ""
         for piece in text_files.pieces(file, encoding=encoding, option="--encoding"):
-            yield piece
+            yield number, piece
             last = piece[-1]
         if not last:
             raise CharreplError(f"{text_files.Source(file)} is empty: name a text file with something in it")

@@ -1,4 +1,4 @@
-"""The end of a text where it is unlike the rest: a licence, an index, another language.
+"""The end of a text, and of each of its files, where it is unlike the rest: a licence, or another language.
 
 It is what a model is measured by and does not learn from, so a person should know before it trains. Unlike
 is what is hard to predict: its pairs of bytes, by how often each occurs in all the rest.
@@ -22,6 +22,7 @@ _MOST_SHARE = 0.3  # of a text that can be its end
 _LEAST_BITS = 0.5  # a byte, above what is usual
 _SPREADS = 5.0  # as many times the usual difference
 _MOST_OTHERS = 0.04  # of the other cells: where more are as unlike, the text is of many kinds
+_MOST_FILES = 20  # with more of them, the end of each is looked at for a licence only
 _LICENCE_CHARACTERS = 40_000
 _LICENCE = re.compile(
     r"\bEND OF (?:THE|THIS) PROJECT GUTENBERG|\bProject Gutenberg(?:-tm|™)? License|\ball rights reserved\b"
@@ -41,24 +42,60 @@ class End(NamedTuple):
     licence: bool
 
     def __str__(self) -> str:
+        return self.said()
+
+    def said(self, of: str = "") -> str:
+        """What a person should know, with the name of the file if there are several."""
         begins = " ".join(self.text.split()[:6])[:50]
         what = "look like a licence" if self.licence else "are unlike the rest"
         return (
-            f"The last {len(self.text):,} characters, from “{begins}” on, {what}. "
+            f"The last {len(self.text):,} characters{of and f' of {of}'}, from “{begins}” on, {what}. "
             "A model is measured by the end of its text: cut off what is no part of it."
         )
 
 
-def unlike(read: Callable[[int, int], bytes], length: int) -> End | None:
+Read = Callable[[int, int], bytes]
+
+
+def remark(read: Read, files: Sequence[tuple[str, int]]) -> str:
+    """What a person should know of the ends of a text's files, in one line; empty for nothing.
+
+    `files` are their names and sizes in bytes, in order; `read(at, size)` are bytes of the text.
+    """
+    found, begin = [], 0
+    for name, length in files:
+
+        def part(at: int, size: int, begin: int = begin, length: int = length) -> bytes:
+            return read(begin + at, min(size, length - at))
+
+        end = unlike(part, length) if len(files) <= _MOST_FILES else licence(part, length)
+        begin += length
+        if end is not None:
+            found.append((name, end))
+    if not found or len(files) == 1:
+        return str((found[0][1] if found else unlike(read, begin)) or "")
+    (name, end), *others = found
+    rest = f" See also the end of {', '.join(name for name, _ in others[:3])}" if others else ""
+    more = f" and {len(others) - 3} more files" if len(others) > 3 else ""
+    return end.said(name) + (f"{rest}{more}." if rest else "")
+
+
+def licence(read: Read, length: int) -> End | None:
+    """The end of a text in UTF-8, if it is a licence. See `unlike`."""
+    most = 4 * _LICENCE_CHARACTERS
+    tail = read(max(0, length - most), most).decode("utf-8", "ignore")[-_LICENCE_CHARACTERS:]
+    begin = _licence(tail)
+    return None if begin is None else End(tail[begin:], licence=True)
+
+
+def unlike(read: Read, length: int) -> End | None:
     """The end of a text in UTF-8, if it is a licence or unlike what is before it.
 
     `read(at, size)` are bytes of the text, which has `length` of them.
     """
-    most = 4 * _LICENCE_CHARACTERS
-    tail = read(max(0, length - most), most).decode("utf-8", "ignore")[-_LICENCE_CHARACTERS:]
-    licence = _licence(tail)
-    if licence is not None:
-        return End(tail[licence:], licence=True)
+    found = licence(read, length)
+    if found is not None:
+        return found
     size = min(max(length // _CELLS, _LEAST_BYTES), _MOST_BYTES)
     cells = length // size
     last = min(int(_MOST_SHARE * cells), _MOST_CELLS)
