@@ -61,7 +61,9 @@ def test_the_best_weights_are_those_of_the_lowest_dev_loss(whole: Path) -> None:
 def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path, corpus: Path) -> None:
     directory = tmp_path / "my model"
     book = tmp_path / "book.txt"
-    book.write_text(corpus.read_text() + "\nAll rights reserved. It is licensed under the terms of use.\n")
+    book.write_text(
+        corpus.read_text() + "\n<p>" * 200 + "\nAll rights reserved. It is licensed under the terms of use.\n"
+    )
     result = train(book, "--config", settings, "--epochs", 1, "--json", "--out", directory)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
@@ -70,6 +72,7 @@ def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path
     measured = metrics(directory)
     assert report["held_out_loss"] == measured[-1]["held_out_loss"]
     assert report["dev_loss"] == pytest.approx(min(line.get("dev_loss", 9) for line in measured), abs=1e-6)
+    assert "The text has 200 HTML tags, which ghosts will have too. Unless you want that" in result.stderr
     assert "on, look like a licence. A model is measured by the end of its text" in result.stderr
     assert result.stderr.splitlines()[-1] == f"Type with it: charrepl --model '{directory}'"
 

@@ -134,6 +134,7 @@ def main(
             begins("Finding the device")
             jax_setup.prepare()
             trainer, where, remark = None, jax_setup.describe(), text.strange_ends(corpus) if leads else ""
+            markup = text.markup() if leads else ""
             distributed_run.check_same(text)
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save
@@ -149,6 +150,8 @@ def main(
         from charrepl_train.run import checkpoint
 
         display.say(_introduction(trainer, where, resume=resume))
+        if markup:
+            display.say(markup)
         if remark and trainer.config.training.held_out:
             display.say(remark)
         begins("Compiling")

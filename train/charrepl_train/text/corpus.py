@@ -19,7 +19,7 @@ from charrepl.errors import CharreplError
 from charrepl.files import text_files
 from charrepl.system import disk_errors
 from charrepl_train.hyperparameters import TrainingConfig
-from charrepl_train.text import character_folding, trailing_boilerplate
+from charrepl_train.text import character_folding, markup, trailing_boilerplate
 from charrepl_train.text.batching import Ids, split
 from charrepl_train.text.character_folding import NFC, NormalForm
 from charrepl_train.text.vocabulary import Vocabulary
@@ -76,6 +76,10 @@ class Text:
         self.digest = digest
         self.encoding = encoding
         self._normal = normal
+
+    def markup(self) -> str:
+        """What a person should know of HTML and mail in the text; empty for nothing."""
+        return markup.remark(self._blocks)
 
     def strange_ends(self, files: Sequence[Path]) -> str:
         """What a person should know of the ends of the files that were read; empty for nothing."""
