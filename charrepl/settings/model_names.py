@@ -166,17 +166,12 @@ def find(model: str = "") -> Path:
     )
 
 
-def default(*, passed_over: Container[Path] = ()) -> Path:
-    """The last model that was trained to its end, else the bundled one; none of those `passed_over`."""
-    own = [path for path in installed() if path != bundled_dir() and path not in passed_over]
-    trained = {path: at for path in own if (at := _trained_at(path)) is not None}
-    return max(trained, key=trained.__getitem__, default=bundled_dir())
-
-
-def _trained_at(directory: Path) -> float | None:
-    """When a model was last trained to its end, in seconds since 1970; None if it never was."""
+def trained_at(directory: Path) -> float | None:
+    """When a model was last trained to its end, in seconds since 1970; None if it never was, or is gone."""
     import json
 
+    if not is_usable(directory):
+        return None
     path = directory / "run.json"
     try:
         run = json.loads(contents(path))
@@ -187,6 +182,17 @@ def _trained_at(directory: Path) -> float | None:
         return 0.0  # made elsewhere, and copied
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
+
+
+def default(
+    *,
+    passed_over: Container[Path] = (),
+    last_trained: Callable[[Path], float | None] = trained_at,
+) -> Path:
+    """The last model that was trained to its end, else the bundled one; none of those `passed_over`."""
+    own = [path for path in installed(usable=lambda path: path not in passed_over) if path != bundled_dir()]
+    trained = {path: at for path in own if (at := last_trained(path)) is not None}
+    return max(trained, key=trained.__getitem__, default=bundled_dir())
 
 
 def changed_at(directory: Path) -> float:

@@ -6,22 +6,29 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from charrepl.errors import CharreplError
 from charrepl.settings import model_names
+from charrepl_daemon.engine.stalled_reads import HungReads
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _KEPT_S = 1.0  # it is read from the disk
-_SHORT_S = 60.0  # after which memory that ran short may be there again
+_SHORT_S = 60.0  # after which memory that ran short, or a disk, may be there again
+# That a model is waited for whose disk does not answer, and another one then: it may be the same disk.
+_DEAD_S, _ANOTHER_S = 4.0, 0.5
 
 
 class DefaultModel:
     """The model that the daemon was started with, or else the last one trained by now.
 
-    One that turns out not to load is passed over, until its files change; for want of memory, for a minute.
-    Any thread may ask.
+    One that turns out not to load is passed over, until its files change; for want of memory, for a minute;
+    and one whose disk does not answer, until it does. Any thread may ask.
     """
 
     def __init__(self, chosen: str) -> None:
@@ -29,8 +36,11 @@ class DefaultModel:
         self.notice = ""  # what a person should know of the choice, in one line; empty if it is as usual
         self._lock = threading.Lock()  # never held while the disk is read, which may not answer
         self._passed_over: dict[Path, tuple[float, str, float]] = {}  # as last changed, why, until when
-        self._found = self.chosen or model_names.default()
+        self._reads = HungReads()
+        self._found = self.chosen or model_names.bundled_dir()
         self._read_at = time.monotonic()
+        if self.chosen is None:
+            self._read()
 
     def __call__(self) -> Path:
         """Its directory."""
@@ -43,32 +53,54 @@ class DefaultModel:
         return self._found if fresh else None
 
     def _read(self) -> Path:
+        hung: list[str] = []
+
+        def answer(path: Path, read: Callable[[Path], T], otherwise: T) -> T:
+            try:
+                return self._reads.read(path, read, most_s=_ANOTHER_S if hung else _DEAD_S)
+            except CharreplError as error:
+                hung.append(str(error))
+                return otherwise
+
+        def last_trained(path: Path) -> float | None:
+            return answer(path, model_names.trained_at, None)
+
         now = time.monotonic()
         with self._lock:
             before = dict(self._passed_over)
         passed_over = {
             path: was
             for path, was in before.items()
-            if was[0] == model_names.changed_at(path) and now < was[2]
+            if was[0] == answer(path, model_names.changed_at, was[0]) and now < was[2]
         }
-        found = wanted = model_names.default()
+        found = wanted = model_names.default(last_trained=last_trained)
         notice = ""
         if wanted in passed_over:
-            found = model_names.default(passed_over=passed_over)
+            found = model_names.default(passed_over=passed_over, last_trained=last_trained)
             if found != wanted:
                 why = passed_over[wanted][1]
                 notice = f"{wanted.name} cannot be loaded, so {found.name} answers: {why}"
+        if hung and not notice:
+            notice = f"{found.name} answers: {hung[0]}"
+        if hung and notice != self.notice:
+            log.warning("%s", notice)
         with self._lock:
             if self._passed_over == before:  # or else it is read anew by whoever changed it
-                self._passed_over, self._found, self._read_at, self.notice = passed_over, found, now, notice
+                self._passed_over, self._found, self.notice = passed_over, found, notice
+                self._read_at = time.monotonic()
             return self._found
 
     def pass_over(self, directory: Path, error: CharreplError) -> bool:
         """Whether another model is the default now that this one could not be loaded."""
-        if directory != self._found or self.chosen is not None or error.code not in model_names.UNLOADABLE:
+        codes = (*model_names.UNLOADABLE, "busy")  # its disk does not answer
+        if directory != self._found or self.chosen is not None or error.code not in codes:
             return False
-        until = time.monotonic() + _SHORT_S if error.code == "shortage" else math.inf
-        was = model_names.changed_at(directory), str(error), until
+        until = time.monotonic() + _SHORT_S if error.code in ("shortage", "busy") else math.inf
+        try:
+            changed_at = self._reads.read(directory, model_names.changed_at, most_s=_ANOTHER_S)
+        except CharreplError:
+            changed_at = math.nan
+        was = changed_at, str(error), until
         with self._lock:
             self._passed_over = {**self._passed_over, directory: was}
         if self._read() == directory:
