@@ -61,9 +61,8 @@ def test_the_best_weights_are_those_of_the_lowest_dev_loss(whole: Path) -> None:
 def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path, corpus: Path) -> None:
     directory = tmp_path / "my model"
     book = tmp_path / "book.txt"
-    book.write_text(
-        corpus.read_text() + "\n<p>" * 200 + "\nAll rights reserved. It is licensed under the terms of use.\n"
-    )
+    marked_up = corpus.read_text()[800:] + "\n<p>" * 200
+    book.write_text(f"{marked_up}\nAll rights reserved. It is licensed under the terms of use.\n")
     result = train(book, "--config", settings, "--epochs", 1, "--json", "--out", directory)
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
