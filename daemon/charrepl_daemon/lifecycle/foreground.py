@@ -237,10 +237,14 @@ async def _until_stopped(
     server.supervision.keep_up(ownership.watch(server.listen))
     async with contextlib.AsyncExitStack() as stack:
         if metrics_port is not None:
-            from charrepl_daemon.metrics import http_endpoint
+            # With Prometheus's library, which nobody else needs to have read.
+            from charrepl_daemon.metrics import http_endpoint, prometheus_text
 
-            server.status.metrics_url = await stack.enter_async_context(
-                http_endpoint.serving(metrics_port, server.status.exposition)
+            status = server.status
+            status.metrics_url = await stack.enter_async_context(
+                http_endpoint.serving(
+                    metrics_port, lambda: prometheus_text.page(status.tell(), status.latencies())
+                )
             )
         await server.run(
             ready=ready,

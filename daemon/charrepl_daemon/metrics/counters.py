@@ -9,15 +9,9 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
+from charrepl_daemon.metrics.declarations import COUNTED, LOAD_FAILURES, REQUESTS, STAGES, Metric, put
 from charrepl_daemon.process.failures import Failure, stamp
 
-# What is timed of every ghost, in the order in which it happens.
-STAGES = {
-    "queue": "from a request's arrival until the device takes it up",
-    "advance": "from there until what was typed is read; the same call decodes the first piece",
-    "first_piece": "from the arrival until the first piece of the ghost",
-    "full_ghost": "from the arrival until the last piece",
-}
 PERCENTILES = (50, 90, 99)
 STEPS_AN_OCTAVE = 4
 # Upper bounds of the buckets, in seconds, each 2 ** (1 / 4) times the one before: 61 us to 64 s.
@@ -119,43 +113,26 @@ class Writers:
 
 
 class Metrics:
-    """Everything that is counted, since the start of the daemon.
-
-    Each number is changed by one thread, or under the lock of who changes it; any may read it.
-    """
+    """Everything that is counted, since the start of the daemon. Any thread may count and read."""
 
     def __init__(self) -> None:
         self.stages = {name: Histogram() for name in STAGES}
-        self.requests = {"complete": 0, "sample": 0, "score": 0}
-        self.superseded = 0
-        self.abandoned = 0  # their client has left
-        self.refused = 0  # as too many were waiting
-        self.failed = 0
-        self.malformed = 0
-        self.clients_let_go = 0
-        self.connections_closed = 0  # how often all of a socket's were, as too many were open
-        self.stops = 0  # by SIGSTOP, or a suspended terminal, after which it went on
-        self.last_continued = ""
-        self.device_failures = 0
-        self.last_device_failure = ""
         self._lock = threading.Lock()
+        self._counts = dict.fromkeys(COUNTED, 0)
+        self._last: dict[Metric, str] = {}
         self._not_loaded: OrderedDict[str, Failure] = OrderedDict()
-        self.load_failures = 0
 
-    def device_failed(self, why: str) -> None:
-        """Takes note that a call on the device failed."""
-        self.device_failures += 1
-        self.last_device_failure = f"{stamp()}: {why}"
-
-    def was_continued(self) -> None:
-        """Takes note that the process had been stopped, and goes on."""
-        self.stops += 1
-        self.last_continued = stamp()
+    def count(self, metric: Metric, by: int = 1, *, why: str = "") -> None:
+        """Counts what has happened: one of `COUNTED`. `why` is told with the time of the last one."""
+        with self._lock:
+            self._counts[metric] += by
+            if metric.last:
+                self._last[metric] = f"{stamp()}: {why}" if why else stamp()
 
     def model_failed(self, path: str, why: str) -> None:
         """Takes note that a model could not be loaded."""
+        self.count(LOAD_FAILURES)
         with self._lock:
-            self.load_failures += 1
             self._not_loaded[path] = Failure(path, why, stamp())
             self._not_loaded.move_to_end(path)
             while len(self._not_loaded) > _MOST_FAILURES:
@@ -173,24 +150,14 @@ class Metrics:
 
     def report(self) -> dict[str, Any]:
         """What `status --json` tells of it."""
-        return {
-            "requests": sum(self.requests.values()),
-            "requests_by_type": dict(self.requests),
-            "superseded": self.superseded,
-            "abandoned": self.abandoned,
-            "refused": self.refused,
-            "failed": self.failed,
+        told: dict[str, Any] = {
+            "requests": sum(self._counts[metric] for metric in REQUESTS.values()),
             "latency_ms": {name: stage.summary() for name, stage in self.stages.items()},
             "latency_of": RECENT,
-            "faults": {
-                "device_failures": self.device_failures,
-                "last_device_failure": self.last_device_failure,
-                "malformed": self.malformed,
-                "clients_let_go": self.clients_let_go,
-                "connections_closed": self.connections_closed,
-                "stops": self.stops,
-                "last_continued": self.last_continued,
-                "load_failures": self.load_failures,
-                "not_loaded": [failure._asdict() for failure in self.not_loaded()],
-            },
+            "faults": {"not_loaded": [failure._asdict() for failure in self.not_loaded()]},
         }
+        for metric, count in self._counts.items():
+            put(told, metric.key, count)
+            if metric.last:
+                put(told, metric.last, self._last.get(metric, ""))
+        return told

@@ -9,14 +9,17 @@ import msgspec
 import wcwidth
 
 from charrepl.text.control_characters import visible
+from charrepl_daemon.metrics.declarations import (
+    CHARACTERS_FROM_CACHE,
+    CHARACTERS_READ,
+    OF_A_MODEL,
+    OF_THE_DAEMON,
+    STAGES,
+    Metric,
+    find,
+)
 from charrepl_daemon.process.status_file import Predecessor
 
-_TITLES = {
-    "queue": "waiting for its turn",
-    "advance": "reading, first piece",
-    "first_piece": "key to first piece",
-    "full_ghost": "key to whole ghost",
-}
 Status = Mapping[str, Any]
 
 
@@ -70,58 +73,43 @@ def activity(status: Status, rate: float | None = None) -> str:
 def latency(status: Status) -> list[list[str]]:
     """A table of the stages of a ghost."""
     rows = [["ghosts, ms", "p50", "p90", "p99", "count"]]
-    for stage, title in _TITLES.items():
-        found = status["latency_ms"][stage]
+    for name, stage in STAGES.items():
+        found = status["latency_ms"][name]
         times = [f"{found[p]:.1f}" if p in found else "-" for p in ("p50", "p90", "p99")]
-        rows.append([title, *times, f"{found['count']:,}"])
+        rows.append([stage.title, *times, f"{found['count']:,}"])
     return rows
 
 
 def models(status: Status) -> list[list[str]]:
     """A table of the models in memory."""
-    rows = [["model", "in", "sessions", "carries", "of", "from cache", "evicted", "ahead"]]
+    columns = [metric for metric in OF_A_MODEL if metric.heading]
+    rows = [["model", "in", *(metric.heading for metric in columns)]]
     for model in status["models"]:
-        known, read = model["characters_from_cache"], model["characters_read"]
-        share = f"{100 * known / (known + read):.0f} %" if known + read else "-"
-        rows.append(
-            [
-                f"{visible(model['name'])} ({model['digest'][:8]})",
-                model["precision"],
-                f"{model['sessions']:,}",
-                f"{model['carries']:,}",
-                f"{model['carry_slots']:,}",
-                share,
-                f"{model['evictions']:,}",
-                f"{model['answered_ahead']:,}",
-            ]
-        )
+        name = f"{visible(model['name'])} ({model['digest'][:8]})"
+        rows.append([name, model["precision"], *(_cell(model, metric) for metric in columns)])
     return rows if status["models"] else [*rows, ["none yet", *["-"] * (len(rows[0]) - 1)]]
+
+
+def _cell(model: Mapping[str, Any], metric: Metric) -> str:
+    count = metric.value(model)
+    if metric is not CHARACTERS_FROM_CACHE:
+        return f"{count:,}"
+    characters = count + CHARACTERS_READ.value(model)
+    return f"{100 * count / characters:.0f} %" if characters else "-"
 
 
 def faults(status: Status) -> Iterator[str]:
     """What went wrong and was survived, a line each."""
-    found = status["faults"]
     before = status.get("predecessor")
     if before:
         yield f"the daemon before this one: {msgspec.convert(before, Predecessor)}"
-    for count, what in (
-        (status["compiles_while_serving"], "programs compiled while writers waited"),
-        (found["malformed"], "frames were no requests"),
-        (found["clients_let_go"], "clients left before their answer, or read nothing"),
-        (found.get("connections_closed", 0), "times all connections were closed: too many were open"),
-        (status["refused"], "requests refused: too many were waiting"),
-        (status["failed"], "requests answered with an error"),
-    ):
-        if count:
-            yield f"{count:,} {what}"
-    if found["device_failures"]:
-        last = visible(found["last_device_failure"])
-        yield f"{found['device_failures']:,} device failures, the last {last}"
-    if found.get("stops"):  # what is asked may be a daemon of before there was such a field
-        yield f"stopped by a signal {found['stops']:,} times, and continued at {found['last_continued']} last"
+    for metric in OF_THE_DAEMON:
+        count = metric.value(status)
+        if metric.line and count:
+            yield metric.line.format(count=count, last=visible(find(status, metric.last, "")))
     for failure in status.get("not_written", ()):
         yield f"not written: {visible(failure['path'])}, {failure['at']}: {visible(failure['reason'])}"
-    for failure in found["not_loaded"]:
+    for failure in status["faults"]["not_loaded"]:
         yield f"not loaded: {visible(failure['path'])}, {failure['at']}: {visible(failure['reason'])}"
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from charrepl.wire import protocol
+from charrepl_daemon.metrics.declarations import CLIENTS_LET_GO, SUPERSEDED
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.scheduler import Scheduler
 from charrepl_daemon.sockets.connections import Connection
@@ -93,8 +94,7 @@ class Replies:
     def send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
         """Sends a reply, of a job or to what needs none."""
         if isinstance(reply, protocol.Superseded):
-            with self._lock:
-                self._metrics.superseded += 1
+            self._metrics.count(SUPERSEDED)
         self._outbox.send(peer, protocol.encode(reply), job)
 
     def cancel(self, peer: Peer, seq: int) -> None:
@@ -112,7 +112,7 @@ class Replies:
             self.reply(peer, job, stopped(job.request.seq))
 
     def _gone(self, peer: Peer) -> None:
-        self._metrics.clients_let_go += 1
+        self._metrics.count(CLIENTS_LET_GO)
         for job in self._jobs.pop(peer, set()):
             self._scheduler.abandon(job)
 

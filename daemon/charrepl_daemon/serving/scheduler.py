@@ -20,6 +20,7 @@ from charrepl_daemon.engine.engine import DeviceLostError, Engine, Extra
 from charrepl_daemon.engine.fair_queue import FairQueue
 from charrepl_daemon.engine.model_library import Done, ModelLibrary, Result, made_way
 from charrepl_daemon.metrics.counters import Metrics
+from charrepl_daemon.metrics.declarations import ABANDONED, DEVICE_FAILURES, FAILED, REFUSED, REQUESTS
 from charrepl_daemon.model.compile_count import CompileCounter
 from charrepl_daemon.model.precision import PrecisionChoice
 from charrepl_daemon.serving.batch_selection import StepChoice
@@ -85,7 +86,7 @@ class Scheduler:
             if older is not None:
                 self._cancel(older)
             elif self._count >= _MOST_JOBS and self._jobs[job.connection] >= self._share_of_jobs:
-                self.metrics.refused += 1
+                self.metrics.count(REFUSED)
                 raise CharreplError(f"{self._count} requests are waiting: try again in a moment", code="busy")
             if job.is_ghost:
                 self._ghosts[job.session] = job
@@ -94,7 +95,7 @@ class Scheduler:
             self._new.put(job.connection, job)
             self._jobs[job.connection] += 1
             self._count += 1
-            self.metrics.requests[str(job.request.__struct_config__.tag)] += 1
+            self.metrics.count(REQUESTS[str(job.request.__struct_config__.tag)])
             self._changed.notify()
         if older is not None:
             older.supersede()
@@ -103,7 +104,7 @@ class Scheduler:
         """Gives up a job whose client is gone."""
         with self._changed:
             if not job.cancelled:
-                self.metrics.abandoned += 1
+                self.metrics.count(ABANDONED)
             self._cancel(job)
             self._changed.notify()
 
@@ -323,7 +324,7 @@ class Scheduler:
             work()
         except Exception as error:  # one bad request or a failing device must not end the thread
             if isinstance(error, CharreplError) and error.code == "device":
-                self.metrics.device_failed(str(error))
+                self.metrics.count(DEVICE_FAILURES, why=str(error))
             for job in jobs:
                 if job in self._active:
                     self._active.remove(job)
@@ -366,7 +367,7 @@ class Scheduler:
             error = CharreplError(
                 f"the daemon failed: {reason(error)}; see charrepl-daemon logs", code="internal"
             )
-        self.metrics.failed += 1
+        self.metrics.count(FAILED)
         if not job.cancelled:
             job.send(protocol.Error(seq=job.request.seq, code=error.code, message=str(error)))
         self._finish(job)

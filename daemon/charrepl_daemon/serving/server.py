@@ -24,6 +24,7 @@ from charrepl.settings import model_names
 from charrepl.system import paths
 from charrepl.wire import protocol
 from charrepl_daemon.engine.model_catalogue import ModelCatalogue
+from charrepl_daemon.metrics.declarations import CONNECTIONS_CLOSED, MALFORMED, STOPS
 from charrepl_daemon.process import data_directory, memory_trimming
 from charrepl_daemon.process.listener import Listener
 from charrepl_daemon.process.supervision import Supervision, soon
@@ -211,12 +212,12 @@ class Server:
         return self._stop is not None and self._stop.is_set()
 
     def _closed_all(self) -> None:
-        self._metrics.connections_closed += 1
+        self._metrics.count(CONNECTIONS_CLOSED)
 
     def continued(self) -> None:
         """Takes note that the process had been stopped by a signal, and went on."""
         log.warning("continued after having been stopped by a signal")
-        self._metrics.was_continued()
+        self._metrics.count(STOPS)
 
     async def _watch_idle(self) -> None:
         if self._idle_s is None:
@@ -258,7 +259,8 @@ class Server:
         try:
             work()
         except CharreplError as error:
-            self._metrics.malformed += error.code in ("bad_request", "too_large")
+            if error.code in ("bad_request", "too_large"):
+                self._metrics.count(MALFORMED)
             self._send(peer, protocol.Error(seq=seq(), code=error.code, message=str(error)))
         except Exception:  # a bug in one answer must not end the others
             log.exception("a request could not be handled")

@@ -9,15 +9,13 @@ from typing import Any
 
 from charrepl import __version__
 from charrepl.wire import protocol
-from charrepl_daemon.metrics import prometheus_text
-from charrepl_daemon.metrics.counters import Writers
+from charrepl_daemon.metrics.counters import Snapshot, Writers
+from charrepl_daemon.metrics.declarations import ACTIVE_S
 from charrepl_daemon.process.failures import stamp
 from charrepl_daemon.process.listener import Listener
 from charrepl_daemon.serving.replies import Replies
 from charrepl_daemon.serving.scheduler import Scheduler
 from charrepl_daemon.sockets.network_guests import Network, Peer
-
-TYPING_S = 10.0  # after its last key, a writer counts as typing
 
 
 class Status:
@@ -46,7 +44,7 @@ class Status:
         self._stopping = stopping
         self._began = time.monotonic()
         self._started_at = stamp()
-        self._writers = Writers(TYPING_S)
+        self._writers = Writers(ACTIVE_S)
         self._predecessor = predecessor
         self._not_written = not_written
         self.metrics_url: str | None = None  # once they are served
@@ -70,7 +68,7 @@ class Status:
             "started_at": self._started_at,
             "uptime_s": round(time.monotonic() - self._began, 1),
             "active": self._active(asker),
-            "active_s": TYPING_S,
+            "active_s": ACTIVE_S,
             "sessions": sum(model["sessions"] for model in loaded),
             "waiting": self._scheduler.waiting(),
             "compiles_while_serving": self._scheduler.compiles,
@@ -92,7 +90,6 @@ class Status:
         reading = self._replies.awaited() - {peer for peer, _ in typing}
         return len(typing) + len(reading - {asker})
 
-    def exposition(self) -> tuple[str, bytes]:
-        """The same for Prometheus: the content type and the text."""
-        stages = {name: stage.snapshot() for name, stage in self._metrics.stages.items()}
-        return prometheus_text.CONTENT_TYPE, prometheus_text.text(self.tell(), stages).encode()
+    def latencies(self) -> dict[str, Snapshot]:
+        """The histograms of what is timed of ghosts."""
+        return {name: stage.snapshot() for name, stage in self._metrics.stages.items()}

@@ -6,6 +6,7 @@ import asyncio
 import logging
 
 from charrepl_daemon.metrics.counters import Metrics
+from charrepl_daemon.metrics.declarations import CLIENTS_LET_GO
 from charrepl_daemon.process.memory import Unfinished, give_back
 from charrepl_daemon.sockets import connections
 from charrepl_daemon.sockets.connections import Connections
@@ -29,7 +30,7 @@ async def cut_off(known: Connections, metrics: Metrics) -> None:
         log.warning("a message does not end: connections cut off: %d", len(senders))
         for connection in senders:
             connections.cut(connection)
-        metrics.clients_let_go += len(senders)
+        metrics.count(CLIENTS_LET_GO, len(senders))
         await asyncio.sleep(_LOOK_S)  # ZeroMQ's thread frees it
         await asyncio.to_thread(give_back)
         unfinished = Unfinished()

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from charrepl.client import Client
 from charrepl.errors import CharreplError
-from charrepl_daemon.metrics import counters, http_endpoint, prometheus_text
+from charrepl_daemon.metrics import counters, http_endpoint, prometheus_text, status_report
 from charrepl_daemon.metrics.counters import BOUNDS, Histogram, Metrics, Writers
+from charrepl_daemon.metrics.declarations import COUNTED, OF_A_MODEL, OF_THE_DAEMON, STAGES, STOPS
 from charrepl_daemon.process.failures import stamp
-from tests.charrepl_daemon.prometheus import parse
+from tests.charrepl_daemon.prometheus import Family, parse
 
 within_the_bounds = st.floats(BOUNDS[0], BOUNDS[-1])
 
@@ -101,7 +102,35 @@ def test_a_model_that_loads_again_is_no_longer_told_of():
     for i in range(100):
         counted.model_failed(f"/{i}", "missing")
     assert len(counted.not_loaded()) == 16
-    assert counted.load_failures == 102
+    assert counted.report()["faults"]["load_failures"] == 102
+
+
+def test_what_is_counted_is_in_the_status_the_report_and_at_prometheus():
+    counted = Metrics()
+    for by, metric in enumerate(COUNTED, 1):
+        counted.count(metric, by, why="the wire is loose")
+    told = {**status(kettle=1), **counted.report()}
+    page = read(told)
+    lines = list(status_report.faults(told))
+    for by, metric in enumerate(COUNTED, 1):
+        assert metric.value(told) == by
+        assert page[metric.prometheus].value(**metric.labels) == by
+        if metric.line:
+            (line,) = (line for line in lines if f"{by} " in line.split(", ")[0])
+            assert ("the wire is loose" in line) == bool(metric.last)
+
+
+def test_what_never_happened_is_counted_and_not_told_of():
+    told = status()
+    assert {metric.value(told, None) for metric in COUNTED} == {0}
+    assert list(status_report.faults(told)) == []
+
+
+def test_the_last_time_is_told_without_a_reason_too():
+    counted = Metrics()
+    counted.count(STOPS)
+    (line,) = status_report.faults({**status(), **counted.report()})
+    assert line.startswith("stopped by a signal 1 times, and continued at 2")
 
 
 # As Prometheus reads it
@@ -109,8 +138,7 @@ def test_a_model_that_loads_again_is_no_longer_told_of():
 
 def status(**models: int) -> dict:
     counted = Metrics()
-    stats = {"digest": "d", "carries": 2, "carry_slots": 9, "evictions": 0}
-    stats |= {"characters_from_cache": 3, "characters_read": 4}
+    stats = {metric.key: 2 for metric in OF_A_MODEL}
     return {
         "version": "1",
         "device": 'a "device"\\ of\nthree kinds',
@@ -122,16 +150,21 @@ def status(**models: int) -> dict:
         "compiles_while_serving": 0,
         **counted.report(),
         "models": [
-            {"name": path.rsplit("_")[-1], "path": path, "sessions": n, **stats} for path, n in models.items()
+            {"name": path.rsplit("_")[-1], "path": path, **stats, "sessions": n} for path, n in models.items()
         ],
     }
+
+
+def read(told: dict, **stages: Histogram) -> dict[str, Family]:
+    snapshots = {name: histogram.snapshot() for name, histogram in stages.items()}
+    return parse(prometheus_text.page(told, snapshots)[1].decode())
 
 
 def test_the_page_is_in_prometheus_own_format():
     histogram = Histogram()
     for latency in (0.0, 0.001, 0.0010001, 5.0, 1e9):
         histogram.observe(latency)
-    page = parse(prometheus_text.text(status(kettle=3, pot=4), {"queue": histogram.snapshot()}))
+    page = read(status(kettle=3, pot=4), queue=histogram)
     assert page["charrepl_info"].value(device='a "device"\\ of\nthree kinds') == 1
     assert page["charrepl_start_time_seconds"].value() == 1000
     assert page["charrepl_model_sessions"].value(model="pot") == 4
@@ -144,7 +177,7 @@ def test_the_page_is_in_prometheus_own_format():
 
 
 def test_two_models_of_one_name_are_told_apart():
-    page = parse(prometheus_text.text(status(a_kettle=1, b_kettle=2), {}))
+    page = read(status(a_kettle=1, b_kettle=2))
     assert page["charrepl_model_sessions"].value(model="a_kettle") == 1
     assert page["charrepl_model_sessions"].value(model="b_kettle") == 2
 
@@ -287,7 +320,8 @@ def test_a_daemon_is_read_by_prometheus_while_it_writes(home, daemon_command):
     with Client(autostart=False) as client:
         for text in ("every cup", "every cup is", "a most private sentence"):
             client.complete(text)
-        url = client.status()["metrics_url"]
+        told = client.status()
+        url = told["metrics_url"]
         assert started.stdout.endswith(f"Metrics at {url}.\n")
         assert url in daemon_command("status").stdout
         with urllib.request.urlopen(url, timeout=30) as answer:
@@ -297,9 +331,14 @@ def test_a_daemon_is_read_by_prometheus_while_it_writes(home, daemon_command):
     page = parse(text)
     assert page["charrepl_requests_total"].value(type="complete") == 3
     assert page["charrepl_model_sessions"].value(model="kettle") == 1
-    for stage in counters.STAGES:
+    for stage in STAGES:
         assert page[f"charrepl_ghost_{stage}_seconds"].value(le="+Inf") == 3
     assert os.environ["CHARREPL_RUNTIME_DIR"] not in text
+    (model,) = told["models"]
+    for part, metrics in ((told, OF_THE_DAEMON), (model, OF_A_MODEL)):
+        for metric in metrics:
+            assert metric.value(part, None) is not None, metric.key
+            assert metric.prometheus in page
 
 
 def test_a_port_that_is_taken_is_told_before_a_daemon_ends_and_its_own_is_not():

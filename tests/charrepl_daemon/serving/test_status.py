@@ -19,7 +19,7 @@ from charrepl.system import paths
 from charrepl.wire import protocol
 from charrepl_daemon.lifecycle import control
 from charrepl_daemon.metrics import status_report
-from charrepl_daemon.metrics.counters import STAGES
+from charrepl_daemon.metrics.declarations import STAGES
 from charrepl_daemon.process import status_file
 from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.scheduler import Scheduler
