@@ -142,11 +142,6 @@ def sequence(key: str) -> tuple[str, ...]:
     return ("escape", found) if "Alt" in modifiers else (found,)
 
 
-def named_keys() -> list[str]:
-    """The keys that have names."""
-    return [*_MOVING, *_OTHERS]
-
-
 def action_name(name: str) -> str | None:
     """The action that is called so, as readline spells it or as we do; None if there is none."""
     spelt = name.replace("-", "_")
@@ -221,9 +216,3 @@ def table(keys: Mapping[str, Keys], *, plain: bool = False) -> list[str]:
     rows = [(" ".join(own), does(name, plain=plain)) for name, own in keys.items() if own]
     width = max((len(own) for own, _ in rows), default=0)
     return [f"{own:{width}}  {what}" for own, what in rows]
-
-
-def markdown() -> list[str]:
-    """The usual keys as the lines of a table, with what config.toml calls each action."""
-    rows = [f"| {', '.join(action.keys)} | {action.does} | `{action.name}` |" for action in ACTIONS]
-    return ["| key | does | action |", "|---|---|---|", *rows]

@@ -149,7 +149,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Welcome(Message, tag="welcome", frozen=True, kw_only=True):
-    """The daemon introduces itself."""
+    """The daemon introduces itself. Every client of this protocol requires all fields, read or not."""
 
     protocol: int
     version: str

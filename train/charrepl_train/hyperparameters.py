@@ -17,7 +17,6 @@ from charrepl.errors import CharreplError, reason
 
 PRESETS = ("small", "laptop", "gpu", "finetune", "seed")
 
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Fraction = Annotated[float, Meta(ge=0, le=0.9)]
 
 

@@ -73,11 +73,6 @@ class CarryCache:
         return len(self._used) + len(self._spare) + len(self._pinned)
 
     @property
-    def sessions(self) -> int:
-        """Sessions with any carry."""
-        return len(self._sessions)
-
-    @property
     def writers(self) -> int:
         """Writers with any carry, where keys are pairs of a writer and a window; any thread may ask."""
         keys = list(self._sessions)  # copied at once: the device's thread adds to it meanwhile

@@ -51,8 +51,8 @@ class FairQueue(Generic[T]):
             del self._queues[who]
 
 
-class Turns:
-    """Who was served last, and in which order those who wait are to be served."""
+class RoundRobin:
+    """In which order those who wait are to be served, from who was served when."""
 
     def __init__(self) -> None:
         self._served: OrderedDict[Hashable, int] = OrderedDict()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from charrepl_daemon.engine.decoding import Generation
-from charrepl_daemon.engine.fair_queue import Turns
+from charrepl_daemon.engine.fair_queue import RoundRobin
 from charrepl_daemon.serving.job import Job
 
 _MUCH = 4  # characters to read, beyond which others need not wait for it
@@ -17,7 +17,7 @@ class StepChoice:
     """Remembers who had the steps before."""
 
     def __init__(self) -> None:
-        self._turns = Turns()
+        self._turns = RoundRobin()
         self._overtaken = 0  # steps of ghosts since a passage or a score began to wait
         self._reads = False  # whether the last step was one of reading
 

@@ -19,7 +19,7 @@ from charrepl_daemon.sockets.network_guests import Peer
 _MOST = 256  # of a connection
 
 
-class Asked:
+class PendingRequest:
     """A request that waits, and what it came through."""
 
     def __init__(self, request: Work | protocol.Models | protocol.Reload, through: Connection | None) -> None:
@@ -45,7 +45,7 @@ class Lookups:
         is_plain: Callable[[Peer, protocol.OfModels], bool],
         check: Callable[[Peer, protocol.OfModels], None],
         guard: Callable[[Peer, Callable[[], int], Callable[[], None]], None],
-        go_on: Callable[[Peer, Asked, Path, list[protocol.ModelInfo]], None],
+        go_on: Callable[[Peer, PendingRequest, Path, list[protocol.ModelInfo]], None],
         send: Callable[[Peer, protocol.Reply], None],
     ) -> None:
         self._catalogue = catalogue
@@ -55,34 +55,34 @@ class Lookups:
         self._guard = guard
         self._go_on = go_on
         self._send = send
-        self._queues: dict[Peer, deque[Asked]] = {}
+        self._queues: dict[Peer, deque[PendingRequest]] = {}
         self._readers: set[asyncio.Task[None]] = set()
 
     def waits(self, peer: Peer) -> bool:
         """Whether a connection waits for the disk: what it asks now comes behind."""
         return peer in self._queues
 
-    def begin(self, peer: Peer, asked: Asked) -> None:
+    def begin(self, peer: Peer, pending: PendingRequest) -> None:
         """Has a request wait; a ghost in the place of an older one of its session.
 
         Raises CharreplError with code `busy` if too many of its connection wait.
         """
         queue = self._queues.get(peer)
         if queue is not None:
-            if isinstance(asked.request, protocol.Complete):
-                self._supersede(peer, queue, asked.request.session)
+            if isinstance(pending.request, protocol.Complete):
+                self._supersede(peer, queue, pending.request.session)
             if len(queue) >= _MOST:
                 raise CharreplError(
                     f"{len(queue)} of your requests wait for the disk: try again in a moment", code="busy"
                 )
-            queue.append(asked)
+            queue.append(pending)
         else:  # a queue has one reader from its first request on, also while it is empty for a moment
-            queue = self._queues[peer] = deque([asked])
+            queue = self._queues[peer] = deque([pending])
             task = asyncio.get_running_loop().create_task(self._read_for(peer, queue))
             self._readers.add(task)
             task.add_done_callback(self._readers.discard)
 
-    def _supersede(self, peer: Peer, queue: deque[Asked], session: str) -> None:
+    def _supersede(self, peer: Peer, queue: deque[PendingRequest], session: str) -> None:
         for older in list(queue):
             request = older.request
             if isinstance(request, protocol.Complete) and request.session == session and not older.answered:
@@ -91,43 +91,43 @@ class Lookups:
                 if older is not queue[0]:  # the first may be being read for, and its reader takes it out
                     queue.remove(older)
 
-    async def _read_for(self, peer: Peer, queue: deque[Asked]) -> None:
+    async def _read_for(self, peer: Peer, queue: deque[PendingRequest]) -> None:
         while queue:
-            asked = queue[0]
-            if not asked.answered:
-                go_on = await self._looked_up(peer, asked)
+            pending = queue[0]
+            if not pending.answered:
+                go_on = await self._looked_up(peer, pending)
             queue.popleft()
-            if not asked.answered:
-                self._guard(peer, functools.partial(getattr, asked.request, "seq"), go_on)
+            if not pending.answered:
+                self._guard(peer, functools.partial(getattr, pending.request, "seq"), go_on)
             await asyncio.sleep(0)  # where nothing had to be read, others have their turn
         del self._queues[peer]
 
-    async def _looked_up(self, peer: Peer, asked: Asked) -> Callable[[], None]:
+    async def _looked_up(self, peer: Peer, pending: PendingRequest) -> Callable[[], None]:
         """What to do now that the disk has answered."""
-        request, found = asked.request, list[protocol.ModelInfo]()
+        request, found = pending.request, list[protocol.ModelInfo]()
         try:
             if not self._is_plain(peer, request):
                 await self._catalogue.reading(self._data_dir, lambda _: self._check(peer, request))
             if isinstance(request, protocol.Models):
                 found = await self._catalogue.listed()
             name = "" if isinstance(request, protocol.Models) else request.model
-            return functools.partial(self._go_on, peer, asked, await self._catalogue.find(name), found)
+            return functools.partial(self._go_on, peer, pending, await self._catalogue.find(name), found)
         except Exception as error:
             return functools.partial(_refuse, error)
 
     def cancel(self, peer: Peer, seq: int) -> None:
         """Gives up a request that its client wants no answer to any more."""
-        for asked in self._queues.get(peer, ()):
-            if asked.request.seq == seq and not asked.answered:
-                asked.answered = True
+        for pending in self._queues.get(peer, ()):
+            if pending.request.seq == seq and not pending.answered:
+                pending.answered = True
                 self._send(peer, cancelled(seq))
 
     def refuse_the_rest(self) -> None:
         """Answers those that are not done before the end."""
         for peer, queue in self._queues.items():
-            for asked in [asked for asked in queue if not asked.answered]:
-                asked.answered = True
-                self._send(peer, stopped(asked.request.seq))
+            for pending in [pending for pending in queue if not pending.answered]:
+                pending.answered = True
+                self._send(peer, stopped(pending.request.seq))
 
     def close(self) -> None:
         """Reads no more."""

@@ -28,7 +28,7 @@ from charrepl_daemon.metrics.declarations import CONNECTIONS_CLOSED, MALFORMED, 
 from charrepl_daemon.process import data_directory, memory_trimming
 from charrepl_daemon.process.listener import Listener
 from charrepl_daemon.process.supervision import Supervision, soon
-from charrepl_daemon.serving.disk_lookups import Asked, Lookups
+from charrepl_daemon.serving.disk_lookups import Lookups, PendingRequest
 from charrepl_daemon.serving.job import Job, Work
 from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.reloads import Reloads
@@ -278,11 +278,11 @@ class Server:
             case protocol.Complete() | protocol.Sample() | protocol.Score():
                 directory = self._catalogue.known(request.model)
                 if directory is None or not self._is_plain(peer, request) or self._lookups.waits(peer):
-                    self._lookups.begin(peer, Asked(request, through))
+                    self._lookups.begin(peer, PendingRequest(request, through))
                 else:
                     self._submit(peer, through, request, directory)
             case protocol.Models() | protocol.Reload():
-                self._lookups.begin(peer, Asked(request, through))
+                self._lookups.begin(peer, PendingRequest(request, through))
             case protocol.Cancel():
                 self._lookups.cancel(peer, seq)
                 self._replies.cancel(peer, seq)
@@ -299,11 +299,13 @@ class Server:
     def _check(self, _: Peer, request: protocol.OfModels) -> None:
         data_directory.check(self._data_dir, request)
 
-    def _go_on(self, peer: Peer, asked: Asked, directory: Path, found: list[protocol.ModelInfo]) -> None:
+    def _go_on(
+        self, peer: Peer, pending: PendingRequest, directory: Path, found: list[protocol.ModelInfo]
+    ) -> None:
         """Does what a request asks for, now that the disk has said what it means."""
-        match asked.request:
+        match pending.request:
             case protocol.Complete() | protocol.Sample() | protocol.Score() as request:
-                self._submit(peer, asked.through, request, directory)
+                self._submit(peer, pending.through, request, directory)
             case protocol.Models() as request:
                 notice = self._catalogue.default.notice
                 if not peer.is_owner:  # who could not name them so either

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
-from charrepl_daemon.engine.fair_queue import FairQueue, Turns
+from charrepl_daemon.engine.fair_queue import FairQueue, RoundRobin
 from charrepl_daemon.serving.batch_selection import StepChoice
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.jobs import job_for
@@ -49,7 +49,7 @@ def test_what_is_not_wanted_any_more_is_dropped_and_the_others_of_its_asker_stay
 
 
 def test_who_was_served_longest_ago_comes_first_and_who_has_nothing_yet_before_those_who_have():
-    turns = Turns()
+    turns = RoundRobin()
     items = [("a", n) for n in range(9)] + [("b", 0), ("c", 0)]
 
     def order(later=lambda item: False):

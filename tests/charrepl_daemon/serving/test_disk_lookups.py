@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
-from charrepl_daemon.serving.disk_lookups import Asked, Lookups
+from charrepl_daemon.serving.disk_lookups import Lookups, PendingRequest
 from charrepl_daemon.sockets.network_guests import Peer
 
 PEER = Peer(b"one")
@@ -51,7 +51,7 @@ async def replies_to(steps: list[tuple[int, str, str]]) -> Counter[int]:
         for _ in range(turns):
             await asyncio.sleep(0)
         request = protocol.Complete(seq=seq, session=session, text="a", model=model)
-        lookups.begin(PEER, Asked(request, None))
+        lookups.begin(PEER, PendingRequest(request, None))
     async with asyncio.timeout(10):
         while lookups.waits(PEER):
             await asyncio.sleep(0)
