@@ -6,6 +6,7 @@ Used by one thread, save for `compile` and `make`, which any thread may call.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 import time
@@ -43,6 +44,7 @@ _BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served i
 _GPU_BATCHES = (*_BATCHES, 128)
 _SHORT_PIECE = 4  # characters a call decodes ahead: what a key may have to wait for in vain
 _CROWD_PIECE = 3  # characters a call decodes for a crowd, whose calls are long for each
+_READING_SHARE = 8  # one slot in so many may wait for the rest of its text to be read, at most
 _CROWD = 8  # rows that are none yet
 
 
@@ -82,6 +84,8 @@ class Engine:
         slots = max(cache_bytes // (carry_bytes + SLOT_BYTES), RESERVED_SLOTS + 4 * RECENT)
         self.vocabulary = loaded.vocabulary
         self._cache, self._known = CarryCache(slots), GreedyCache()
+        # The slot that each text has come to which is not yet read whole: it survives what others need.
+        self._reading: dict[Generation, int] = {}
         self.planner = Planner(self.vocabulary, self._cache, self._known, slots=slots)
         self._slots = slots
         self._calls = self._calls_ahead = 0
@@ -170,6 +174,7 @@ class Engine:
     def release(self, generation: Generation) -> None:
         """Gives back what a writing holds; call it once, when it is done or given up."""
         generation.done = True
+        self._reading.pop(generation, None)
         self._cache.give_back_own(generation)
         self.planner.release(generation)
         if not generation.kept:
@@ -188,7 +193,7 @@ class Engine:
         most = _CROWD_PIECE if len(generations) > _CROWD else PIECE
         going: list[Generation] = []
         cached: list[bool] = []  # whether the carries of each are cached by text
-        held: set[int] = set()
+        held = set(itertools.islice(self._reading.values(), self._slots // _READING_SHARE))
         feeding: set[Hashable] = set()
         try:
             for w in generations:
@@ -242,7 +247,11 @@ class Engine:
         rows.count[i] = len(fed)
         rows.tokens[i, : len(fed)] = fed
         rows.write[i, : len(fed)] = plan.writes
-        if w.unread or not w.left:
+        if w.unread:
+            self._reading[w] = plan.writes[-1]
+            return False
+        self._reading.pop(w, None)
+        if not w.left:
             return False
         if w.own:
             rows.keep[i] = self._cache.take_own(w, held)
@@ -328,6 +337,7 @@ class Engine:
 
     def _lose_carries(self) -> None:
         """Forgets what every slot holds: sessions and passages go on from their texts."""
+        self._reading.clear()
         self._cache.clear()
 
     def stats(self) -> dict[str, Any]:

@@ -46,6 +46,8 @@ class Planner:
     def ghosts(self, session: Hashable, request: Complete) -> list[Generation]:
         """The ghosts asked for, or more: of alternatives, those that turn out alike are left out later.
 
+        The first of several reads the text; the others begin where it ends.
+
         Raises CharreplError if the text sent begins inside the window.
         """
         tokens, position, start = self._window(request)
@@ -66,7 +68,7 @@ class Planner:
                 least=least if rank < 0 else NEVER,
                 rank=rank,
                 own=rank > 0,
-                unread=unread,
+                unread=0 if rank > 0 else unread,
                 before=before,
             )
 

@@ -51,6 +51,11 @@ class GhostJob(CompletionJob):
     def _plan(self, engine: Engine) -> None:
         self.generations = engine.planner.ghosts(self.session, self.request)
 
+    def rows(self) -> list[Generation]:
+        """Those that go on: while the text is being read, the first, from whose carry the others begin."""
+        first = self.generations[0]
+        return [first] if first.unread and not first.done else super().rows()
+
     def _only_ghost(self) -> Generation | None:
         return self.generations[0] if len(self.generations) == 1 else None
 

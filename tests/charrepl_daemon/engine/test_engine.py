@@ -394,6 +394,22 @@ def test_a_long_text_is_read_in_pieces(engine, reference):
     assert margin is None or margin < MARGIN
 
 
+def test_a_text_is_read_once_however_many_slots_others_need_meanwhile(model_dir, reference):
+    small, text = Engine(model_dir, cache_bytes=0), "every cup is warm, good master. " * 50
+    small.compile(8)
+    pasted = asked.ghost(small, text, session="paste", max_chars=8)
+    for call in range(-(-pasted.unread // MAX_FED)):
+        small.step([pasted])
+        for n in range(3):  # they need all slots there are
+            others = [asked.ghost(small, f"cup {call}", session=f"{n} {k}") for k in range(8)]
+            small.step(others)
+            for other in others:
+                small.release(other)
+    assert not pasted.unread
+    finish_rightly(small, reference, [text], [pasted])
+    small.release(pasted)
+
+
 def test_a_paste_beside_others_changes_no_ghost(engine, reference):
     engine.compile(8)
     texts = ["every cup " * 30, "MASTER:\n", "the road is long " * 12]
