@@ -62,6 +62,7 @@ ORDER = {
         "client",
         "writing",
         "suggestions",
+        "http_server",
         "editing",
         "commands",
         "repl",

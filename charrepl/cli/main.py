@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from charrepl import __version__
-from charrepl.cli import off_commands, settings_commands
+from charrepl.cli import off_commands, serve_command, settings_commands
 from charrepl.cli.exit_codes import Group, exit_codes, say
 from charrepl.cli.options import (
     FilePath,
@@ -328,5 +328,5 @@ def _default() -> str:
     return model_names.default().name
 
 
-for _command in (*settings_commands.commands, *off_commands.commands):
+for _command in (*settings_commands.commands, *off_commands.commands, serve_command.serve):
     main.add_command(_command)

@@ -161,7 +161,21 @@ def _words(text: str) -> list[str]:
     return lines[0] if len(lines) == 1 else []
 
 
-def _read(path: Path, *, secret: bool = False) -> str | None:
+def read_secret(path: Path, *, anew: str) -> str | None:
+    """The line of a secret file, None if there is none. `anew` is the command that makes another.
+
+    Raises CharreplError if it cannot be read, is not one line, or others can read it.
+    """
+    text = _read(path, secret=True, anew=anew)
+    if text is None:
+        return None
+    match _words(text):
+        case [word]:
+            return word
+    raise CharreplError(f"{path} is damaged: remove it, and make another with {anew}")
+
+
+def _read(path: Path, *, secret: bool = False, anew: str = "charrepl-daemon keygen --force") -> str | None:
     """What a key file says, None if there is none.
 
     Raises CharreplError if it cannot be read, or is secret and others can read it.
@@ -182,7 +196,7 @@ def _read(path: Path, *, secret: bool = False) -> str | None:
         if secret and mode & 0o077:
             raise CharreplError(
                 f"{path} is open to other users (mode {mode:04o}): run chmod 600 {path}, or, if one may have "
-                "read it, charrepl-daemon keygen --force"
+                f"read it, {anew}"
             )
         return os.read(descriptor, _MOST_BYTES).decode("utf-8", "replace")
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import threading
 from collections import defaultdict
 
 import msgspec
@@ -41,18 +42,21 @@ class KeysSaved:
     def __init__(self) -> None:
         self._file: StateFile[ByDay] = StateFile(paths.data_dir() / "keys-saved.json", ByDay, empty=dict)
         self._new: defaultdict[tuple[str, str], Counts] = defaultdict(Counts)
+        self._lock = threading.Lock()  # of `_new`: `write` may run in a thread
 
     def note(self, host: str, *, shown: int = 0, taken: int = 0, characters: int = 0, keys: int = 0) -> None:
         """Counts something more, in memory; see `Counts`."""
         day = datetime.date.today().isoformat()
-        self._new[day, host].add(Counts(shown, taken, characters, keys))
+        with self._lock:
+            self._new[day, host].add(Counts(shown, taken, characters, keys))
 
     def write(self) -> None:
         """Adds what is new to the file, which may take a moment.
 
         Raises OSError if it cannot: they stay new.
         """
-        new = dict(self._new)
+        with self._lock:
+            new, self._new = self._new, defaultdict(Counts)
         if not new:
             return
 
@@ -62,12 +66,12 @@ class KeysSaved:
             for day in sorted(days)[:-KEPT_DAYS]:
                 del days[day]
 
-        self._new.clear()
         try:
             self._file.change(edit)
         except OSError:
-            for which, counts in new.items():
-                self._new[which].add(counts)
+            with self._lock:
+                for which, counts in new.items():
+                    self._new[which].add(counts)
             raise
 
     def read(self) -> ByDay:

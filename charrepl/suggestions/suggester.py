@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Self
 
 from charrepl.errors import CharreplError, DaemonUnavailableError
@@ -86,6 +87,10 @@ class Suggester:
             return str(self._keeping.exception() or "no daemon")
         return self._link.condition
 
+    def why_off(self, host: str = "", path: Path | None = None) -> str:
+        """Why ghosts are off, in one line; see `OffSwitch.why_off`."""
+        return self._off_switch.why_off(host, path)
+
     async def suggest(self, request: SuggestionRequest, *, timeout_s: float = 1.0) -> Suggestions:
         """What is worth showing, within `timeout_s`; see `Suggestions` for when there is nothing.
 
@@ -93,7 +98,7 @@ class Suggester:
         To cancel this ends the decoding. Raises CharreplError for what cannot be answered as it is asked,
         such as an unknown model.
         """
-        if self._off_switch.why_off(request.host, request.path):
+        if self.why_off(request.host, request.path):
             return Suggestions(outcome="off")
         asked = self._asked.get(request.document)
         if asked is None or asked.request != request or asked.answer.done():

@@ -1,0 +1,112 @@
+"""The command `charrepl serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from charrepl.cli.exit_codes import exit_codes
+from charrepl.cli.options import (
+    FilePath,
+    assertiveness_option,
+    debug_option,
+    endpoint_option,
+    given,
+    model_option,
+)
+from charrepl.errors import CharreplError
+from charrepl.system.standard_streams import echo
+
+# As `http_server.setup_texts.NAMES`, which a test compares: --help waits for no import.
+HOSTS = ("vim", "neovim", "vscode", "zed", "minuet", "continue", "emacs")
+PORT = 8012  # as llama.vim and llama.vscode have it
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="0 for a free one."
+)
+@click.option("--address", default="127.0.0.1", show_default=True, help="Another loopback address.")
+@click.option("--unix", type=FilePath(), metavar="PATH", help="A Unix socket instead, which needs no key.")
+@assertiveness_option
+@click.option(
+    "--lines", type=click.IntRange(1, 40), default=1, show_default=True, help="At most, in a ghost."
+)
+@model_option
+@endpoint_option
+@click.option("--setup", type=click.Choice(HOSTS), help="Print what to paste into an editor's settings.")
+@click.option("--print-key", is_flag=True, help="Print the key that clients show.")
+@click.option("--new-key", is_flag=True, help="Make another key, and print it.")
+@debug_option
+@exit_codes
+def serve(
+    port: int,
+    address: str,
+    unix: Path | None,
+    assertiveness: str | None,
+    lines: int,
+    model: str,
+    endpoint: str | None,
+    setup: str | None,
+    print_key: bool,
+    new_key: bool,
+    debug: bool,
+) -> None:
+    """Show ghosts in editors: answer their plugins over HTTP, on this machine only."""
+    from charrepl.http_server import access
+
+    url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+    if print_key or new_key:
+        echo(access.key(new=new_key))
+    elif setup:
+        from charrepl.http_server import setup_texts
+
+        echo(setup_texts.text(setup, url=url, key=access.key()), end="")
+    else:
+        _run(port, address, unix, model=model, assertiveness=assertiveness, lines=lines, endpoint=endpoint)
+
+
+def _run(
+    port: int,
+    address: str,
+    unix: Path | None,
+    *,
+    model: str,
+    assertiveness: str | None,
+    lines: int,
+    endpoint: str | None,
+) -> None:
+    import asyncio
+
+    try:
+        from charrepl.http_server import server
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("uvicorn", "starlette"):
+            raise
+        raise CharreplError(
+            f"{error.name} is not installed: charrepl serve needs pip install 'charrepl[serve]'"
+        ) from None
+    from charrepl.http_server import access
+    from charrepl.http_server.endpoints import Defaults
+    from charrepl.settings import model_names
+    from charrepl.settings.settings import effective
+
+    chosen = effective(given(model, False, assertiveness, False)).settings
+    defaults = Defaults(
+        model=model_names.absolute(chosen.model),
+        assertiveness=chosen.assertiveness,
+        lines=lines,
+        temperature=chosen.temperature,
+        adapt=chosen.adapt,
+    )
+    if defaults.model and not endpoint:
+        model_names.find(defaults.model)
+    key = None if unix else access.key()
+    with server.listening_at(unix) if unix else server.listening(address, port) as opened:
+        where = unix or f"http://{address}:{opened.getsockname()[1]}"
+
+        def ready() -> None:
+            echo(f"Ghosts at {where}; charrepl serve --setup vim says what to paste, Ctrl-C ends it")
+
+        asyncio.run(server.serve(opened, key=key, defaults=defaults, endpoint=endpoint, ready=ready))

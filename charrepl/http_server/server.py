@@ -1,0 +1,137 @@
+"""The server: its socket, and everything behind it, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import signal
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from charrepl.errors import CharreplError, reason
+from charrepl.http_server import connections
+from charrepl.http_server.access import Access
+from charrepl.http_server.documents import TakenGhosts
+from charrepl.http_server.endpoints import Defaults, Endpoints
+from charrepl.suggestions.keys_saved import KeysSaved
+from charrepl.suggestions.suggester import Suggester
+
+COUNTS_S = 10.0  # from one time that counts are written to the next
+_BACKLOG = 256
+_SEND_BYTES = 64 << 10  # that the system keeps for a reader that is slow; answers have some hundred
+
+
+@contextlib.contextmanager
+def listening(address: str, port: int) -> Iterator[socket.socket]:
+    """A socket that listens on a loopback address. Raises CharreplError if it cannot, or is to be another."""
+    number = "127.0.0.1" if address == "localhost" else address
+    try:
+        loopback = ipaddress.ip_address(number).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise CharreplError(
+            f"{address} is not a loopback address: other machines reach a daemon by "
+            "charrepl-daemon start --endpoint, with keys on both sides"
+        )
+    with socket.socket(socket.AF_INET6 if ":" in number else socket.AF_INET) as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        try:
+            opened.bind((number, port))
+            opened.listen(_BACKLOG)
+        except OSError as error:
+            raise CharreplError(
+                f"cannot listen on port {port}: {reason(error)}: give another --port"
+            ) from None
+        yield opened
+
+
+@contextlib.contextmanager
+def listening_at(path: Path) -> Iterator[socket.socket]:
+    """A Unix socket that listens at a path, which only its owner can open, and is gone in the end.
+
+    Raises CharreplError if it cannot.
+    """
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        _remove_dead(path)
+        mask = os.umask(0o177)
+        try:
+            opened.bind(os.fspath(path))
+            opened.listen(_BACKLOG)
+        except OSError as error:
+            raise CharreplError(f"cannot listen at {path}: {reason(error)}: give another --unix") from None
+        finally:
+            os.umask(mask)
+        made = path.stat().st_ino
+        try:
+            yield opened
+        finally:
+            with contextlib.suppress(OSError):
+                if path.stat().st_ino == made:  # nobody has put another in its place
+                    path.unlink()
+
+
+def _remove_dead(path: Path) -> None:
+    """Removes the socket of a server that was killed. Raises CharreplError if something else is there."""
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise CharreplError(f"{path} is there, and not a socket: give another --unix")
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(os.fspath(path))
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # nothing is there, or nothing that binding would not say better
+    else:
+        raise CharreplError(f"a server listens at {path} already: give another --unix, or end that one")
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ends at a signal; uvicorn's own would end the process before everything else has ended."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
+                loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+async def serve(
+    opened: socket.socket,
+    *,
+    key: str | None,
+    defaults: Defaults,
+    endpoint: str | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Answers on a socket until a signal ends it; with a `key`, only those who show it.
+
+    `ready` is called once it does. endpoint: another daemon than this user's own.
+    """
+    counts = KeysSaved()
+    async with Suggester(endpoint=endpoint, name="http") as suggester:
+        endpoints = Endpoints(suggester, TakenGhosts(counts), access=Access(key), defaults=defaults)
+        writing = asyncio.create_task(_write(counts))
+        try:
+            ready()  # who connects from here on waits in the socket's queue
+            await _Server(uvicorn.Config(endpoints.app, **connections.settings())).serve([opened])
+        finally:
+            writing.cancel()
+            with contextlib.suppress(OSError):  # a full disk costs some counts
+                counts.write()
+
+
+async def _write(counts: KeysSaved) -> None:
+    while True:
+        await asyncio.sleep(COUNTS_S)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(counts.write)
