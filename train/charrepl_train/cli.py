@@ -195,8 +195,11 @@ def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
         f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}"
         + (" by cuDNN" if trainer.by_cudnn else "")
         + f", {trainer.parameters:,} parameters, {len(trainer.corpus.train):,} characters "
-        f"of {len(trainer.vocabulary) - 1:,} kinds" + (f", {epochs:.3g} epochs" if epochs else "") + "."
-        f"{anew} Ctrl-C saves."
+        f"of {len(trainer.vocabulary) - 1:,} kinds"
+        + (f", {epochs:.3g} epochs" if epochs else "")
+        + "."
+        + (f" {trainer.batches.names:,} names are replaced in parts of it." if trainer.batches.names else "")
+        + f"{anew} Ctrl-C saves."
     )
 
 

@@ -40,6 +40,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     sequence_length: Annotated[int, Meta(ge=1, le=16_384)] = 64  # predictions a sequence
     random_offsets: bool = True  # each epoch of streams starts elsewhere in the text
     reset_every: Annotated[float, Meta(ge=0, le=1e9)] = 1024.0  # characters to a zeroed carry; 0: never
+    # In pieces of the streams, names replaced by invented ones; auto: where the text has enough of them
+    rename_names: bool | Literal["auto"] = False
+    rename_share: Annotated[float, Meta(ge=0, le=1)] = 0.5  # of the pieces
     # Length
     epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 20.0
     # Optimiser, with decoupled weight decay

@@ -24,7 +24,7 @@ from charrepl_train.optimisation.training_step import State, StepResult, evaluat
 from charrepl_train.run import checkpoint, finetune, samples, throughput
 from charrepl_train.run.evaluation_schedule import UNDECIDED, Schedule
 from charrepl_train.run.records import Metrics, Run, StepReport
-from charrepl_train.text import batching
+from charrepl_train.text import renaming
 from charrepl_train.text.corpus import Corpus
 
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
@@ -52,13 +52,15 @@ class Trainer:
         *,
         base: checkpoint.LoadedModel | None = None,
     ) -> None:
+        self.batches = renaming.batches(corpus.train, corpus.vocabulary, config.training)
+        if config.training.rename_names == "auto":  # decided once, and kept with the run
+            config = hyperparameters.replace(config, training={"rename_names": self.batches.names > 0})
         training = config.training
         self.directory = directory
         self.config = config
         self.run = run
         self.corpus = corpus
         self.vocabulary = corpus.vocabulary
-        self.batches = batching.Batches(corpus.train, training)
         self._plan = Schedule(training, corpus, self.batches)
         dtype = jnp.bfloat16 if training.precision == "bf16" else jnp.float32
         recur = cudnn.fastest(

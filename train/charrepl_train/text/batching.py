@@ -61,6 +61,8 @@ class Batches:
     exactly where it stopped.
     """
 
+    names = 0  # that are replaced in some of it
+
     def __init__(self, ids: Ids, config: TrainingConfig) -> None:
         self._ids = ids
         self._time = config.sequence_length

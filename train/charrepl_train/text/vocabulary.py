@@ -110,7 +110,7 @@ class Vocabulary:
 
     def decode(self, ids: NDArray[np.integer]) -> str:
         """The text of `ids`; U+FFFD for the unknown."""
-        return "".join(self._strings[np.asarray(ids)].tolist())
+        return self._strings[np.asarray(ids)].astype("<U1").tobytes().decode("utf-32-le")
 
     def mask(self, characters: str) -> NDArray[np.bool_]:
         """Bool [vocabulary]: which ids stand for one of `characters`."""
