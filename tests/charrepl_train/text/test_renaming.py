@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrepl.errors import CharreplError
 from charrepl_train.hyperparameters import TrainingConfig
 from charrepl_train.text import renaming
 from charrepl_train.text.batching import Batches
@@ -149,10 +150,15 @@ def test_a_batch_is_a_pure_function_of_its_step_and_the_seed(
 
 
 def test_off_where_nobody_asked_and_where_there_are_too_few() -> None:
-    for changed in ({"rename_names": False}, {"rename_share": 0.0}, {"batching": "chunks"}):
+    for changed in ({"rename_names": False}, {"rename_share": 0.0}):
         assert batches(**changed).names == 0
     assert batches(rename_names="auto").names == len(PEOPLE)
     two = VOCABULARY.encode(re.sub("|".join(PEOPLE[2:]), "he", PLAY, flags=re.IGNORECASE))
     assert batches(ids=two, rename_names="auto").names == 0
     assert batches(ids=two).names == 2
     assert batches(ids=VOCABULARY.encode("what says that, or to what?\n" * 100)).names == 0
+
+
+def test_chunks_cannot_have_other_names() -> None:
+    with pytest.raises(CharreplError, match='rename_names needs batching = "streams": leave one of'):
+        batches(batching="chunks")

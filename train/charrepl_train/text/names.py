@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from charrepl_train.text.batching import Ids
@@ -25,7 +25,7 @@ _MENTIONED = 4  # times that somebody who never speaks is named inside a sentenc
 _COMMON = 0.02  # lower-case occurrences for each with a capital, from which on a word is no name
 _NOUNS = 0.12  # part of the words inside sentences with a capital, where all nouns have one, as in German
 _PIECE = 1 << 16  # characters
-_READ = 1 << 24  # characters at most, from all over the text
+_READ = 1 << 23  # characters at most, from all over the text
 
 
 class Names(NamedTuple):
@@ -40,46 +40,44 @@ def find(ids: Ids, vocabulary: Vocabulary) -> Names:
 
     A name is a word that hardly ever stands in lower case, and that speaks or is named again and again.
     """
-    return _find(_pieces(ids, vocabulary))
-
-
-def _pieces(ids: Ids, vocabulary: Vocabulary) -> Iterator[str]:
-    apart = _PIECE * -(-len(ids) // _READ)
-    for start in range(0, len(ids), max(apart, _PIECE)):
-        yield vocabulary.decode(ids[start : start + _PIECE])
-
-
-def _find(pieces: Iterable[str]) -> Names:
     words: Counter[str] = Counter()
-    inside: Counter[str] = Counter()
-    labels: Counter[str] = Counter()
-    for text in pieces:
-        words.update(_WORD.findall(text))
-        inside.update(_INSIDE.findall(text))
-        labels.update(_LABEL.findall(text))
-    mentioned = {word: times for word, times in inside.items() if word.istitle() and len(word) > 2}
-    if sum(mentioned.values()) > _NOUNS * sum(inside.values()):
-        mentioned = {}
-    speaking = _speaking(labels)
+    mentioned: Counter[str] = Counter()
+    speaking: Counter[str] = Counter()
+    inside = 0
+    for text in _pieces(ids, vocabulary):
+        # Without what has no case: in Chinese, the longest of what no blank is in would all be kept.
+        words.update(
+            {word: n for word, n in Counter(_WORD.findall(text)).items() if word.lower() != word.upper()}
+        )
+        for word in _INSIDE.findall(text):
+            inside += 1
+            if len(word) > 2 and word.istitle():
+                mentioned[word] += 1
+        for label in _LABEL.findall(text):
+            speaking.update(_speaking(label))
+    if mentioned.total() > _NOUNS * inside:
+        mentioned.clear()
 
     def is_common(name: str) -> bool:
-        capitals = words[name] + words[name.upper()]
-        return words[name.lower()] > _COMMON * capitals
+        return words[name.lower()] > _COMMON * (words[name] + words[name.upper()])
 
     names = {name for name, times in mentioned.items() if times >= _MENTIONED}
     names |= {name for name, times in speaking.items() if times >= _LABELLED}
     return Names(sorted(name for name in names if not is_common(name)), {word.lower() for word in words})
 
 
-def _speaking(labels: Counter[str]) -> Counter[str]:
-    """How often each word, such as `Romeo`, stands in a label that has nothing but names and their like."""
-    speaking: Counter[str] = Counter()
-    for label, times in labels.items():
-        words = _WORD.findall(label)
-        if len(words) > 5 or any(word[0].islower() and len(word) > 3 for word in words):
-            continue
-        for word in words:
-            name = word.capitalize()
-            if len(word) > 1 and word in (name, name.upper()) and not _ROMAN.fullmatch(word):
-                speaking[name] += times
-    return speaking
+def _pieces(ids: Ids, vocabulary: Vocabulary) -> Iterator[str]:
+    apart = max(1, -(-len(ids) // _READ)) * _PIECE
+    for start in range(0, len(ids), apart):
+        yield vocabulary.decode(ids[start : start + _PIECE])
+
+
+def _speaking(label: str) -> Iterator[str]:
+    """Each word of a label such as `LADY ROMEO` that may be a name, as `Romeo`; of a sentence none."""
+    words = _WORD.findall(label)
+    if len(words) > 5 or any(word[0].islower() and len(word) > 3 for word in words):
+        return
+    for word in words:
+        name = word.capitalize()
+        if len(word) > 1 and word in (name, name.upper()) and not _ROMAN.fullmatch(word):
+            yield name

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from charrepl.errors import CharreplError
 from charrepl_train.hyperparameters import TrainingConfig
 from charrepl_train.text import invented_names, names
 from charrepl_train.text.batching import Batches, Ids
@@ -25,11 +26,18 @@ _INVENTED = 64, 8192  # names for each that there is, and at most
 
 
 def batches(ids: Ids, vocabulary: Vocabulary, config: TrainingConfig) -> Batches:
-    """The batches of a text, in which names are replaced if the settings say so and there are enough."""
-    if not config.rename_names or not config.rename_share or config.batching != "streams":
+    """The batches of a text, with names replaced if the settings say so and it has enough of them.
+
+    Raises CharreplError if names are to be replaced in what is not read as streams.
+    """
+    if config.rename_names and config.batching != "streams":
+        raise CharreplError(
+            'rename_names needs batching = "streams": leave one of the two out of the --config file'
+        )
+    if not config.rename_names or not config.rename_share:
         return Batches(ids, config)
     found = names.find(ids, vocabulary)
-    if not found.names or (config.rename_names == "auto" and len(found.names) < _FEWEST):
+    if len(found.names) < (_FEWEST if config.rename_names == "auto" else 1):
         return Batches(ids, config)
     number = min(_INVENTED[0] * len(found.names), _INVENTED[1])
     invented = invented_names.invent(found.names, number, seed=config.seed, but=found.words)
