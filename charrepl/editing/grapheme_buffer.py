@@ -15,6 +15,8 @@ from charrepl.text import graphemes, words
 
 words.teach_the_editor()
 
+TAB_COLUMNS = 4  # as tabs are drawn
+
 
 class GraphemeDocument(Document):
     """A text with a cursor, which goes left and right by clusters."""
@@ -112,7 +114,8 @@ def _cells(line: str) -> Iterator[tuple[int, int, int, int]]:
     """Where each cluster of a line begins and ends: as places in it, and in columns."""
     at = column = 0
     for cluster in graphemes.iterate(line):
-        right = column + terminal_width.width(cluster)
+        tab = TAB_COLUMNS - column % TAB_COLUMNS
+        right = column + (tab if cluster == "\t" else terminal_width.width(cluster))
         yield (
             at,
             at + len(cluster),
@@ -123,7 +126,8 @@ def _cells(line: str) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _width(line: str) -> int:
-    return sum(terminal_width.width(cluster) for cluster in graphemes.iterate(line))
+    """The columns that a line fills."""
+    return max((right for *_, right in _cells(line)), default=0)
 
 
 class GraphemeBuffer(Buffer):

@@ -21,6 +21,7 @@ from prompt_toolkit.layout.screen import Char, Screen, WritePosition
 from prompt_toolkit.output import Output
 from prompt_toolkit.widgets import SearchToolbar
 
+from charrepl.editing.grapheme_buffer import TAB_COLUMNS
 from charrepl.ghost.state import Ghost
 from charrepl.repl.rendering import GhostControl, TextControl, line_prefix
 from charrepl.terminal import terminal_width
@@ -83,7 +84,7 @@ def layout(
         input_processors=[
             HighlightIncrementalSearchProcessor(),
             HighlightSelectionProcessor(),
-            TabsProcessor(char1=" ", char2=" "),
+            TabsProcessor(tabstop=TAB_COLUMNS, char1=" ", char2=" "),
         ],
         include_default_input_processors=False,
         search_buffer_control=search.control,

@@ -200,6 +200,7 @@ BLOCK = Keys.ControlV
         ("日本\nabcd\na", ("g", "g", "l", BLOCK, "j", "l", "l", "d"), "日\nab\na"),
         ("日本\nabcd\nabc", ("g", "g", "l", BLOCK, "j", "j", "$", "d"), "日\nab\nab"),
         (f"a{E}b\nxyz", ("g", "g", BLOCK, "j", "d", "p"), f"{E}ab\nyxz"),
+        ("\tbc\nabcdefgh", ("g", "g", "l", BLOCK, "j", "l", "l", "l", "l", "d"), "\t\nabcdgh"),
         ("日b\nxyz\nx", ("g", "g", BLOCK, "j", "j", "d", "P"), "日b\nxyz\nx"),
     ],
 )
