@@ -3,14 +3,14 @@
 What `__all__` names is public, and docs/api.md shows it. Everything else may move.
 """
 
+from charrepl.version import __version__ as __version__
+
 TYPE_CHECKING = False  # as in typing, which every start would wait for
 if TYPE_CHECKING:
     from charrepl.client.async_client import AsyncClient, ConnectionState
     from charrepl.client.client import Client, Completion
     from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
     from charrepl.wire.protocol import Decoding
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",

@@ -50,6 +50,7 @@ def room(path: Path) -> str:
 # The folders and files of each room from the bottom up: each imports only from those before it.
 ORDER = {
     "charrepl": [
+        "version",
         "resource_shortage",
         "errors",
         "text",

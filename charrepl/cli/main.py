@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from charrepl import __version__
 from charrepl.cli import off_commands, serve_command, settings_commands
 from charrepl.cli.exit_codes import Group, exit_codes, say
 from charrepl.cli.options import (
@@ -30,6 +29,7 @@ from charrepl.cli.options import (
 )
 from charrepl.errors import CharreplError
 from charrepl.system.standard_streams import echo
+from charrepl.version import __version__
 
 if TYPE_CHECKING:
     from charrepl.client import Client

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import msgspec
 import zmq
 
-from charrepl import __version__
 from charrepl.client import credentials
 from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError, reason
 from charrepl.settings import model_names
 from charrepl.system import paths
+from charrepl.version import __version__
 from charrepl.wire import protocol
 from charrepl.wire.protocol import Reply, Request
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charrepl import __version__
 from charrepl.cli.exit_codes import Command, exit_codes, say
 from charrepl.cli.options import AMOUNT, FilePath, complete_model, print_json
 from charrepl.client import daemon_startup
@@ -20,6 +19,7 @@ from charrepl.errors import CharreplError
 from charrepl.files import encodings, text_files
 from charrepl.settings import model_names
 from charrepl.system import paths
+from charrepl.version import __version__
 from charrepl_train import hyperparameters
 from charrepl_train.run import begin_or_resume, distributed_run
 from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from charrepl import __version__
 from charrepl.cli.exit_codes import Group, exit_codes
 from charrepl.cli.options import (
     AMOUNT,
@@ -21,6 +20,7 @@ from charrepl.cli.options import (
 from charrepl.errors import CharreplError
 from charrepl.system import paths
 from charrepl.system.standard_streams import echo
+from charrepl.version import __version__
 from charrepl_daemon.cli import key_commands
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ import msgspec
 import zmq
 import zmq.asyncio
 
-from charrepl import __version__
 from charrepl.errors import CharreplError
 from charrepl.settings import model_names
 from charrepl.system import paths
+from charrepl.version import __version__
 from charrepl.wire import protocol
 from charrepl_daemon.engine.model_catalogue import ModelCatalogue
 from charrepl_daemon.metrics.declarations import CONNECTIONS_CLOSED, MALFORMED, STOPS

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from charrepl import __version__
+from charrepl.version import __version__
 from charrepl.wire import protocol
 from charrepl_daemon.metrics.counters import Snapshot, Writers
 from charrepl_daemon.metrics.declarations import ACTIVE_S

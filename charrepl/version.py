@@ -1,0 +1,3 @@
+"""The version of all three programs."""
+
+__version__ = "0.1.0"
