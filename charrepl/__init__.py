@@ -24,12 +24,12 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AsyncClient": "client.async_client",
+    "AsyncClient": "client",
     "CharreplError": "errors",
-    "Client": "client.client",
+    "Client": "client",
     "Completion": "client.client",
     "ConnectionLostError": "errors",
-    "ConnectionState": "client.async_client",
+    "ConnectionState": "client",
     "DaemonUnavailableError": "errors",
     "Decoding": "wire.protocol",
 }

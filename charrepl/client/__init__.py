@@ -6,9 +6,8 @@ is or how it is drawn.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
-
-import charrepl
 
 if TYPE_CHECKING:
     from charrepl.client.async_client import AsyncClient, ConnectionState
@@ -16,9 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncClient", "Client", "ConnectionState"]
 
+_MODULES = {"AsyncClient": "async_client", "Client": "client", "ConnectionState": "async_client"}
+
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for, as `charrepl` does: who only looks for a daemon need not wait for ZeroMQ."""
-    if name in __all__:
-        return getattr(charrepl, name)
+    """Imports what is asked for: a program that only looks for a daemon need not wait for ZeroMQ."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
