@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from charrepl.suggestions.keys_saved import KeysSaved
 
 _COMPARED = 2048  # characters before the cursor's line
+_TOLD = 256  # characters before a ghost
 _REMEMBERED = 16  # ghosts
 
 
@@ -59,8 +60,7 @@ class Documents:
 @dataclass(frozen=True, slots=True)
 class _Shown:
     host: str
-    length: int  # of the text before it
-    end: str  # of that
+    end: str  # of the text before it
     ghost: str
 
 
@@ -77,28 +77,26 @@ class TakenGhosts:
     def text(self, host: str, before: str) -> None:
         """Takes note of a text that somebody has before the cursor."""
         for one in list(self._shown):
-            typed = before[one.length : one.length + len(one.ghost)]
-            if one.host != host or not typed or not before.startswith(one.end, one.length - len(one.end)):
+            near = before[-len(one.end) - 2 * len(one.ghost) :]
+            at = near.rfind(one.end)
+            typed = near[at + len(one.end) :] if at >= 0 else ""
+            if one.host != host or not typed:
                 continue
-            alike = next((n for n, char in enumerate(typed) if char != one.ghost[n]), len(typed))
+            alike = next((n for n, char in enumerate(typed) if char != one.ghost[n : n + 1]), len(typed))
             self._shown.remove(one)
-            if alike == 1 and len(one.ghost) > 1 and len(before) == one.length + 1:  # it is typed through
-                self._remember(host, before, one.ghost[1:])
+            if alike == len(typed) == 1 and len(one.ghost) > 1:  # it is typed through
+                self._shown.append(_Shown(host, _end(before), one.ghost[1:]))
             elif alike > 1:
                 self._counts.note(host, taken=1, characters=alike, keys=1)
 
     def shown(self, host: str, before: str, ghost: str) -> None:
         """Takes note of a ghost; what is left of one that is being typed through is the same one."""
-        known = any(
-            one.host == host
-            and one.length == len(before)
-            and before.endswith(one.end)
-            and one.ghost[:1] == ghost[:1]
-            for one in self._shown
-        )
-        if not known:
+        end = _end(before)
+        if not any((one.host, one.end, one.ghost[0]) == (host, end, ghost[0]) for one in self._shown):
             self._counts.note(host, shown=1)
-            self._remember(host, before, ghost)
+            self._shown.append(_Shown(host, end, ghost))
 
-    def _remember(self, host: str, before: str, ghost: str) -> None:
-        self._shown.append(_Shown(host, len(before), before[-_COMPARED:], ghost))
+
+def _end(before: str) -> str:
+    """What tells a place in a text from others, though the editor sends less and less of what is above."""
+    return before[-_TOLD:]

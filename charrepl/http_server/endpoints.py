@@ -19,13 +19,16 @@ from charrepl.errors import CharreplError
 from charrepl.http_server import answers, bodies, fim_markers
 from charrepl.http_server.access import Access, Refusal
 from charrepl.http_server.documents import Documents, TakenGhosts
+from charrepl.http_server.truncated_texts import anchored
 from charrepl.settings import model_names
 from charrepl.suggestions.request import MOST_ALTERNATIVES, SuggestionRequest, Suggestions
 from charrepl.suggestions.suggester import Suggester
+from charrepl.wire.protocol import ModelList
 
 # For the whole body, and for the answer: a plugin shows an error to its user where it waits in vain.
 BODY_S = 10.0
 ANSWER_S = 1.0
+_WHOLE_LINES = 256  # of which llama.vim and llama.vscode send the last ones, so that with fewer it is all
 _AFTER_CHARS = 2048  # of what follows the cursor
 _SPECULATIVE_MS = 1000  # as llama.vim bounds a request for what would follow a ghost that is shown
 _DEFAULT_NAMES = ("", "charrepl", "default")  # which clients that must name a model send
@@ -75,12 +78,15 @@ class Endpoints:
     async def _infill(self, request: Request) -> Response:
         asked = bodies.decoded(await _body(request), bodies.Infill)
         before, after = asked.input_prefix + asked.prompt, asked.input_suffix
+        if asked.input_prefix.count("\n") >= _WHOLE_LINES:
+            before = anchored(before)
         # An editor's first line has an empty one above it.
         return await self._llama(request, asked, before.removeprefix("\n"), after)
 
     async def _completion(self, request: Request) -> Response:
         asked = bodies.decoded(await _body(request), bodies.Completion)
-        return await self._llama(request, asked, *fim_markers.unwrapped(asked.prompt))
+        before, after = fim_markers.unwrapped(asked.prompt)
+        return await self._llama(request, asked, anchored(before), after)
 
     async def _llama(self, request: Request, asked: bodies.Completion, before: str, after: str) -> Response:
         if asked.n_predict == 0:  # it would warm a cache
@@ -101,7 +107,7 @@ class Endpoints:
             for prompt in [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt:
                 before, after = fim_markers.unwrapped(prompt, asked.suffix or "")
                 most = asked.max_tokens or 0
-                wanted = self._request(asked, before, after, most=most, alternatives=asked.n or 1)
+                wanted = self._request(asked, anchored(before), after, most=most, alternatives=asked.n or 1)
                 found = await self._suggest(request, wanted, counted=True)
                 texts += _stopped(found.texts, asked.stops) or [""]
         model = asked.model or "charrepl"
@@ -110,20 +116,30 @@ class Endpoints:
         return _json(answers.choices(texts or [""], model=model))
 
     async def _models(self, request: Request) -> Response:
+        known = await self._known_models()
+        if known is None:
+            return _json(answers.models(path.name for path in model_names.installed()))
+        return _json(answers.models(model.name for model in known.models))
+
+    async def _known_models(self) -> ModelList | None:
+        """What the daemon knows, None if it does not say so in time."""
         try:
             async with asyncio.timeout(ANSWER_S):
-                names = [model.name for model in (await self._suggester.link.models()).models]
+                return await self._suggester.link.models()
         except (CharreplError, TimeoutError):
-            names = [path.name for path in model_names.installed()]
-        return _json(answers.models(names))
+            return None
 
     async def _health(self, request: Request) -> Response:
         if off := self._suggester.why_off():
             return _json(answers.health(off=off))
-        if self._suggester.prepared:
-            return _json(answers.health())
-        self._suggester.link.wake()
-        return _failure(503, "unavailable_error", self._suggester.condition)
+        if not self._suggester.prepared:
+            self._suggester.link.wake()
+            return _failure(503, "unavailable_error", self._suggester.condition)
+        if await self._known_models() is None:
+            return _failure(
+                503, "unavailable_error", "the daemon does not answer: run charrepl-daemon restart"
+            )
+        return _json(answers.health())
 
     def _request(
         self, asked: bodies.Sampling, before: str, after: str, *, most: int, alternatives: int
@@ -167,20 +183,25 @@ def _stopped(texts: tuple[str, ...], stops: list[str]) -> list[str]:
 
 async def _unless_gone(work: Awaitable[T], receive: Receive) -> T:
     """What comes of some work, which is given up if the client goes away: ClientDisconnect is raised then."""
-    doing, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(receive))
+    here, left = asyncio.current_task(), False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        assert here is not None
+        here.cancel()
+
+    watching = asyncio.create_task(watch())
     try:
-        await asyncio.wait([doing, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            raise ClientDisconnect
-        return doing.result()
+        return await work
+    except asyncio.CancelledError:
+        if left:
+            raise ClientDisconnect from None
+        raise
     finally:
-        doing.cancel()
-        gone.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        watching.cancel()
 
 
 async def _body(request: Request) -> bytearray:

@@ -40,7 +40,9 @@ def listening(address: str, port: int) -> Iterator[socket.socket]:
             f"{address} is not a loopback address: other machines reach a daemon by "
             "charrepl-daemon start --endpoint, with keys on both sides"
         )
-    with socket.socket(socket.AF_INET6 if ":" in number else socket.AF_INET) as opened:
+    family = socket.AF_INET6 if ":" in number else socket.AF_INET
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it, an answer takes 40 ms more.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         try:
@@ -97,12 +99,15 @@ def _remove_dead(path: Path) -> None:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Ends at a signal; uvicorn's own would end the process before everything else has ended."""
+        """Leaves signals alone: uvicorn would end the process before everything else has ended."""
+        yield
+
+    def heed_signals(self) -> None:
+        """Has a signal end it, from now on."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
                 loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
 
 
 async def serve(
@@ -120,10 +125,12 @@ async def serve(
     counts = KeysSaved()
     async with Suggester(endpoint=endpoint, name="http") as suggester:
         endpoints = Endpoints(suggester, TakenGhosts(counts), access=Access(key), defaults=defaults)
+        server = _Server(uvicorn.Config(endpoints.app, **connections.settings()))
+        server.heed_signals()
         writing = asyncio.create_task(_write(counts))
         try:
             ready()  # who connects from here on waits in the socket's queue
-            await _Server(uvicorn.Config(endpoints.app, **connections.settings())).serve([opened])
+            await server.serve([opened])
         finally:
             writing.cancel()
             with contextlib.suppress(OSError):  # a full disk costs some counts

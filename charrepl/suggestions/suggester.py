@@ -31,15 +31,8 @@ class _Asked:
     def __init__(self, request: SuggestionRequest) -> None:
         self.request = request
         self.answer: asyncio.Future[Suggestions] = asyncio.get_running_loop().create_future()
-        self.task: asyncio.Task[Suggestions] | None = None
+        self.task: asyncio.Task[None] | None = None
         self.waiting = 0  # who share it
-
-    def end(self, answer: Suggestions) -> None:
-        """Answers, and gives up what is under way for it."""
-        if not self.answer.done():
-            self.answer.set_result(answer)
-        if self.task is not None:
-            self.task.cancel()
 
 
 class Suggester:
@@ -65,7 +58,7 @@ class Suggester:
 
     async def __aexit__(self, *_: object) -> None:
         for asked in list(self._asked.values()):
-            asked.end(Suggestions(outcome="unavailable"))
+            self._end(asked)
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
@@ -101,9 +94,9 @@ class Suggester:
         if self.why_off(request.host, request.path):
             return Suggestions(outcome="off")
         asked = self._asked.get(request.document)
-        if asked is None or asked.request != request or asked.answer.done():
+        if asked is None or asked.request != request:
             if asked is not None:
-                asked.end(Suggestions(outcome="superseded"))
+                self._end(asked)
             asked = self._begin(request)
         asked.waiting += 1
         try:
@@ -114,24 +107,34 @@ class Suggester:
         finally:
             asked.waiting -= 1
             if not asked.waiting:
-                asked.end(Suggestions(outcome="superseded"))
+                self._end(asked)
 
     def _begin(self, request: SuggestionRequest) -> _Asked:
         asked = self._asked[request.document] = _Asked(request)
-        asked.task = asyncio.create_task(self._answer(request))
-        asked.task.add_done_callback(lambda task: self._settle(asked, task))
+        asked.task = asyncio.create_task(self._settle(asked))
         return asked
 
-    def _settle(self, asked: _Asked, task: asyncio.Task[Suggestions]) -> None:
+    async def _settle(self, asked: _Asked) -> None:
+        try:
+            answer = await self._answer(asked.request)
+            if not asked.answer.done():
+                asked.answer.set_result(answer)
+        except Exception as error:
+            if not asked.answer.done():
+                asked.answer.set_exception(error)
+        self._forget(asked)
+
+    def _end(self, asked: _Asked) -> None:
+        """Gives up what is under way for a request, if anything is."""
+        if not asked.answer.done():
+            asked.answer.set_result(Suggestions(outcome="superseded"))
+        if asked.task is not None:
+            asked.task.cancel()
+        self._forget(asked)
+
+    def _forget(self, asked: _Asked) -> None:
         if self._asked.get(asked.request.document) is asked:
             del self._asked[asked.request.document]
-        error = None if task.cancelled() else task.exception()
-        if asked.answer.done():
-            return
-        if error is not None:
-            asked.answer.set_exception(error)
-        else:
-            asked.answer.set_result(Suggestions(outcome="superseded") if task.cancelled() else task.result())
 
     async def _answer(self, request: SuggestionRequest) -> Suggestions:
         """The answer, from whichever daemon lives long enough to give it."""

@@ -74,6 +74,7 @@ def test_a_hung_daemon_costs_empty_answers(site: HttpSite) -> None:
     try:
         for typed in ("c", "ch", "che"):
             assert site.post("/completion", {"prompt": BEFORE + typed}) == (200, b'{"content": ""}')
+        assert site.get("/health").status == 503
     finally:
         os.kill(hung, signal.SIGCONT)
     until(lambda: comes_back(site))
