@@ -56,15 +56,18 @@ def serve(
     """Show ghosts in editors: answer their plugins over HTTP, on this machine only."""
     from charrepl.http_server import access
 
-    url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
     if print_key or new_key:
         echo(access.key(new=new_key))
     elif setup:
         from charrepl.http_server import setup_texts
 
-        echo(setup_texts.text(setup, url=url, key=access.key()), end="")
+        echo(setup_texts.text(setup, url=_url(address, port), key=access.key()), end="")
     else:
         _run(port, address, unix, model=model, assertiveness=assertiveness, lines=lines, endpoint=endpoint)
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
 
 
 def _run(
@@ -104,7 +107,7 @@ def _run(
         model_names.find(defaults.model)
     key = None if unix else access.key()
     with server.listening_at(unix) if unix else server.listening(address, port) as opened:
-        where = unix or f"http://{address}:{opened.getsockname()[1]}"
+        where = unix or _url(address, opened.getsockname()[1])
 
         def ready() -> None:
             echo(f"Ghosts at {where}; charrepl serve --setup vim says what to paste, Ctrl-C ends it")

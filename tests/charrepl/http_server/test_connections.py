@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from charrepl.http_server import connections, server
+from charrepl.http_server import connections, endpoints, server
 from charrepl.http_server.endpoints import Defaults
-from tests.charrepl.http_site import DEADLINE_S
+from tests.charrepl.http_site import DEADLINE_S, all_of
 from tests.charrepl.prompt import Bench
 
 KEY = "key"
@@ -23,6 +23,7 @@ def impatient(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARREPL_DATA_DIR", str(bench.place / "data"))
     monkeypatch.setattr(connections, "REQUEST_S", 0.3)
     monkeypatch.setattr(connections, "READ_S", 0.3)
+    monkeypatch.setattr(endpoints, "BODY_S", 0.3)
 
 
 def beside_a_server(bench: Bench, client: Callable[[socket.socket], None]) -> None:
@@ -86,5 +87,15 @@ def test_a_request_that_never_comes_ends_its_connection(live: Bench, begun: byte
                 pass
         except ConnectionError:
             return
+
+    beside_a_server(live, client)
+
+
+def test_a_body_that_never_comes_is_told_so(live: Bench) -> None:
+    head = f"POST /infill HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
+
+    def client(connection: socket.socket) -> None:
+        connection.sendall(head.encode() + b"Content-Length: 9\r\n\r\n{")
+        assert all_of(connection).startswith(b"HTTP/1.1 408 ")
 
     beside_a_server(live, client)
