@@ -11,11 +11,40 @@ REQUEST_S = 10.0  # for a request to be there, from its first byte to the last o
 READ_S = 10.0  # for a reader to make room, once what is sent to it is stuck
 
 
+class _OnePiece:
+    """A transport that sends at once what is written in one turn of the event loop.
+
+    uvicorn writes the head and the body of an answer apart: two system calls, and a client that wakes twice.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._pieces: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if not self._pieces:
+            self._loop.call_soon(self._send)
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self._transport.write(b"".join(pieces))
+
+
 class BoundedConnection(H11Protocol):
     """One connection. uvicorn bounds the length of headers and idle ones; here is the rest."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        super().connection_made(transport)
+        super().connection_made(_OnePiece(transport, self.loop))
         self._let_go: asyncio.TimerHandle | None = None
         self._stuck: asyncio.TimerHandle | None = None
         self._expect_request()
