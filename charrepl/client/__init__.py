@@ -1,7 +1,6 @@
-"""Clients of the daemon, for scripts and for programs with an event loop, which start it where none runs.
+"""Clients of the daemon, for scripts and for programs with an event loop. They start a daemon if none runs.
 
-Import `Client`, `AsyncClient` and `ConnectionState` from here. Nothing here knows what a ghost
-is or how it is drawn.
+Import `Client`, `AsyncClient` and `ConnectionState` from here. Nothing here knows how a ghost is drawn.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _MODULES = {"AsyncClient": "async_client", "Client": "client", "ConnectionState"
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for: a program that only looks for a daemon need not wait for ZeroMQ."""
+    """Imports a name when it is first used. A program that only looks for a daemon does not load ZeroMQ."""
     if name in _MODULES:
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The client for programs with an event loop, such as the REPL: a connection that comes back by itself."""
+"""The client for programs with an event loop, such as the REPL. It reconnects by itself."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from charrepl.system import paths
 from charrepl.wire import protocol
 from charrepl.wire.protocol import Reply, Request
 
-_RETRY_S = 1.0  # between attempts to connect to a daemon that is there
-_READY_S = 0.25  # between two looks at whether the daemon has a model
-_LEFT_S = 0.05  # until a request that was left is given up
+_RETRY_S = 1.0  # between attempts to connect to a running daemon
+_READY_S = 0.25  # between two checks whether the daemon has a model
+_LEFT_S = 0.05  # until the daemon is told to give up an abandoned request
 
 
 async def _reach(endpoint: str) -> str:
-    """As `connection.reach`, in a thread of its own: one of the loop's would hold up its end."""
+    """As `connection.reach`, in a separate thread. The loop would wait for a thread of its own to end."""
     loop = asyncio.get_running_loop()
     found: asyncio.Future[str] = loop.create_future()
 
@@ -51,7 +51,7 @@ async def _reach(endpoint: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class ConnectionState:
-    """Where an AsyncClient stands; `detail` is one line for a person, empty once all is well."""
+    """The state of an AsyncClient. `detail` is one line for a person, empty if all is well."""
 
     phase: Literal["connecting", "starting", "ready", "down"]
     detail: str = ""
@@ -60,9 +60,9 @@ class ConnectionState:
 
 
 class AsyncClient:
-    """A connection to the daemon that comes back by itself. `run` keeps it; used by one event loop.
+    """A connection to the daemon that `run` keeps and renews by itself. One event loop may use it.
 
-    After a fork, the child has its own once it calls `run`.
+    After a fork, the child gets a connection of its own when it calls `run`.
     """
 
     def __init__(
@@ -85,20 +85,20 @@ class AsyncClient:
         self._context = zmq.asyncio.Context()
         self._socket: zmq.asyncio.Socket | None = None
         self._waiting: dict[int, asyncio.Queue[Reply | DaemonUnavailableError]] = {}
-        self._heard = 0  # replies, whatever to
-        self._newest: dict[str, int] = {}  # request of each session
+        self._heard = 0  # replies to all requests
+        self._newest: dict[str, int] = {}  # the newest request of each session
         self._wanted = asyncio.Event()
         self._backoff = Backoff(file=paths.starts_file)
 
     def _leave_parents(self) -> None:
-        """In a process that was forked since, leaves the connection to its parent and begins without one."""
+        """In a forked child, leaves the connection to the parent, and starts without one."""
         if self._pid != os.getpid():
             connection.leave_to_parent(self._context, self._socket)
             self._begin()
 
     @property
     def state(self) -> ConnectionState:
-        """Where the connection stands."""
+        """The state of the connection."""
         return self._state
 
     def _set(self, state: ConnectionState) -> None:
@@ -107,14 +107,14 @@ class AsyncClient:
             self._on_state(state)
 
     async def run(self) -> None:
-        """Connects, starts a daemon where there is none, and comes back after its death.
+        """Connects, starts a daemon if there is none, and reconnects if it dies.
 
-        Runs until cancelled. What goes wrong is told in `state`, never raised.
+        Runs until cancelled. Failures are told in `state`, never raised.
         """
         try:
             await self._keep()
         finally:
-            # Who cancelled it need not be called back.
+            # Without a call of `on_state`: whoever cancelled this knows already.
             self._state = ConnectionState("down", "the connection was closed: run makes another")
 
     async def _keep(self) -> None:
@@ -135,7 +135,8 @@ class AsyncClient:
                     older = starting = False
                 await self._converse(endpoint)
                 if daemon_startup.left_in_order(endpoint):
-                    # Stopped, or idle for long: to start it at once would make neither possible.
+                    # It was stopped, or it ended because it was idle. If we started it immediately, neither
+                    # would have an effect.
                     self._wanted.clear()
                     self._set(ConnectionState("down", "the daemon has left: the next key starts it again"))
                     await self._wanted.wait()
@@ -152,7 +153,7 @@ class AsyncClient:
                 self._drop()
 
     async def _hold_back(self) -> None:
-        """Waits before a daemon is started after others that were started in vain."""
+        """Waits before another start, if earlier starts failed."""
         if self._backoff.wait_s and self._backoff.spent:
             self._wanted.clear()
             why = self._state.detail if self._state.phase == "down" else "the daemon ends again and again"
@@ -161,11 +162,11 @@ class AsyncClient:
         await asyncio.sleep(self._backoff.wait_s)
 
     def wake(self) -> None:
-        """Brings the connection back, if it waits for somebody to want it."""
+        """Reconnects, if the connection waits until it is needed."""
         self._wanted.set()
 
     async def close(self) -> None:
-        """Drops the connection; call it after `run` was cancelled."""
+        """Drops the connection. Call it after you cancelled `run`."""
         self._leave_parents()
         self._drop()
         self._context.term()
@@ -178,7 +179,7 @@ class AsyncClient:
             queue.put_nowait(DaemonUnavailableError("the daemon died while answering"))
 
     async def _converse(self, endpoint: str) -> None:
-        """Says hello and hands out replies until the daemon is gone."""
+        """Says hello and delivers replies until the daemon is gone."""
         socket = self._context.socket(zmq.DEALER)
         self._socket = socket
         monitor = socket.get_monitor_socket(connection.OUTCOMES)
@@ -203,7 +204,7 @@ class AsyncClient:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            socket.disable_monitor()  # first: it would wait for the monitor to make room
+            socket.disable_monitor()  # first, because the socket would wait until the monitor has room
             monitor.close()
 
     @staticmethod
@@ -231,8 +232,8 @@ class AsyncClient:
         self._set(ConnectionState("ready", detail, device=welcome.device, pid=welcome.pid))
 
     async def _see_ready(self) -> None:
-        """Asks until a model is ready: what was asked for before is answered then, and a person is told."""
-        with contextlib.suppress(DaemonUnavailableError):  # which others see as well
+        """Asks again and again until a model is ready, so that `state` can say so."""
+        with contextlib.suppress(DaemonUnavailableError):  # other tasks report it
             while self._state.detail:
                 await asyncio.sleep(_READY_S)
                 self._welcomed(connection.welcomed(await self.ask(connection.hello(0))))
@@ -249,12 +250,12 @@ class AsyncClient:
             reply = protocol.decode_reply(await socket.recv())
             self._heard += 1
             queue = self._waiting.get(reply.seq)
-            if queue is not None:  # else nobody waits for it any more
+            if queue is not None:  # otherwise nobody waits for this reply any more
                 queue.put_nowait(reply)
             await asyncio.sleep(0)  # a daemon that never stops talking must not keep keys waiting
 
     async def _listen_for_life(self, socket: zmq.asyncio.Socket, endpoint: str) -> None:
-        """Raises DaemonUnavailableError if somebody waits for a daemon that is as good as dead."""
+        """Raises DaemonUnavailableError if a request waits and the daemon shows no sign of life."""
         while True:
             heard = self._heard
             await asyncio.sleep(connection.ANSWER_S)
@@ -275,9 +276,9 @@ class AsyncClient:
     async def stream(self, request: Request) -> AsyncIterator[Reply]:
         """The replies to a request, the last one final.
 
-        Raises DaemonUnavailableError if there is no connection or it is lost, and CharreplError for
-        what the daemon refuses. To leave the loop early, or to close the iterator, drops what comes later
-        and has the daemon give the request up.
+        Raises DaemonUnavailableError if there is no connection or it is lost, and CharreplError if the daemon
+        refuses. If you leave the loop early or close the iterator, later replies are dropped, and the daemon
+        is told to give the request up.
         """
         self._leave_parents()
         socket = self._socket
@@ -309,7 +310,8 @@ class AsyncClient:
         finally:
             del self._waiting[seq]
             if not final and protocol.is_work(request):
-                # Not now: most are left for a newer one, which ends them too, and must not wait for this.
+                # Later: most abandoned requests are followed by a newer one. That ends them too, and must
+                # not wait for this message.
                 asyncio.get_running_loop().call_later(_LEFT_S, self._give_up, socket, request, seq)
 
     def _give_up(self, socket: zmq.asyncio.Socket, request: Request, seq: int) -> None:

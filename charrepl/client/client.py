@@ -5,8 +5,8 @@ r"""The client for scripts.
     with Client() as client:
         print(client.complete("ROMEO:\nO, ").text)
 
-It starts a daemon where there is none. The texts go in whole: only the window the model reads is
-sent. `charrepl.client.async_client` is the same for programs with an event loop.
+It starts a daemon if there is none. Give it whole texts: only the window that the model reads is sent.
+`charrepl.client.async_client` is the same for programs with an event loop.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from charrepl.text import graphemes
 from charrepl.wire import context_window, protocol
 from charrepl.wire.protocol import Decoding, Reply, Request
 
-_SCORE_PIECE = 8192  # characters a message
-_MOST_WAIT_S = 1.0  # before a daemon is started; who would have to wait longer is told so
+_SCORE_PIECE = 8192  # characters per message
+_MOST_WAIT_S = 1.0  # before a daemon is started; a longer wait is an error instead
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Completion:
 
 
 class Client:
-    """A connection to the daemon for scripts, used by one thread at a time; a forked child makes its own.
+    """A connection to the daemon for scripts, for one thread at a time. A forked child makes its own.
 
-    Without `greet` it talks to a daemon of any protocol, whose `status` and `shutdown` are the same.
-    Every method raises DaemonUnavailableError if no daemon answers and none can be started, and
-    CharreplError for what the daemon refuses.
+    Without `greet`, it talks to a daemon with any protocol version: `status` and `shutdown` are the same in
+    all. Every method raises DaemonUnavailableError if no daemon answers and none can be started, and
+    CharreplError if the daemon refuses.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class Client:
         self._pid = os.getpid()
         self._context = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
-        self._monitor: zmq.Socket[bytes] | None = None  # says what becomes of the connection
+        self._monitor: zmq.Socket[bytes] | None = None  # says what happens to the connection
         self._seq = 0
-        self._users: list[int] = []  # the thread that awaits replies, once for each request
+        self._users: list[int] = []  # the thread that waits for replies, once for each request
         self._backoff = Backoff(file=paths.starts_file)
-        self._failure = ""  # of the last start
+        self._failure = ""  # why the last start failed
         self._under_way = 0  # the request that is being answered
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Drops the connection; safe to repeat."""
+        """Drops the connection. You may call it more than once."""
         self._leave_parents()
         self._drop()
         self._context.term()
@@ -120,7 +120,7 @@ class Client:
         stop: protocol.Stop = "none",
         decoding: Decoding | None = None,
     ) -> Iterator[str]:
-        """Pieces of a passage after `text`, as they are written. To close the iterator ends the passage."""
+        """Pieces of a passage after `text`, as they are written. Closing the iterator ends the passage."""
         sent, offset = context_window.windowed(text)
         request = protocol.Sample(
             seq=0,
@@ -135,10 +135,10 @@ class Client:
             yield connection.expect(reply, protocol.Chunk).text
 
     def score(self, text: str, *, adapt: bool = False) -> Iterator[float]:
-        """The log-probability in nats of each character of `text`, read whole, in order.
+        """The log-probability in nats of each character of `text`, in order. The whole text is read.
 
-        Of a letter that the model reads as one, all is its first character's, and the others have 0. With
-        `adapt`, of the model that adapts to the text before.
+        If the model reads several characters as one letter, the first has the letter's log-probability, and
+        the others have 0. With `adapt`, the model adapts to the text before each character.
         """
         carry, digest = b"", ""
         start = 0
@@ -161,12 +161,12 @@ class Client:
             start = end
 
     def models(self) -> protocol.ModelList:
-        """Every model the daemon can find."""
+        """Every model that the daemon can find."""
         return connection.expect(self.ask(protocol.Models(seq=0)), protocol.ModelList)
 
     def status(self) -> dict[str, Any]:
-        """How the daemon is."""
-        # It is told by the thread that never computes: whoever does not answer soon does not run.
+        """The daemon's status."""
+        # The thread that answers never computes. So a daemon that does not answer soon is not running.
         reply = self.ask(protocol.Status(seq=0), timeout_s=connection.ANSWER_S)
         return connection.expect(reply, protocol.Report).status
 
@@ -176,11 +176,11 @@ class Client:
         return last
 
     def stream(self, request: Request, *, timeout_s: float | None = None) -> Iterator[Reply]:
-        """The replies to a request, the last one final. `timeout_s` bounds the wait for each, and to send.
+        """The replies to a request, the last one final. `timeout_s` limits sending, and the wait for each.
 
-        A daemon that ends before it said anything has a successor, which is asked instead, once;
-        unless the request was for that daemon alone. To leave early, or to close the iterator, has the
-        daemon give the request up.
+        If the daemon ends before its first reply, the request is sent once more to the daemon that replaces
+        it, unless it concerns only the old one. If you leave early or close the iterator, the daemon is told
+        to give the request up.
         """
         self._leave_parents()
         with self._by_one_thread():
@@ -188,7 +188,7 @@ class Client:
 
     @contextlib.contextmanager
     def _by_one_thread(self) -> Iterator[None]:
-        """Raises CharreplError while another thread awaits replies: each would take the other's."""
+        """Raises CharreplError while another thread waits for replies: each would get the other's replies."""
         thread = threading.get_ident()
         if any(user != thread for user in self._users):
             raise CharreplError("another thread uses this Client: make one for each thread")
@@ -196,7 +196,7 @@ class Client:
         try:
             yield
         finally:
-            with contextlib.suppress(ValueError):  # begun before a fork
+            with contextlib.suppress(ValueError):  # if this began before a fork
                 self._users.remove(thread)
 
     def _stream_or_retry(self, request: Request, timeout_s: float | None) -> Iterator[Reply]:
@@ -209,7 +209,7 @@ class Client:
                 raise
             self._drop()
             if self._autostart:
-                self._start()  # which waits for its end first: it may still take connections
+                self._start()  # waits for the old daemon's end, because that may still accept connections
             replies = self._stream(request, timeout_s)
             first = next(replies)
         yield first
@@ -228,7 +228,7 @@ class Client:
             while not final:
                 reply = self._receive(socket, timeout_s)
                 if reply.seq != request.seq:
-                    continue  # to a request that was given up
+                    continue  # it belongs to a request that was given up
                 self._backoff.reset()
                 final = protocol.is_final(reply)
                 if final:
@@ -243,10 +243,10 @@ class Client:
                 self._give_up(request.seq)
 
     def _give_up(self, seq: int) -> None:
-        """Has the daemon give up a request that is under way, if there is one."""
-        # Not in a fork, whose socket is its parent's, nor where Python ends and the connection with it.
+        """Tells the daemon to give up the request in progress, if there is one."""
+        # Not in a forked child, whose socket is its parent's. Nor while Python ends, and the connection too.
         if seq and self._socket is not None and self._pid == os.getpid() and not sys.is_finalizing():
-            with contextlib.suppress(zmq.ZMQError):  # the daemon has gone, or reads nothing
+            with contextlib.suppress(zmq.ZMQError):  # the daemon is gone, or reads nothing
                 self._socket.send(protocol.encode(protocol.Cancel(seq=seq)), zmq.NOBLOCK)
         self._under_way = 0
 
@@ -260,7 +260,7 @@ class Client:
         return self._joined()
 
     def _leave_parents(self) -> None:
-        """In a process that was forked since, leaves the connection to its parent and begins without one."""
+        """In a forked child, leaves the connection to the parent, and starts without one."""
         if self._pid != os.getpid():
             connection.leave_to_parent(self._context, self._socket, self._monitor)
             self._pid, self._context = os.getpid(), zmq.Context()
@@ -268,7 +268,7 @@ class Client:
             self._socket = self._monitor = None
 
     def _start(self, *, replace_older: bool = False) -> None:
-        """Starts a daemon, unless that was in vain just now."""
+        """Starts a daemon, unless that failed just now."""
         wait_s = self._backoff.wait_s
         if wait_s > _MOST_WAIT_S:
             raise DaemonUnavailableError(
@@ -291,7 +291,7 @@ class Client:
         if self._socket is not None and self._lost():
             self._drop()
         if self._socket is None:
-            # Whose directory it is may have changed since the connection before.
+            # The directory may have another owner than at the last connection.
             self._endpoint = self._given or connection.own_endpoint()
             if not daemon_startup.is_listening(self._endpoint):
                 if not self._autostart:
@@ -300,7 +300,7 @@ class Client:
             try:
                 self._connect()
             except CharreplError as error:
-                # A daemon that ends in the middle of a handshake looks as one with another key does, once.
+                # A daemon that ends during the handshake looks like one with another key. So we try twice.
                 if error.code != "untrusted":
                     raise
                 self._connect()
@@ -318,7 +318,7 @@ class Client:
     def _introduce(self, socket: zmq.Socket[bytes]) -> None:
         connection.configure(socket, self._endpoint)
         self._monitor = socket.get_monitor_socket(
-            # ZeroMQ connects anew by itself, here too: only its events tell that from the connection before.
+            # ZeroMQ reconnects by itself, locally too. Only its events show that the connection is new.
             connection.OUTCOMES if connection.is_remote(self._endpoint) else zmq.EVENT_DISCONNECTED
         )
         if connection.is_remote(self._endpoint):
@@ -336,10 +336,10 @@ class Client:
             connection.welcomed(self._receive(socket, connection.ANSWER_S))
 
     def _lost(self) -> bool:
-        """Whether the daemon has gone, or the connection to it: another daemon may be there already.
+        """Whether the daemon is gone, or the connection to it. Another daemon may be there already.
 
-        ZeroMQ's own thread tells, a moment late. Asking the endpoint itself would tell at once, but a daemon
-        then has a connection more to take for every key, which doubles the slowest answers.
+        ZeroMQ's own thread says so, a moment late. A look at the endpoint itself would be immediate, but then
+        the daemon would have to accept one more connection for every key, which doubles the slowest answers.
         """
         return self._monitor is not None and bool(self._monitor.poll(0))
 
@@ -354,7 +354,7 @@ class Client:
             self._socket = None
 
     def _send(self, socket: zmq.Socket[bytes], request: Request, *, timeout_s: float | None = None) -> None:
-        # IMMEDIATE makes a socket that is not connected yet refuse rather than queue.
+        # IMMEDIATE makes an unconnected socket refuse a message instead of queueing it.
         self._await(socket, zmq.POLLOUT, connection.ANSWER_S if timeout_s is None else timeout_s)
         socket.send(protocol.encode(request), zmq.NOBLOCK)
 
@@ -366,19 +366,19 @@ class Client:
         return protocol.decode_reply(socket.recv())
 
     def _await_as_long_as_it_lives(self, socket: zmq.Socket[bytes]) -> None:
-        """Waits for a reply, and asks a daemon that says nothing for a sign of life."""
+        """Waits for a reply. Asks a silent daemon for a sign of life."""
         if not self._ready(socket, zmq.POLLIN, connection.ANSWER_S):
             with contextlib.suppress(zmq.Again):  # it does not even read
                 socket.send(protocol.encode(connection.SIGN_OF_LIFE), zmq.NOBLOCK)
             self._await(socket, zmq.POLLIN, connection.ANSWER_S)
 
     def _await(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float) -> None:
-        """Waits until the socket is ready. Raises DaemonUnavailableError if it will not be."""
+        """Waits until the socket is ready. Raises DaemonUnavailableError if it is not in time."""
         if not self._ready(socket, ready, timeout_s):
             raise connection.silent(self._endpoint)
 
     def _ready(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float) -> bool:
-        """Whether the socket is ready in that time. Raises ConnectionLostError if the daemon has gone."""
+        """Whether the socket gets ready in that time. Raises ConnectionLostError if the daemon is gone."""
         if self._pid != os.getpid() or socket is not self._socket:
             raise DaemonUnavailableError("this answer was asked for on another connection: ask again")
         poller = zmq.Poller()

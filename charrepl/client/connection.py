@@ -1,4 +1,4 @@
-"""What both clients do alike: where they connect, how, and what a reply means."""
+"""What both clients do in the same way: where and how they connect, and what a reply means."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from charrepl.wire.protocol import Reply, Request
 
 ANSWER_S = 10.0  # for a connection, and for the answer to `hello`
 _REACH_S = 5.0
-_AT_ONCE_S = 4.0  # less than half of what a daemon leaves to a handshake
-_NOT_ALLOWED = 400  # as the daemon tells it (rfc.zeromq.org/spec/27)
+_AT_ONCE_S = 4.0  # less than half of the time that a daemon gives a handshake
+_NOT_ALLOWED = 400  # the daemon's code for it (rfc.zeromq.org/spec/27)
 _HEARTBEAT_MS = 5_000
 _SILENCE_MS = 15_000
 
-# What can become of an attempt to connect through the network, and of the connection.
+# Possible outcomes of an attempt to connect through the network, and the end of a connection.
 OUTCOMES = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -36,11 +36,11 @@ OUTCOMES = (
     | zmq.EVENT_DISCONNECTED
 )
 
-# What every ZeroMQ 4 peer says first (ZMTP 3.0, rfc.zeromq.org/spec/23): that it speaks, and its mechanism.
+# What every ZeroMQ 4 peer sends first (ZMTP 3.0, rfc.zeromq.org/spec/23): a signature, and its mechanism.
 _GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"CURVE".ljust(20, b"\0") + bytes(32)
 
-# Asked of a daemon that has been silent for ANSWER_S: it is told by the thread that never computes, so who
-# does not answer that either does not run. No request has its number.
+# Sent to a daemon that has been silent for ANSWER_S. The thread that answers it never computes, so a daemon
+# that does not answer this either is not running. No request has its number.
 SIGN_OF_LIFE = protocol.Status(seq=0)
 
 R = TypeVar("R", bound=protocol.Message)
@@ -49,22 +49,22 @@ R = TypeVar("R", bound=protocol.Message)
 def own_endpoint() -> str:
     """The endpoint of this user's daemon.
 
-    Raises CharreplError if another user could be listening there: what is typed would go to them.
+    Raises CharreplError if another user could be listening there and so read what you type.
     """
     paths.check_private(paths.runtime_dir())
     return paths.endpoint()
 
 
 def is_remote(endpoint: str) -> bool:
-    """Whether an endpoint is reached through the network, and so with keys."""
+    """Whether an endpoint is on the network, and so needs keys."""
     return endpoint.startswith("tcp://")
 
 
 def reach(endpoint: str) -> str:
     """The numeric address that answers behind a `tcp://` endpoint.
 
-    Blocks for a few seconds at most. Raises DaemonUnavailableError if no ZeroMQ socket that asks for
-    keys answers there: ZeroMQ would try on in silence.
+    Blocks for a few seconds at most. Raises DaemonUnavailableError if no ZeroMQ socket that asks for keys
+    answers there. ZeroMQ itself would silently go on trying.
     """
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     said = b""
@@ -76,7 +76,7 @@ def reach(endpoint: str) -> str:
                 said += piece
         if not said:
             raise ConnectionResetError(errno.ECONNRESET, "the connection is closed at once")
-    except (OSError, UnicodeError) as error:  # the second of a name that no host can have
+    except (OSError, UnicodeError) as error:  # UnicodeError for a name that no host can have
         raise DaemonUnavailableError(
             f"cannot reach {endpoint}: {reason(error)}; is charrepl-daemon start --endpoint running there?"
         ) from None
@@ -90,42 +90,42 @@ def reach(endpoint: str) -> str:
 
 
 def configure(socket: zmq.Socket[Any], endpoint: str) -> None:
-    """Sets a client's socket up, before it connects to what `reach` finds for the endpoint.
+    """Sets up a client's socket before it connects to the address that `reach` finds.
 
-    Raises CharreplError if a key is missing or its file is not as it should be.
+    Raises CharreplError if a key is missing or its file is damaged.
     """
     socket.linger = 0
-    # Without this, messages queued for a dead daemon would be replayed to the one after it.
+    # Without this, messages queued for a dead daemon would be sent to the next one.
     socket.setsockopt(zmq.IMMEDIATE, 1)
     socket.setsockopt(zmq.MAXMSGSIZE, 64 << 20)
     if is_remote(endpoint):
-        # First, for the command that makes up for its lack makes this machine's own key as well.
+        # Checked first: the command that adds a missing daemon key makes this machine's own key as well.
         socket.curve_serverkey = credentials.trusted(endpoint)
         pair = credentials.own()
         socket.curve_secretkey = pair.secret
         socket.curve_publickey = pair.public
-        # A machine that has lost its power does not say so.
+        # A machine that loses its power does not say goodbye.
         socket.setsockopt(zmq.HEARTBEAT_IVL, _HEARTBEAT_MS)
         socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _SILENCE_MS)
         socket.setsockopt(zmq.IPV6, 1)
-        # Whoever lost the connection makes a new socket, for the name may mean another address by now.
+        # After a lost connection we make a new socket, because the name may now mean another address.
         socket.setsockopt(zmq.RECONNECT_IVL, -1)
     else:
         socket.setsockopt(zmq.RECONNECT_IVL, 20)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 500)
 
 
-# Of other processes. ZeroMQ's threads are not in a forked child, and even closing would wait for them.
+# What belongs to the parent. ZeroMQ's threads are not in a forked child, and closing would wait for them.
 _parents: list[object] = []
 
 
 def leave_to_parent(*theirs: object) -> None:
-    """Leaves alone for good what a forked process has of its parent's ZeroMQ."""
+    """Keeps the parent's ZeroMQ objects in a forked child forever, so that they are never closed there."""
     _parents.extend(theirs)
 
 
 def absent(endpoint: str | None) -> DaemonUnavailableError:
-    """What to say where nobody listens: at an endpoint that was given, or this user's own."""
+    """The error if nobody listens at an endpoint that was given, or at this user's own."""
     if endpoint:
         return DaemonUnavailableError(
             f"no daemon listens at {endpoint}: charrepl-daemon status says where yours does"
@@ -134,7 +134,7 @@ def absent(endpoint: str | None) -> DaemonUnavailableError:
 
 
 def silent(endpoint: str) -> DaemonUnavailableError:
-    """What to say of a daemon that is there and does not answer."""
+    """The error if a daemon is there but does not answer."""
     if is_remote(endpoint):
         return DaemonUnavailableError(
             f"the daemon at {endpoint} does not answer: run charrepl-daemon restart there"
@@ -143,7 +143,7 @@ def silent(endpoint: str) -> DaemonUnavailableError:
 
 
 def lost(endpoint: str) -> ConnectionLostError:
-    """What to say when the connection has gone while an answer was awaited."""
+    """The error if the connection is lost before an answer comes."""
     if is_remote(endpoint):
         return ConnectionLostError(
             f"the connection to {endpoint} was lost while answering: run the command again"
@@ -152,9 +152,9 @@ def lost(endpoint: str) -> ConnectionLostError:
 
 
 def refusal(endpoint: str, outcome: Mapping[str, Any] | None, *, after_s: float) -> CharreplError:
-    """Why a `tcp://` endpoint that was reached did not let us in, and what to do.
+    """The error if a `tcp://` endpoint was reached but refused us: why, and what to do.
 
-    `outcome` is the first of OUTCOMES, and came `after_s`; None if none came in time.
+    `outcome` is the first event of OUTCOMES, and came `after_s`. None if no event came in time.
     """
     event = outcome and outcome["event"]
     if outcome and event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
@@ -170,8 +170,8 @@ def refusal(endpoint: str, outcome: Mapping[str, Any] | None, *, after_s: float)
             code="forbidden",
         )
     if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL and after_s < _AT_ONCE_S:
-        # It could not read what was meant for the owner of the key we trust, and hung up. One that has
-        # no time to answer hangs up too, but not at once.
+        # It could not read what we encrypted for the owner of the trusted key, and hung up. A daemon
+        # without time to answer hangs up too, but later.
         return CharreplError(
             f"the daemon at {endpoint} has another key than the one trusted: if that is as it should be, "
             f"run charrepl-daemon trust {endpoint} KEY --force with its new key",
@@ -181,15 +181,15 @@ def refusal(endpoint: str, outcome: Mapping[str, Any] | None, *, after_s: float)
 
 
 def data_dir(endpoint: str | None) -> str:
-    """The data directory that requests through an endpoint mean: empty where it is the daemon's own matter.
+    """The data directory to send with requests. Empty if the daemon uses its own.
 
-    Raises CharreplError if it can be none.
+    Raises CharreplError if the path cannot be a data directory.
     """
     return "" if endpoint else paths.told_data_dir()
 
 
 def addressed(request: Request, *, seq: int, data_dir: str) -> Request:
-    """A request as it is sent."""
+    """A request, completed for sending."""
     if isinstance(request, protocol.OfModels):
         request = msgspec.structs.replace(request, data_dir=data_dir)
     model = getattr(request, "model", "")
@@ -218,5 +218,5 @@ def expect(reply: Reply, kind: type[R]) -> R:
 
 
 def welcomed(reply: Reply) -> protocol.Welcome:
-    """The answer to `hello`. Raises CharreplError if the daemon refuses, or is none."""
+    """The answer to `hello`. Raises CharreplError if the daemon refuses, or is not a daemon."""
     return expect(checked(reply), protocol.Welcome)

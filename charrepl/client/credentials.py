@@ -1,11 +1,11 @@
-"""Keys: this machine's own pair, the daemons it trusts and the machines it allows.
+"""Keys: this machine's own pair, the daemons that it trusts and the machines that it allows.
 
 $CONFIG/keys/secret.key             this machine's secret key; its public half is computed from it
 $CONFIG/keys/trusted/HOST:PORT.key  the public key that the daemon at an address must have
-$CONFIG/keys/allowed/NAME.key       the public key of who may connect here, `admin` after it for more
+$CONFIG/keys/allowed/NAME.key       the public key of a machine that may connect; then perhaps `admin`
 
-The keys are CURVE25519's, 32 bytes, written in base64 as WireGuard's are: a shell takes them as they
-come, which the Z85 of ZeroMQ's own files is not made for. Lines that begin with `#` are for people.
+The keys are CURVE25519's, 32 bytes, written in base64 like WireGuard's. You can use them in a shell without
+quotes, unlike the Z85 of ZeroMQ's own files. Lines that begin with `#` are for people.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ class KeyPair:
 
 
 def secret_file() -> Path:
-    """The machine's secret key; need not exist."""
+    """The file of this machine's secret key. It need not exist."""
     return paths.keys_dir() / "secret.key"
 
 
 def allowed_dir() -> Path:
-    """The public keys of who may connect here, NAME.key each; need not exist."""
+    """The directory of public keys that may connect, each in NAME.key. It need not exist."""
     return paths.keys_dir() / "allowed"
 
 
 def allowed_files() -> list[Path]:
-    """The files of all who may connect, by name. Raises OSError if they cannot be listed."""
+    """The files of all keys that may connect, by name. Raises OSError if they cannot be listed."""
     return sorted(allowed_dir().glob("[!.]*.key"))
 
 
 def allowed_file(name: str) -> Path:
-    """The file of one who may connect. Raises CharreplError if nobody can be called that."""
+    """The file of one key that may connect. Raises CharreplError if the name is not allowed."""
     if not _NAME.fullmatch(name):
         raise CharreplError(
             f"{name!r} cannot be a name: use letters, digits, '.', '_' and '-', a letter first"
@@ -61,12 +61,12 @@ def allowed_file(name: str) -> Path:
 
 
 def trusted_dir() -> Path:
-    """The public keys of daemons, HOST:PORT.key each; need not exist."""
+    """The directory of daemons' public keys, each in HOST:PORT.key. It need not exist."""
     return paths.keys_dir() / "trusted"
 
 
 def trusted_file(endpoint: str) -> Path:
-    """The file with the public key of the daemon at a `tcp://` endpoint; need not exist."""
+    """The file with the public key of the daemon at a `tcp://` endpoint. It need not exist."""
     return trusted_dir() / f"{endpoint.removeprefix('tcp://').lower()}.key"
 
 
@@ -76,7 +76,7 @@ def encoded(key: bytes) -> str:
 
 
 def decoded(text: str) -> bytes:
-    """The key that `encoded` wrote. Raises CharreplError if it is none."""
+    """The key that `encoded` wrote. Raises CharreplError if the text is not a key."""
     with contextlib.suppress(binascii.Error, ValueError):
         key = base64.b64decode(text, validate=True)
         if len(key) == _KEY_BYTES and encoded(key) == text:
@@ -98,8 +98,8 @@ def generate() -> KeyPair:
 def own() -> KeyPair:
     """The pair of this machine.
 
-    Raises CharreplError with code `no_key` if it has none, and if its file is not as it should be:
-    another user's, open to others, damaged.
+    Raises CharreplError with code `no_key` if there is none. Raises CharreplError if the file belongs to
+    another user, is open to others, or is damaged.
     """
     path = secret_file()
     paths.check_private(paths.keys_dir())
@@ -156,13 +156,13 @@ def _public(path: Path, text: str, remedy: str) -> tuple[bytes, list[str]]:
 
 
 def _words(text: str) -> list[str]:
-    """The words of a key file, or none if it has more than one line that counts."""
+    """The words of a key file. Empty if it has more than one line that is not a comment."""
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return lines[0] if len(lines) == 1 else []
 
 
 def read_secret(path: Path, *, anew: str) -> str | None:
-    """The line of a secret file, None if there is none. `anew` is the command that makes another.
+    """The line of a secret file; None if there is no file. `anew` is the command that makes a new one.
 
     Raises CharreplError if it cannot be read, is not one line, or others can read it.
     """
@@ -176,9 +176,9 @@ def read_secret(path: Path, *, anew: str) -> str | None:
 
 
 def _read(path: Path, *, secret: bool = False, anew: str = "charrepl-daemon keygen --force") -> str | None:
-    """What a key file says, None if there is none.
+    """The text of a key file; None if there is no file.
 
-    Raises CharreplError if it cannot be read, or is secret and others can read it.
+    Raises CharreplError if it cannot be read, or if it is secret and others can read it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO must not hold us up
@@ -204,10 +204,10 @@ def _read(path: Path, *, secret: bool = False, anew: str = "charrepl-daemon keyg
 
 
 def write(path: Path, line: str, *, about: str, replace: bool = False) -> None:
-    """Writes a key file, whole or not at all, readable by its owner only from the first byte.
+    """Writes a key file completely or not at all. From the first byte, only its owner can read it.
 
-    Raises FileExistsError if it is there and should not be replaced, and CharreplError if it cannot
-    be written.
+    Raises FileExistsError if the file exists and should not be replaced, and CharreplError if it cannot be
+    written.
     """
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".key-")  # as O_EXCL and 0600
@@ -220,7 +220,7 @@ def write(path: Path, line: str, *, about: str, replace: bool = False) -> None:
             if replace:
                 temporary.replace(path)
             else:
-                path.hardlink_to(temporary)  # unlike a rename, it fails where there is a file
+                path.hardlink_to(temporary)  # unlike a rename, this fails if the file exists
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError:

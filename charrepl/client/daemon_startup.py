@@ -1,4 +1,4 @@
-"""Finding a running daemon, and starting one where there is none."""
+"""Finding a running daemon, and starting one if there is none."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _START_TIMEOUT_S = 180.0
 
 
 def checked(endpoint: str) -> str:
-    """`endpoint`, if ZeroMQ can connect to such an address. Raises CharreplError if not."""
+    """`endpoint`, if it is an address that ZeroMQ can connect to. Raises CharreplError if not."""
     found = re.fullmatch(r"ipc:///.+|tcp://(?:[^/:\s]+|\[[^/\s]+\]):(\d{1,5})", endpoint, re.ASCII)
     if found is None or int(found[1] or 0) > 65_535:
         raise CharreplError(f"{endpoint!r} is no endpoint: give ipc:///PATH or tcp://HOST:PORT")
@@ -25,9 +25,9 @@ def checked(endpoint: str) -> str:
 
 
 def is_listening(endpoint: str) -> bool:
-    """Whether something accepts connections at an ipc endpoint; any other endpoint counts as there.
+    """Whether something accepts connections at an ipc endpoint. For other endpoints, always true.
 
-    A plain connect answers at once, where ZeroMQ would wait for a daemon to appear.
+    A plain connect answers immediately. ZeroMQ would wait for a daemon to appear.
     """
     if not endpoint.startswith("ipc://"):
         return True
@@ -36,7 +36,7 @@ def is_listening(endpoint: str) -> bool:
         try:
             probe.connect(endpoint.removeprefix("ipc://"))
         except (BlockingIOError, TimeoutError):
-            return True  # so many wait to be let in that there is no room for one more
+            return True  # its queue of waiting connections is full
         except OSError:
             return False
     return True
@@ -65,9 +65,9 @@ def _no_process(error: OSError) -> DaemonUnavailableError:
 
 
 def start(*, replace_older: bool = False) -> None:
-    """Starts a daemon and waits until it is ready; one that runs already is fine.
+    """Starts a daemon and waits until it is ready. It is no error if one runs already.
 
-    With `replace_older`, one that speaks an older protocol is stopped first, unless somebody types.
+    With `replace_older`, a daemon with an older protocol is stopped first, unless somebody is typing.
     Raises DaemonUnavailableError, with the daemon's own reason, if it does not get ready.
     """
     try:
@@ -88,7 +88,7 @@ def start(*, replace_older: bool = False) -> None:
 
 
 async def start_async(*, replace_older: bool = False) -> None:
-    """As `start`, without holding up the event loop."""
+    """As `start`, but does not block the event loop."""
     try:
         process = await asyncio.create_subprocess_exec(
             *_command(replace_older=replace_older),
@@ -114,6 +114,6 @@ def _timed_out() -> str:
 
 
 def left_in_order(endpoint: str) -> bool:
-    """Whether the daemon that was at an ipc endpoint took its socket away, as one that is killed cannot."""
+    """Whether the daemon at an ipc endpoint removed its socket when it ended. A killed daemon cannot."""
     path = endpoint.removeprefix("ipc://")
     return path != endpoint and not Path(path).exists()

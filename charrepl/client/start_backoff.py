@@ -1,7 +1,7 @@
-"""How soon a daemon is started again that could not be, or that ended by itself.
+"""How soon a daemon is started again after a failed start or an unexpected end.
 
-Where memory is short, each start makes it shorter for everybody else: so the starts of all programs of a
-user count together, in a file.
+If memory is short, each start makes it worse for everyone. So the starts of all your programs count
+together, in a file.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# Between one start and the next, by how many there were in a row.
+# The time between two starts, by how many there were in a row.
 _GAPS_S = (0.0, 1.0, 5.0, 25.0, 60.0)
 
 
 class Backoff:
-    """The starts in vain; `clock` tells seconds. One that is a minute old counts no longer.
+    """Counts failed starts. `clock` gives seconds. After a minute they count no longer.
 
-    `file` says where they are kept: their number is its size, and the last one when it was written.
+    They are kept in `file()`: its size is their number, and its time is that of the last start.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Backoff:
 
     @contextlib.contextmanager
     def starting(self) -> Iterator[None]:
-        """Takes note of a start, well or not; programs that start one daemon at once count as one."""
+        """Counts a start, whether it succeeds or not. Programs that start one daemon together count once."""
         began = self._clock()
         try:
             yield
@@ -41,16 +41,16 @@ class Backoff:
                 self.started()
 
     def started(self) -> None:
-        """Takes note that a daemon was started, well or not."""
+        """Counts a start that has ended, whether it succeeded or not."""
         self._starts, self._last = self._count + 1, self._clock()
         path = self._file()
-        with contextlib.suppress(OSError):  # a full disk: then this program counts by itself
+        with contextlib.suppress(OSError):  # on a full disk, this program counts only its own starts
             if path is not None:
                 path.write_bytes(b"." * self._starts)
                 os.utime(path, (self._last, self._last))
 
     def reset(self) -> None:
-        """Takes note that the daemon does its work."""
+        """Forgets failed starts, because the daemon works."""
         if self._starts:
             self._starts = 0
             path = self._file()
@@ -60,13 +60,13 @@ class Backoff:
 
     @property
     def wait_s(self) -> float:
-        """How long until another may be started."""
+        """How long until the next start is allowed."""
         count = self._count
         return max(0.0, self._last + _GAPS_S[count] - self._clock()) if count else 0.0
 
     @property
     def spent(self) -> bool:
-        """Whether there were so many that the next should wait until somebody wants it."""
+        """Whether there were so many starts that the next should wait until somebody needs a daemon."""
         return self._count == len(_GAPS_S) - 1
 
     @property
@@ -77,7 +77,7 @@ class Backoff:
                 status = path.stat()
                 if status.st_mtime > self._last:
                     self._starts, self._last = status.st_size, status.st_mtime
-        # Nor one that is yet to come: the clock was set back.
+        # A start in the future does not count either: the clock was set back.
         if not 0 <= self._clock() - self._last < _GAPS_S[-1]:
             return 0
         return min(self._starts, len(_GAPS_S) - 1)

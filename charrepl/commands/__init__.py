@@ -1,4 +1,4 @@
-"""Slash commands: `/save`, `/model`, `/heat` and the others, what they do and how they are completed.
+"""Slash commands such as `/save`, `/model` and `/heat`: what they do and how they are completed.
 
-The prompt runs them and gives them a `CommandHost`; they never import the prompt.
+The prompt runs them and gives them a `CommandHost`. They never import the prompt.
 """

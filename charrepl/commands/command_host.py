@@ -1,4 +1,4 @@
-"""What a command may use, whichever way the prompt is drawn."""
+"""What a command may use. It is the same for both kinds of prompt."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from charrepl.writing.session import Session
 
 
 class Text(Protocol):
-    """The text that is being written: the line at the prompt, and what is before it."""
+    """The text being written: the line at the prompt, and the text before it."""
 
     @property
     def is_written_on(self) -> bool:
         """Whether the model is writing a passage."""
 
     def sample(self, characters: int) -> None:
-        """Lets the model write a passage that is only shown."""
+        """Lets the model write a passage that is shown but not added to the text."""
 
     def undo(self) -> str | None:
         """Takes back what was added last, and returns it; None if there is nothing."""
 
     def open(self, draft: Draft, line: str) -> None:
-        """Goes on with another text, and the line that it ends in."""
+        """Continues another text. `line` is the unfinished line at its end."""
 
 
 class CommandHost(Protocol):
-    """The session that a command belongs to, and what it can do there."""
+    """The session in which a command runs, and what the command can do there."""
 
     session: Session
     autosave: Autosave

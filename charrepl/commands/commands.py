@@ -1,4 +1,4 @@
-"""Slash commands: lines that begin with `/` and speak to the REPL, not to the text."""
+"""Slash commands: lines that begin with `/` are for the REPL, not part of the text."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from charrepl.commands.command_host import CommandHost
 from charrepl.errors import CharreplError, did_you_mean
 from charrepl.settings import keymap
 
-# Of a word that is no command.
+# So much of a word that is not a command is shown.
 SHOWN_CHARS = 20
 
-# What /help says of the keys, so that it fits on a screen of 24 rows.
+# The keys that /help shows. All of /help must fit on a screen of 24 rows.
 FIRST_KEYS = ("take", "take_word", "next_alternative", "dismiss", "write_on", "undo")
 
 Act = Callable[[str, CommandHost], Coroutine[None, None, None] | None]
 
 
 class Command(NamedTuple):
-    """What a command is called, takes and does."""
+    """A command: its name, its arguments, what it does."""
 
     name: str
     takes: str
@@ -30,7 +30,7 @@ class Command(NamedTuple):
 
 
 def run(line: str, host: CommandHost) -> None:
-    """Carries out a line that is a command, or says in one line why not."""
+    """Runs a line that is a command, or says in one line why not."""
     name, _, argument = line[1:].strip().partition(" ")
     command = next(command for command in COMMANDS if command.name == ALIASES.get(name, name))
     try:
@@ -87,12 +87,12 @@ ALIASES = {"voice": "model", "exit": "quit", "q": "quit", "h": "help", "?": "hel
 
 
 def known() -> frozenset[str]:
-    """All names of commands, of those that are told to nobody too."""
+    """All names of commands, including those that /help does not show."""
     return frozenset({command.name for command in COMMANDS} | ALIASES.keys())
 
 
 def taken_for_text(line: str) -> str:
-    """What to tell whoever entered a line that begins with a slash and is no command."""
+    """What to say about an entered line that begins with a slash and is not a command."""
     name = "".join(line[1:].split(maxsplit=1)[:1]).rstrip(":,;.")
     shown = name if len(name) <= SHOWN_CHARS else name[: SHOWN_CHARS - 1] + "…"
     near = did_you_mean(f"/{name}", [f"/{known}" for known in names()])
@@ -100,5 +100,5 @@ def taken_for_text(line: str) -> str:
 
 
 def names() -> list[str]:
-    """What can be said after the slash."""
+    """The names that you can type after the slash."""
     return [*(command.name for command in COMMANDS if not command.name.endswith("!")), "voice"]

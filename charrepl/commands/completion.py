@@ -1,4 +1,4 @@
-"""What Tab makes of a command: names of commands, models, settings and files."""
+"""Completes a command on Tab: names of commands, models, settings and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def wants_models(line: str) -> bool:
 
 
 def completed(line: str, *, commands: Iterable[str], models: Iterable[str]) -> tuple[str, list[str]]:
-    """The command `line` as far as it is clear how it goes on, and what it may go on with if it is not."""
+    """The command `line`, completed as far as that is clear, and the candidates if it is not."""
     name, gap, argument = line.partition(" ")
     if not gap:
         return _extended("", line, [f"/{command} " for command in commands])
@@ -48,7 +48,7 @@ def completed(line: str, *, commands: Iterable[str], models: Iterable[str]) -> t
 
 
 def files(begun: str) -> list[str]:
-    """The paths that begin so, directories with a slash at their end."""
+    """The paths that begin with `begun`. Directories end in a slash."""
     folder, _, start = begun.rpartition("/")
     directory = Path(f"{folder}/" if "/" in begun else ".")
     try:
@@ -68,6 +68,6 @@ def _extended(before: str, begun: str, known: Iterable[str]) -> tuple[str, list[
     fitting = [name for name in known if name.startswith(begun)]
     if not fitting:
         return before + begun, []
-    common = os.path.commonprefix(fitting)  # noqa: RUF071  (of characters is what is meant)
+    common = os.path.commonprefix(fitting)  # noqa: RUF071  (by characters, as we want here)
     several = [name.strip() for name in fitting] if len(fitting) > 1 else []
     return before + common, several

@@ -15,13 +15,13 @@ from charrepl.text.control_characters import visible
 from charrepl.writing.surprise import LEVELS, runs
 
 BAR_COLUMNS = 40
-# A bar grows by an eighth of a cell.
+# A bar grows in steps of an eighth of a cell.
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _NAMES = {"\n": "↵", " ": "space", "\t": "tab"}
 
 
 def heat_map(text: str, bits: Sequence[float]) -> StyleAndTextTuples:
-    """A text with each character drawn by its bits of surprise, and what the looks mean."""
+    """A text in which each character's style shows its bits of surprise, and a legend of the styles."""
     drawn: StyleAndTextTuples = [("", INDENT)]
     for level, chars in runs(text.removesuffix("\n"), bits[: len(text.removesuffix("\n"))]):
         look = f"class:heat.{level}"
@@ -41,7 +41,7 @@ def heat_map(text: str, bits: Sequence[float]) -> StyleAndTextTuples:
 def bars(characters: Sequence[tuple[str, float]], *, columns: int) -> str:
     """Lines that show how probable each character is, by its log-probability in nats.
 
-    Without room for bars, they are in figures alone.
+    Without room for bars, there are only numbers.
     """
     room = max(0, min(BAR_COLUMNS, columns - len(INDENT) - 16))
     rows = [(_name(char), math.exp(nats)) for char, nats in characters]

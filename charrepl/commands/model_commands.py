@@ -1,4 +1,4 @@
-"""Commands about the model: which it is, how it writes, and what it thinks of the text."""
+"""Commands about the model: which model, how it writes, and how it sees the text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def temperature(argument: str, host: CommandHost) -> None:
 
 
 async def choose(argument: str, host: CommandHost) -> None:
-    """Lists the models, or changes to one."""
+    """Lists the models, or changes to another."""
     session = host.session
     from charrepl.files import pasted_paths
     from charrepl.settings import model_names
@@ -80,12 +80,12 @@ async def change(argument: str, host: CommandHost) -> None:
     if value:
         host.apply(with_value(settings, name, value.strip()))
     elif name not in kinds():
-        with_value(settings, name, "")  # says what there is
+        with_value(settings, name, "")  # its error says which settings there are
     host.say(f"{name} {_shown(name, host)}")
 
 
 def _shown(name: str, host: CommandHost) -> object:
-    """A setting as a person says it; of the model, the one in use."""
+    """A setting's value as a person writes it. For the model, the one in use."""
     value = getattr(host.session.settings, name)
     if name == "model":
         return host.session.link.model
@@ -93,7 +93,7 @@ def _shown(name: str, host: CommandHost) -> object:
 
 
 async def heat(argument: str, host: CommandHost) -> None:
-    """Shows the last lines of the text, each character by how surprising it was."""
+    """Shows the last lines of the text. Each character's style says how surprising it was."""
     from charrepl.commands.heat_map import heat_map
 
     lines = count(argument, default=HEAT_LINES, most=10_000, usage="/heat")
@@ -124,7 +124,7 @@ async def stats(argument: str, host: CommandHost) -> None:
     session, tally = host.session, host.session.tally
     draft = session.draft
     if draft.pieces:
-        with contextlib.suppress(CharreplError):  # then without that figure
+        with contextlib.suppress(CharreplError):  # then that number is left out
             await session.surprise.read(draft)
     bits = session.surprise.mean_of_pieces(draft)
     added = sum(len(piece.text) for piece in draft.pieces)

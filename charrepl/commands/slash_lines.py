@@ -6,7 +6,7 @@ from __future__ import annotations
 def literal(line: str) -> str | None:
     """The text a line stands for; None if it is a command.
 
-    What names no command is text. `//` is a slash, whatever comes after it.
+    A line that names no command is text. `//` at the beginning stands for one slash of text.
     """
     if line.startswith("//"):
         return line[1:]
@@ -14,12 +14,12 @@ def literal(line: str) -> str | None:
 
 
 def as_typed(text: str) -> str:
-    """The line that stands for a text: `literal` of it gives it back."""
+    """The line to type for a text: `literal` turns it back into the text."""
     return text if literal(text) == text else "/" + text
 
 
 def begins_command(line: str) -> bool:
-    """Whether a line is a command, or may become one as it is typed on."""
+    """Whether a line is a command, or may become one as you type on."""
     name = _name(line)
     return name is not None and any(
         known == name or (line[1:] == name and known.startswith(name)) for known in _names(line)
@@ -27,7 +27,7 @@ def begins_command(line: str) -> bool:
 
 
 def _name(line: str) -> str | None:
-    """What would be the name of the command; None for what cannot be one."""
+    """The name that the command would have; None if the line cannot be a command."""
     if not line.startswith("/") or line.startswith("//") or "\n" in line.rstrip("\n"):
         return None
     return line[1:].rstrip("\n").partition(" ")[0]
@@ -36,6 +36,6 @@ def _name(line: str) -> str | None:
 def _names(line: str) -> frozenset[str]:
     if not line.startswith("/"):
         return frozenset()
-    from charrepl.commands import commands  # many sessions have none
+    from charrepl.commands import commands  # many sessions run no command
 
     return commands.known()

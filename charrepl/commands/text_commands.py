@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 SAMPLE_CHARS = 200
 MOST_SAMPLE_CHARS = 100_000
-# Of a text that was opened: enough to know where it stands.
+# Lines that are shown of an opened text: enough to see where it ends.
 SHOWN_LINES = 8
-# What a text ends with and no newline is typed on in the line, unless it is a file of one line.
+# If a text's last line has no newline and no more than this, it becomes the line being typed, except in a
+# file of one line.
 MOST_LINE_CHARS = 2000
-# Of a line that was taken back.
+# Characters that are shown of a line that was taken back.
 SHOWN_CHARS = 50
 
 
 def count(argument: str, *, default: int, most: int, usage: str) -> int:
-    """The number that an argument says. Raises CharreplError if it is none from 1 to `most`."""
+    """The number in an argument. Raises CharreplError if it is not a whole number from 1 to `most`."""
     if not argument:
         return default
     if not argument.isdecimal() or not 1 <= int(argument[:20]) <= most:
@@ -38,7 +39,7 @@ def sample(argument: str, host: CommandHost) -> None:
 
 
 def undo(argument: str, host: CommandHost) -> None:
-    """Takes the last piece of the text back: what was typed of it is in the line again."""
+    """Takes the last piece of the text back. What you typed of it is in the line again."""
     text = host.page.undo()
     if text is None:
         raise CharreplError("there is no line or passage of this session to take back")
@@ -48,12 +49,12 @@ def undo(argument: str, host: CommandHost) -> None:
 
 
 def save(argument: str, host: CommandHost) -> None:
-    """Saves the text, in a file that is not there yet or is its own."""
+    """Saves the text in a new file, or in the file that it came from."""
     _save(argument, host, over=False)
 
 
 def save_over(argument: str, host: CommandHost) -> None:
-    """Saves the text, whatever was in the file."""
+    """Saves the text, even over another file."""
     _save(argument, host, over=True)
 
 
@@ -69,7 +70,7 @@ def _save(argument: str, host: CommandHost, *, over: bool) -> None:
 
 
 async def _write(path: Path, draft: Draft, text: str, host: CommandHost, *, over: bool) -> None:
-    async with host.saving:  # the one before tells what the file is like
+    async with host.saving:  # the save before this one says what the file is like now
         try:
             draft.file = await asyncio.to_thread(documents.write, path, text, known=draft.file, over=over)
         except CharreplError as error:
@@ -82,7 +83,7 @@ async def _write(path: Path, draft: Draft, text: str, host: CommandHost, *, over
 
 
 def open_file(argument: str, host: CommandHost) -> None:
-    """Goes on with the text of a file; refuses where that would leave an unsaved one."""
+    """Continues a file's text. Refuses if the text so far is not saved."""
     if host.session.draft.unsaved:
         fix = f"/save FILE first, or /open! {argument or 'FILE'} to leave it"
         raise CharreplError(f"the text so far is not saved: {fix}")
@@ -90,7 +91,7 @@ def open_file(argument: str, host: CommandHost) -> None:
 
 
 def open_anyway(argument: str, host: CommandHost) -> None:
-    """Goes on with the text of a file; an unsaved one is left to its journal."""
+    """Continues a file's text. An unsaved text stays in its journal."""
     if not argument:
         raise CharreplError("/open FILE: say which")
     host.background(_read(pasted_paths.meant(argument), host))
@@ -118,7 +119,7 @@ async def _read(path: Path, host: CommandHost) -> None:
 
 
 def opened(text: str, what: str) -> str:
-    """The end of a text that was opened, and what it is."""
+    """The end of an opened text, and a line that says what it is."""
     end = last_lines(text, SHOWN_LINES).removesuffix("\n")
     between = "\n…\n" if len(end) + 1 < len(text) else "\n"
     return f"{what}{between}{end}" if end else what

@@ -1,4 +1,4 @@
-"""The line being edited: a buffer that moves by grapheme clusters, key sequences, and the history.
+"""Editing the line: a buffer that moves by grapheme clusters, key sequences, and the history.
 
-The prompt uses it. Nothing here knows of ghosts or the daemon.
+The prompt uses it. Nothing here knows about ghosts or the daemon.
 """

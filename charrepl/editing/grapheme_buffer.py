@@ -1,4 +1,4 @@
-"""A line editor's buffer in which the cursor stands between grapheme clusters, and whole ones are deleted."""
+"""A line editor's buffer. The cursor is always between grapheme clusters, and whole clusters are deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAB_COLUMNS = 4  # as tabs are drawn
 
 
 class GraphemeDocument(Document):
-    """A text with a cursor, which goes left and right by clusters."""
+    """A text with a cursor that moves left and right by clusters."""
 
     def get_cursor_left_position(self, count: int = 1) -> int:
         if count < 0:
@@ -58,9 +58,9 @@ class GraphemeDocument(Document):
         return None
 
     def _block(self, corner: int) -> Iterator[tuple[int, tuple[int, int]]]:
-        """The rows that reach a block from `corner` to the cursor, and of each what is in its columns.
+        """The rows of a block from `corner` to the cursor. For each row, the part in the block's columns.
 
-        A cluster that is in a column of the block is in the block.
+        Rows too short to reach the block are left out. A cluster in any column of the block is in the block.
         """
         corners = [self._place(corner), self._place(self.cursor_position)]
         left, right = min(left for _, left, _ in corners), max(right for _, _, right in corners)
@@ -74,13 +74,13 @@ class GraphemeDocument(Document):
                 yield row, (begin + len(line), begin + len(line))
 
     def _place(self, at: int) -> tuple[int, int, int]:
-        """The row of a character, and the columns that its cluster begins and ends in."""
+        """The row of a character, and the columns in which its cluster begins and ends."""
         row, index = self.translate_index_to_position(at)
         for first, last, left, right in _cells(self.lines[row]):
             if first <= index < last:
                 return row, left, right
         width = _width(self.lines[row])
-        return row, width, width + 1  # the cursor, behind the line
+        return row, width, width + 1  # the cursor is behind the line
 
     def paste_clipboard_data(
         self, data: ClipboardData, paste_mode: PasteMode = PasteMode.EMACS, count: int = 1
@@ -94,7 +94,7 @@ class GraphemeDocument(Document):
         return super().paste_clipboard_data(data, paste_mode, count)
 
     def _with_block(self, text: str, count: int, *, after: bool) -> Document:
-        """With a line of `text` in each row from the cursor on, all in one column."""
+        """The document with each line of `text` inserted in a row, from the cursor on, in one column."""
         row, column, right = self._place(self.cursor_position)
         if after and self.current_line_after_cursor:
             column = right
@@ -111,7 +111,7 @@ class GraphemeDocument(Document):
 
 
 def _cells(line: str) -> Iterator[tuple[int, int, int, int]]:
-    """Where each cluster of a line begins and ends: as places in it, and in columns."""
+    """Where each cluster of a line begins and ends: in characters, then in columns."""
     at = column = 0
     for cluster in graphemes.iterate(line):
         tab = TAB_COLUMNS - column % TAB_COLUMNS
@@ -121,19 +121,19 @@ def _cells(line: str) -> Iterator[tuple[int, int, int, int]]:
             at + len(cluster),
             column,
             max(right, column + 1),
-        )  # one of no width is where the next one is
+        )  # a cluster without width is in the column of the next one
         at, column = at + len(cluster), right
 
 
 def _width(line: str) -> int:
-    """The columns that a line fills."""
+    """How many columns a line fills."""
     return max((right for *_, right in _cells(line)), default=0)
 
 
 class GraphemeBuffer(Buffer):
-    """A buffer that takes no cluster apart.
+    """A buffer that never splits a cluster.
 
-    The library counts in characters; what would end within a cluster goes on to its end.
+    The library counts in characters. A movement or deletion that would end within a cluster goes to its end.
     """
 
     _documents: FastDictCache[tuple[str, int, SelectionState | None], Document] = FastDictCache(
@@ -166,16 +166,16 @@ class GraphemeBuffer(Buffer):
         return super().delete(graphemes.end(self.text, self.cursor_position + count) - self.cursor_position)
 
     def delete_clusters(self, count: int, *, within_line: bool = False) -> str:
-        """What was deleted: so many clusters after the cursor, or before it if `count` is below 0."""
+        """Deletes `count` clusters after the cursor, or before it if `count` is negative. Returns them."""
         document = self.document
         if not within_line:
-            # As one line: their ends are characters as others.
+            # As one line, in which newlines are characters like others.
             document = GraphemeDocument(self.text.replace("\n", " "), self.cursor_position)
         by = document.get_cursor_right_position(count)
         return super().delete_before_cursor(-by) if by < 0 else super().delete(by)
 
     def change(self, count: int, change: Callable[[str], str]) -> None:
-        """Changes the characters after the cursor, to the end of a cluster, and goes behind them."""
+        """Changes `count` characters after the cursor, to the end of a cluster, and moves behind them."""
         super().insert_text(change(self.delete(count)))
 
     def swap_characters_before_cursor(self) -> None:
@@ -189,7 +189,7 @@ class GraphemeBuffer(Buffer):
         self, data: str, overwrite: bool = False, move_cursor: bool = True, fire_event: bool = True
     ) -> None:
         if overwrite:
-            # As many clusters as are put in their place, and never the end of a line.
+            # It replaces as many clusters as it inserts, and never the end of a line.
             rest = self.document.current_line_after_cursor
             over = "".join(graphemes.clusters(rest)[: len(graphemes.clusters(data))])
             super().delete(len(over))

@@ -1,4 +1,4 @@
-"""Keys of the line editor that count characters or change their case, which are grapheme clusters here."""
+"""Keys of the line editor that count or change characters. Here they work on grapheme clusters."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from prompt_toolkit.selection import SelectionState, SelectionType
 
 from charrepl.editing.grapheme_buffer import GraphemeBuffer, GraphemeDocument
 
-# What is deleted of vi's text objects goes by its selection.
+# vi's text objects use a document's selection to delete.
 vi.Document = GraphemeDocument  # type: ignore[attr-defined]
 
 
 class _TextObject(vi.TextObject):
-    """One of vi's, whose block ends with the cursor's column: the library leaves that out."""
+    """A vi text object whose block includes the cursor's column. The library leaves that column out."""
 
     def cut(self, buffer: Buffer) -> tuple[Document, ClipboardData]:
         if self.type is not vi.TextObjectType.BLOCK:
@@ -35,7 +35,7 @@ Handler = Callable[[KeyPressEvent], None]
 
 
 def _buffer(event: KeyPressEvent) -> GraphemeBuffer | None:
-    """The buffer, if it is one of clusters: what is searched for is typed into another."""
+    """The buffer, if it is a GraphemeBuffer. The text to search for is typed into another kind."""
     buffer = event.current_buffer
     return buffer if isinstance(buffer, GraphemeBuffer) else None
 
@@ -87,7 +87,7 @@ def _vi_swap_case(event: KeyPressEvent) -> None:
         buffer.change(buffer.document.get_cursor_right_position(event.arg), str.swapcase)
 
 
-# In the place of prompt_toolkit's, by module and function.
+# These replace prompt_toolkit's, by module and function.
 INSTEAD: dict[tuple[str, str], Handler] = {
     ("named_commands", "delete_char"): _deleting(1),
     ("named_commands", "backward_delete_char"): _deleting(-1),

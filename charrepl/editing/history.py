@@ -1,7 +1,7 @@
-"""History: the lines of earlier sessions, in a private file. Never in the way of typing.
+"""History: the lines of earlier sessions, in a private file. It never delays typing.
 
-The file is in prompt_toolkit's format, and only ever appended to, an entry in one write, so that
-several prompts can share it.
+The file has prompt_toolkit's format. It is only appended to, one entry in one write, so that several
+prompts can share it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from prompt_toolkit.history import History
 
 from charrepl.errors import reason
 
-# Of a longer file the newest lines are read: some 400,000.
+# Of a longer file, only the newest lines are read: about 400,000.
 MOST_BYTES = 32 * 2**20
-# Read at a time, so that a key that comes meanwhile waits for no more than that.
+# Read at a time. A key that comes meanwhile waits for no more than this.
 _BLOCK_BYTES = 65536
-# Lines; and what stands before each in a block, which hardly any has in it.
+# Lines of a block; and a separator before each, which hardly any line contains.
 BLOCK = 512
 _END = "\0"
-# The rows of an entry each begin with a plus.
+# Each row of an entry begins with a plus.
 _ENTRY = re.compile(r"^(?:\+.*(?:\n|\Z))+", re.MULTILINE)
 
 
 class Lines:
-    """Lines that are only ever added to, oldest first, and looked through fast.
+    """Lines, oldest first. You can only add to them. Searching them is fast.
 
-    Each block of them is also kept as one string, so that most lines need not be looked at.
+    Each block of lines is also kept as one string, so that most lines need no look of their own.
     """
 
     def __init__(self, lines: Iterable[str] = ()) -> None:
@@ -48,9 +48,9 @@ class Lines:
             self._blocks.append(_END + _END.join(self.all[start : start + BLOCK]))
 
     def nearest(self, what: str, *, begins: bool, places: range) -> int | None:
-        """The first of `places` whose line has `what` in it, or begins with it; None if none does.
+        """The first of `places` whose line contains `what`, or begins with it; None if none does.
 
-        `places` go up or down by one, and none is missing in the lines.
+        `places` go up or down by one. Each must be the place of a line.
         """
         sought = _END + what if begins else what
         holds: Callable[[str, str], object] = str.startswith if begins else contains
@@ -68,25 +68,25 @@ class Lines:
 
 
 class LineHistory(History):
-    """Lines kept in the file `place()` gives, opened only after the first paint.
+    """Lines that are kept in the file at `place()`. It is opened only after the first paint.
 
-    If it cannot be read or written, says so once through `warn` and remembers in memory. `warn`
-    may be called from another thread.
+    If it cannot be read or written, says so once through `warn`, and keeps the lines in memory. `warn` may be
+    called from another thread.
     """
 
     def __init__(self, place: Callable[[], Path], *, warn: Callable[[str], None]) -> None:
         super().__init__()
         self.lines = Lines()
-        self.loaded = False  # whether those of the file are among them
+        self.loaded = False  # whether the file's lines are among them
         self._reading: asyncio.Future[Lines] | None = None
         self._place = place
         self._warn = warn
         self._usable = True
         self._file: Path | None = None
-        self._size = 0  # of the file when it was opened: what comes after that is remembered already
+        self._size = 0  # the file's size when it was opened: we already have the lines after that
 
     async def read(self) -> None:
-        """Reads the file, once, in a thread: it may be long."""
+        """Reads the file once, in a thread, because it may be long."""
         if self._reading is None:
             self._reading = asyncio.ensure_future(asyncio.to_thread(self._read))
         earlier = await asyncio.shield(self._reading)
@@ -126,7 +126,7 @@ class LineHistory(History):
                 file.seek(begin)
                 rest = b""
                 while begin and (row := file.readline()) and row != b"\n":
-                    pass  # of an entry that was cut
+                    pass  # part of an entry that was cut
                 while block := file.read(min(_BLOCK_BYTES, end - file.tell())):
                     rest += block
                     cut = rest.rfind(b"\n\n") + 1  # between two entries

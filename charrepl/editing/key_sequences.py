@@ -1,4 +1,4 @@
-"""Key sequences: keys as they come from the terminal, put together to those that have an action."""
+"""Key sequences: combines keys from the terminal into the sequences that have an action."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class KeyStroke(NamedTuple):
 
 
 def stroke(key: Keys | str, data: str) -> KeyStroke:
-    """A stroke by the name of its key."""
+    """A stroke from the name of its key."""
     return KeyStroke(key.value if isinstance(key, Keys) else key, data)
 
 
 class KeySequences:
-    """Calls `act` with what a sequence of keys means, and `other` with a key that means nothing here.
+    """Calls `act` with the meaning of a key sequence, and `other` with a key that has no meaning here.
 
-    The longest sequence counts. As long as a longer one may be on its way, the keys wait for the next
-    one, or for `flush`. Alt and a character is one key, and nothing where it has no meaning.
+    The longest sequence counts. While a longer one is possible, keys wait for the next key or for `flush`.
+    Alt and a character count as one key. Without a meaning, that key is ignored.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class KeySequences:
         act: Callable[[tuple[str, ...]], None],
         other: Callable[[KeyStroke], None],
     ) -> None:
-        """`meanings` are actions by key, as `keymap` writes keys."""
+        """`meanings` maps keys, as `keymap` writes them, to actions."""
         self._meanings: dict[tuple[str, ...], tuple[str, ...]] = {}
         for key, actions in meanings.items():
             self._meanings[tuple(KEY_ALIASES.get(part, part) for part in sequence(key))] = actions
@@ -56,7 +56,7 @@ class KeySequences:
         self._go_on(more=False)
 
     def next_to(self, take: Callable[[KeyStroke], None]) -> None:
-        """Gives the next key to `take`, whatever it means."""
+        """Gives the next key to `take`, whatever its meaning."""
         self._literal = take
 
     def _go_on(self, *, more: bool) -> None:

@@ -1,4 +1,4 @@
-"""The line being typed, with the lines of the history before it, one key away however many they are."""
+"""The line being typed, with the history before it. However long that is, a line is one key away."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from prompt_toolkit.search import SearchDirection, SearchState
 from charrepl.editing.grapheme_buffer import GraphemeBuffer
 from charrepl.editing.history import LineHistory, Lines
 
-# Of the lines that a number before a key may go back.
+# How many lines a number before a key can go back.
 MOST_AT_ONCE = 1000
 
 
 class WorkingLines:
-    """The lines of the history and the one being typed, each of which may be changed until that is entered.
+    """The lines of the history and the line being typed. Each can be changed until that one is entered.
 
-    Nothing is copied, however many they are. What is added to `earlier` later is not among them.
+    Nothing is copied. Lines that are added to `earlier` later are not among them.
     """
 
     def __init__(self, earlier: Lines, line: str) -> None:
@@ -42,7 +42,7 @@ class WorkingLines:
         return (self[index] for index in range(len(self)))
 
     def nearest(self, what: str, *, begins: bool, start: int, step: int) -> int | None:
-        """The first line from `start` on, in steps of 1 or -1, that has `what` in it, or begins with it."""
+        """The first line from `start` on, in steps of 1 or -1, that contains `what`, or begins with it."""
         found = [
             index
             for index, line in self._changed.items()
@@ -60,10 +60,10 @@ class WorkingLines:
 
 
 class LineBuffer(GraphemeBuffer):
-    """A buffer that has its history again as soon as it is reset, and looks through it fast.
+    """A buffer that has its history immediately after a reset, and searches it fast.
 
-    The base class gets it back with the next paint, so that Up, close upon Enter, would find nothing,
-    and makes an object of each line that it searches.
+    The base class gets the history back only with the next paint, so that Up soon after Enter would find
+    nothing. It also makes an object of each line that it searches.
     """
 
     history: LineHistory
@@ -80,7 +80,7 @@ class LineBuffer(GraphemeBuffer):
             self.history.append_string(line)
 
     async def read_history(self) -> None:
-        """Reads the history, if it was not read yet, and puts it before the line."""
+        """Reads the history, if that has not been done, and puts it before the line."""
         await self.history.read()
         self.fill()
 
@@ -113,7 +113,7 @@ class LineBuffer(GraphemeBuffer):
             self.cursor_position += self.document.get_end_of_line_position()
 
     def _go(self, count: int, step: int) -> bool:
-        """Goes on through the lines that begin as the one that was left. False if there is none."""
+        """Goes through the lines that begin like the line where this started. False if there is none."""
         self._set_history_search()
         begun, before = self.history_search_text or "", self.working_index
         for _ in range(min(count, MOST_AT_ONCE)):
@@ -143,7 +143,7 @@ class LineBuffer(GraphemeBuffer):
     def _found_next(
         self, what: str, direction: SearchDirection, index: int, document: Document, here: bool
     ) -> tuple[int, Document] | None:
-        """The line, by its number, and the place in it where `what` stands next."""
+        """The next place of `what`: the number of its line, and the line with the cursor there."""
         forward = direction is SearchDirection.FORWARD
         within = (
             document.find(what, include_current_position=here) if forward else document.find_backwards(what)

@@ -1,4 +1,4 @@
-"""The prompt itself: the full-screen application, the lines of `--plain`, and what both have in common.
+"""The prompt itself: the full-screen application, the lines of `--plain`, and what both share.
 
-Only `charrepl.cli` imports from here. It puts together all the folders below it, and computes nothing.
+Only `charrepl.cli` imports from here. It connects all the folders below it, and computes nothing itself.
 """

@@ -1,7 +1,7 @@
 """The REPL: a prompt that shows the ghost as you type.
 
 One prompt_toolkit application lives for the whole session; a committed line is printed above it.
-Nothing that is not needed to draw the prompt is imported before it is drawn.
+Before the prompt is drawn, only what drawing needs is imported.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 # How long a frame with a key's echo may wait for other work to end.
 RENDER_POSTPONED_S = 0.001
-# Where there is room for a greeting.
+# A terminal with so many rows has room for the greeting.
 GREETED_ROWS = 6
 
 
@@ -56,9 +56,9 @@ def run(
 ) -> int:
     """Runs the REPL until the user quits, and returns the exit code.
 
-    With `go_on`, the text is that of the last session. `take_terminal` is called just before the
+    With `go_on`, it continues the text of the last session. `take_terminal` is called just before the
     terminal is set up and drawn on.
-    Raises CharreplError if there is nothing to go on with.
+    Raises CharreplError if there is no session to continue.
     """
     last = reopened(go_on=go_on)
     repl = Repl(Session(chosen), endpoint=endpoint, last=last, keyboard=input, output=output)
@@ -67,7 +67,7 @@ def run(
 
 
 class Repl(Host):
-    """The application: what the keys do to it (`key_bindings.KeyActions`), and how the commands print."""
+    """The application: what keys do (`key_bindings.KeyActions`), and how commands print (`Host`)."""
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class Repl(Host):
                 self.page.paste(self._keyboard.take_paste())
             await self._close()
 
-    # keys.Hands
+    # KeyActions
 
     def ghost_shown(self) -> bool:
         """Whether there is a ghost on the screen."""
@@ -148,7 +148,7 @@ class Repl(Host):
             self.app.exit()
 
     def show(self, fragments: StyleAndTextTuples) -> None:
-        """Prints above the prompt, into the scrollback, in the place of what is drawn now."""
+        """Prints above the prompt, into the scrollback. It replaces what is drawn now."""
         try:
             self.app.renderer.erase()
             self.app.print_text(fragments)
@@ -164,10 +164,10 @@ class Repl(Host):
         self.session.apply(chosen)
         self._follow_settings()
 
-    # What happens
+    # Drawing
 
     def _ghost(self) -> Ghost:
-        """The ghost to draw; none where the keys mean something else."""
+        """The ghost to draw. None in a search or outside vi's insert mode: keys mean something else there."""
         vi_commands = (
             self.app.editing_mode is EditingMode.VI and self.app.vi_state.input_mode is not InputMode.INSERT
         )
@@ -175,7 +175,7 @@ class Repl(Host):
         return Ghost() if hidden else self.session.ghost
 
     def _frame_failed(self, error: Exception) -> None:
-        """Draws what there is without the ghost, or without the notice; else says that nothing is drawn."""
+        """Removes the ghost, so that the rest can be drawn. Without one, says so and removes the notice."""
         self._begin_frame_anew()
         if self.session.ghost.shown:
             self.session.dismiss()
@@ -192,7 +192,7 @@ class Repl(Host):
             self.app.renderer.erase()
 
     def _say_undrawn(self, error: Exception) -> None:
-        """Prints that something cannot be drawn, without drawing; once, until something is."""
+        """Prints once, without drawing, that a frame cannot be drawn. A frame that is drawn resets this."""
         if not self._undrawn:
             self._undrawn = True
             said = f"{defect(error)}; what you type is kept, and Ctrl-C clears the line"

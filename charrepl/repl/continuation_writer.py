@@ -1,4 +1,4 @@
-"""Lets the model write on: one continuation at a time, whose lines are printed when they are whole."""
+"""Lets the model continue the text: one passage at a time. Its lines are printed when they are complete."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charrepl.writing.session import Session
 class ContinuationWriter:
     """Lets the model write passages.
 
-    `print_lines` gets the whole lines of one, and whether they are its first; `finished` is called once
+    `print_lines` gets complete lines of a passage, and whether they are its first. `finished` is called once
     for each passage, when it has ended, failed or been stopped.
     """
 
@@ -33,12 +33,12 @@ class ContinuationWriter:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, typed: str, *, most: int, kept: bool) -> None:
-        """Begins a passage after the draft and `typed`; none may be under way."""
+        """Begins a passage after the draft and `typed`. No other passage may be in progress."""
         passage = self.passage = Continuation(typed, kept=kept)
         self._task = asyncio.get_running_loop().create_task(self._write(passage, most))
 
     def stop(self) -> None:
-        """Ends the passage as far as it has come, if there is one."""
+        """Ends the passage in progress, if there is one. What is written of it stays."""
         passage, self.passage = self.passage, None
         if passage is not None:
             if self._task is not None:
@@ -62,7 +62,7 @@ class ContinuationWriter:
             failure = str(error)
         finally:
             if self.passage is passage:
-                self._task = None  # that is this one
+                self._task = None  # which is this task
                 self.stop()
-        if failure:  # after the line has changed, which clears what was told before
+        if failure:  # only now: when the line changed, it cleared earlier notices
             self._session.tell(failure)

@@ -1,4 +1,4 @@
-"""The greeting: what someone new needs to know, under the line until the first key."""
+"""The greeting: what a new user needs to know. It is shown under the line until the first key."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from charrepl.errors import CharreplError
 from charrepl.settings import keymap
 from charrepl.system import paths
 
-# About how long it takes to start the daemon, and with its programs still to be compiled.
+# About how long the daemon takes to start, and how long when it must compile its programs first.
 START_S, FIRST_START_S = 2, 5
 
 
 def greeting(keys: Mapping[str, keymap.Keys], *, preparing: bool, plain: bool = False) -> str:
-    """How a ghost is taken, where there is more, and, while it is prepared, how long the model takes."""
+    """Says how to take a ghost, where to read more, and how long the model still takes to be prepared."""
     take = next(iter(keys["take"]), "")
     parts = (
         [f"{take} {'says how the line may go on, and takes it' if plain else 'takes the grey text'}"]
@@ -27,7 +27,7 @@ def greeting(keys: Mapping[str, keymap.Keys], *, preparing: bool, plain: bool = 
 
 
 def nothing_entered_yet() -> bool:
-    """Whether no line was ever entered, as far as is known."""
+    """Whether there is no history, so that probably no line was ever entered."""
     try:
         return not (paths.data_dir() / "history").exists()
     except (CharreplError, OSError):

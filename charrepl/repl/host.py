@@ -1,6 +1,6 @@
-"""The host of a session at a terminal, however that is drawn: what `application.py` and `plain.py` share.
+"""The host of a session at a terminal: what `application.py` and `plain.py` share.
 
-It is the `CommandHost` of the commands, and has the work in the background, and the end of it all.
+It is the `CommandHost` of the commands. It also runs background work and ends the session.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 # How long quitting waits for the connection to close.
 CLOSING_S = 1.0
-# And for a file to be saved.
+# How long it waits until a file is saved.
 SAVING_S = 30.0
 
 
 def reopened(*, go_on: bool) -> Reopened | None:
-    """The last session, to go on with, if that is wanted. Raises CharreplError if there is none."""
+    """With `go_on`, the last session; else None. Raises CharreplError if there is no last session."""
     if not go_on:
         return None
     from charrepl.writing import journal
@@ -46,7 +46,7 @@ def reopened(*, go_on: bool) -> Reopened | None:
 
 
 class Host(ABC):
-    """A session and its page; `plain` if there are lines only, which stand where they were typed."""
+    """A session and its page. `plain` says that there are only lines, which stay where they were typed."""
 
     plain = False
 
@@ -64,19 +64,19 @@ class Host(ABC):
         self._endpoint = endpoint
         self.saving = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._to_their_end: set[asyncio.Task[None]] = set()  # of these
+        self._to_their_end: set[asyncio.Task[None]] = set()  # the tasks that quitting waits for
         self._connection: asyncio.Task[None] | None = None
         self._reported: set[str] = set()
 
-    # What each way does in its own
+    # What each kind of prompt does in its own way
 
     @abstractmethod
     def show(self, fragments: StyleAndTextTuples) -> None:
-        """Prints above the line being typed. A defect in that is reported, and raises nothing."""
+        """Prints above the line being typed. A defect is reported, never raised."""
 
     @abstractmethod
     def columns(self) -> int:
-        """The room there is to draw in."""
+        """How many columns there are to draw in."""
 
     @abstractmethod
     def apply(self, chosen: Settings) -> None:
@@ -84,16 +84,16 @@ class Host(ABC):
 
     @abstractmethod
     def end(self) -> None:
-        """Has the session end; may be called more than once."""
+        """Ends the session. You may call it more than once."""
 
-    # What is the same
+    # What both kinds share
 
     def say(self, text: str) -> None:
-        """Prints lines into the scrollback; they are no part of the text."""
+        """Prints lines into the scrollback. They are not part of the text."""
         self.show([("", indented(text))])
 
     def background(self, work: Coroutine[None, None, None], *, to_its_end: bool = False) -> None:
-        """Runs `work` until it is done or the session ends; `to_its_end`, that waits for it."""
+        """Runs `work` until it is done or the session ends. With `to_its_end`, the session waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         for tasks in (self._tasks, self._to_their_end) if to_its_end else (self._tasks,):
             tasks.add(task)
@@ -102,11 +102,11 @@ class Host(ABC):
     def quit(self) -> None:
         """Ends the session."""
         while self.page.writer.passage is not None:
-            self.page.writer.stop()  # what was entered meanwhile may be another, or /quit itself
+            self.page.writer.stop()  # a line that waited may begin another passage, or be /quit itself
         self.end()
 
     def complete_command(self) -> None:
-        """Completes the command being typed as far as it is clear, and says what it could be."""
+        """Completes the command being typed as far as possible, and shows the candidates."""
         from charrepl.commands import completion
 
         if completion.wants_models(self.page.line):
@@ -131,16 +131,16 @@ class Host(ABC):
                 self._complete([model.name for model in known.models])
 
     def _command(self, line: str) -> None:
-        from charrepl.commands import commands  # many sessions have none
+        from charrepl.commands import commands  # many sessions run no command
 
         commands.run(line, self)
 
     def _begin(self) -> None:
-        """Puts the last text on the page, if there is to be one, and follows the signals."""
+        """Puts the last text on the page, if it is to be continued, and sets the signal handlers."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._defect)
         for signum in heeded([signal.SIGTERM, signal.SIGHUP]):
-            loop.add_signal_handler(signum, self.quit)  # leaves the terminal as it was
+            loop.add_signal_handler(signum, self.quit)  # which restores the terminal
         if self._last is not None:
             self._go_on(self._last)
         self.page.sync()
@@ -159,8 +159,8 @@ class Host(ABC):
         self.background(self._tell_of_backups())
 
     async def _tell_of_backups(self) -> None:
-        """Says where the old text of a file is that was being saved when charrepl was killed."""
-        from charrepl.files import backups  # not before the prompt is there
+        """Says where a file's old text is, if charrepl was killed while it saved that file."""
+        from charrepl.files import backups  # only after the prompt is drawn
 
         for path, name in await asyncio.to_thread(backups.left_behind):
             self.say(
@@ -169,7 +169,7 @@ class Host(ABC):
             )
 
     async def _close(self) -> None:
-        """Ends what is under way, and keeps what was typed."""
+        """Ends what is in progress, and saves what was typed."""
         self.session.close()
         if self._to_their_end:
             await asyncio.wait(list(self._to_their_end), timeout=SAVING_S)
@@ -184,7 +184,7 @@ class Host(ABC):
         self.report(context.get("exception") or RuntimeError(context.get("message")))
 
     def report(self, error: BaseException) -> None:
-        """Tells of a defect, once: it may be what is told that cannot be drawn."""
+        """Shows a defect, each only once: drawing this message may be what fails."""
         what = defect(error)
         if what not in self._reported:
             self._reported.add(what)

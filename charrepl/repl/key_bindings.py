@@ -1,8 +1,8 @@
-"""Keys: what each action of `keymap.py` does at the prompt, and when. How it is done lives in the REPL.
+"""Keys: what each action of `keymap.py` does at the prompt, and when. The REPL implements the actions.
 
-Keys that take the ghost do so only while one is shown, which is only with the cursor at the end
-of the text; elsewhere each keeps its usual meaning. Alt-[ and Ctrl-] stay free: the first begins
-every cursor key, the second is character search.
+A key that takes the ghost does so only while a ghost is shown, with the cursor at the end of the text.
+Otherwise it has its usual meaning. Alt-[ and Ctrl-] stay free: the first begins every cursor key, the
+second is character search.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 QUOTED_INSERT = "Ctrl-V"
 _TAKING = ("take", "take_word", "take_line", "take_character")
 
-# Of prompt_toolkit's bindings, those that are not here, by module and function.
+# prompt_toolkit's bindings that we leave out, by module and function.
 REMOVED = frozenset(
     {
-        # They end what prompt_toolkit takes for the input, and the line with it.
+        # They end what prompt_toolkit regards as the input, and so lose the line.
         *(("named_commands", name) for name in ("accept_line", "insert_comment", "operate_and_get_next")),
-        # There are no completions of its kind.
+        # We have none of its completions.
         *(("named_commands", name) for name in ("menu_complete", "menu_complete_backward")),
         *(("emacs", name) for name in ("_complete", "_insert_all_completions")),
         *(("vi", f"_complete_{what}") for what in ("next", "prev", "line", "filename")),
         *(("vi", name) for name in ("_accept_completion", "_cancel_completion")),
-        # Ctrl-C and a character: Ctrl-C would have to wait for it.
+        # Ctrl-C and a character: Ctrl-C would have to wait for the character.
         *(("emacs", name) for name in ("_indent", "_unindent")),
-        # Ours are others.
+        # We have our own.
         *(("basic", name) for name in ("_insert_ctrl_z", "_insert_text", "_paste")),
-        # Terminals are not asked for the mouse, or where the cursor is.
+        # We ask terminals neither for the mouse nor for the cursor's position.
         *(("mouse", name) for name in ("_", "_mouse", "_scroll_up", "_scroll_down")),
         ("cpr", "_"),
     }
@@ -78,7 +78,7 @@ class KeyActions(Protocol):
 
 
 def bindings(hands: KeyActions, given: Mapping[str, keymap.Keys]) -> KeyBindings:
-    """The key bindings of the REPL, over those of prompt_toolkit; `given` as `Settings.keys` has them."""
+    """The REPL's key bindings, which override prompt_toolkit's. `given` has the form of `Settings.keys`."""
     keys = keymap.effective(given)
     bound = _editing(keys)
     session, page = hands.session, hands.page
@@ -93,7 +93,7 @@ def bindings(hands: KeyActions, given: Mapping[str, keymap.Keys]) -> KeyBindings
     def taking(part: Callable[[str], str]) -> Callable[[], None]:
         return lambda: page.take(part)
 
-    # Before what they do where there is a ghost, or a command.
+    # Bound first, so that bindings for a ghost or a command come before them.
     quoted = next(iter(keys.get("quoted_insert", ())), QUOTED_INSERT)
     for key in ("Tab", "Shift-Tab"):
         for does in (name for name in _TAKING if key in keys[name]):
@@ -105,7 +105,7 @@ def bindings(hands: KeyActions, given: Mapping[str, keymap.Keys]) -> KeyBindings
     bind("take_character", ghost, taking(next_char))
     bind("next_alternative", fits, lambda: session.choose(1))
     bind("previous_alternative", fits, lambda: session.choose(-1))
-    # vi's Esc leaves insert mode, where alone a ghost is shown.
+    # vi's Esc leaves insert mode, and only there is a ghost shown.
     bind("dismiss", ghost & ~vi_mode, session.dismiss)
     bind("enter", typing, page.enter)
     bind("write_on", typing, page.write_on)
@@ -119,11 +119,11 @@ def bindings(hands: KeyActions, given: Mapping[str, keymap.Keys]) -> KeyBindings
         event.app.quoted_insert = False
         if event.app.layout.has_focus(DEFAULT_BUFFER):
             page.paste(event.data)
-        else:  # what is searched for is one line
+        else:  # the text to search for is one line
             event.current_buffer.insert_text("".join(event.data.splitlines()[:1]))
 
     bound.add(Keys.BracketedPaste, eager=True)(paste)
-    # The last one bound is the first one asked.
+    # The binding that was added last is tried first.
     bind("stop_writing", Condition(lambda: page.writer.passage is not None), page.writer.stop)
     return bound
 
@@ -134,7 +134,7 @@ def _bind(bound: KeyBindings, key: str, when: FilterOrBool, act: Callable[[], No
 
 
 def editing(brought: KeyBindingsBase) -> KeyBindings:
-    """The bindings that prompt_toolkit brings, without those that mean nothing here or lose the line."""
+    """prompt_toolkit's bindings, without those that have no meaning here or lose the line."""
     kept = KeyBindings()
     for binding in brought.bindings:
         place = origin(binding)
@@ -144,7 +144,7 @@ def editing(brought: KeyBindingsBase) -> KeyBindings:
 
 
 def _by_clusters(binding: Binding) -> Binding:
-    """A binding that does what it did, to clusters."""
+    """A binding with the same effect, but on grapheme clusters."""
     return Binding(
         binding.keys,
         INSTEAD[origin(binding)],
@@ -157,14 +157,14 @@ def _by_clusters(binding: Binding) -> Binding:
 
 
 def origin(binding: Binding) -> tuple[str, str]:
-    """Where a binding of prompt_toolkit comes from: its module and its function."""
+    """The module and the function of a prompt_toolkit binding."""
     return binding.handler.__module__.rpartition(".")[2], binding.handler.__name__
 
 
 def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
-    """The bindings of the line editor's own actions, which has their usual keys by itself.
+    """The bindings of the line editor's own actions. The editor itself binds their usual keys.
 
-    Those that are theirs no more do nothing.
+    Usual keys that are bound to nothing any more do nothing.
     """
     bound = KeyBindings()
     typing = has_focus(DEFAULT_BUFFER)
@@ -186,14 +186,14 @@ def _editing(keys: Mapping[str, keymap.Keys]) -> KeyBindings:
 
 
 def _alt_without_meaning(event: KeyPressEvent) -> None:
-    """Alt and a character types nothing; any other key is one of its own, as a paste is."""
+    """Makes Alt and a character type nothing. Any other key, and a paste, counts as a key of its own."""
     press = event.key_sequence[-1]
     if len(press.key) > 1:
         event.key_processor.feed(press, first=True)
 
 
 def _insert_literally(event: KeyPressEvent) -> None:
-    """What comes after quoted-insert: a character or a control, but never a sequence."""
+    """Inserts what follows quoted-insert: a character or a control, but never a sequence."""
     event.app.quoted_insert = False
     if len(event.data) == 1:
         event.current_buffer.insert_text(event.data)
@@ -204,7 +204,7 @@ def _bind_editing(
 ) -> None:
     typing = has_focus(DEFAULT_BUFFER) & to_filter(when)
     if editor == "reverse-search-history":
-        # The command of that name leaves the search line hidden.
+        # The command with this name would leave the search line hidden.
         bound.add(*sequence, filter=typing)(search.start_reverse_incremental_search)
         bound.add(*sequence, filter=is_searching)(search.reverse_incremental_search)
     else:

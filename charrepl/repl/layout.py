@@ -1,4 +1,4 @@
-"""The layout: a continuation being written, the text with its ghost, the search line, the toolbar."""
+"""The layout: a passage being written, the text with its ghost, the search line, the toolbar."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from charrepl.terminal import terminal_width
 MIN_ROWS = 2
 
 
-# Unlike anything that is drawn.
+# Differs from everything that is drawn.
 _STALE = Char("", "stale")
 
 
 class Rows(HSplit):
-    """What is drawn, below one another; a row with a cell whose width is in doubt is drawn anew as a whole.
+    """Rows. When a row changes and has a cell of doubtful width, the row is drawn again from that cell on.
 
-    The line editor draws what changed, and leaves what it believes to stand there already.
+    The line editor draws only what changed. It assumes that the rest is on the screen already.
     """
 
     def write_to_screen(
@@ -58,7 +58,7 @@ class Rows(HSplit):
 
 
 def _draw_anew(before: dict[int, Char], after: dict[int, Char], *, columns: int) -> None:
-    """Has a row that changes drawn from its first doubtful cell on, whatever of it was there before."""
+    """Marks a row that changes as not drawn yet, from its first cell of doubtful width on."""
     doubtful = [x for row in (before, after) for x, cell in row.items() if terminal_width.doubtful(cell.char)]
     first = min(doubtful, default=columns)
     if any(before[x] != after[x] for x in range(first, columns)):
@@ -96,7 +96,7 @@ def layout(
         height=lambda: Dimension(min=MIN_ROWS if rows() > MIN_ROWS + 1 else 1),
         get_line_prefix=line_prefix,
         wrap_lines=True,
-        # Keeps the lines of the ghost on the screen too when the text is taller than it.
+        # Keeps the ghost's lines visible when the text is taller than the screen.
         scroll_offsets=ScrollOffsets(bottom=lambda: ghost().shown.rstrip("\n").count("\n")),
     )
     writing = ConditionalContainer(

@@ -1,8 +1,8 @@
-"""Prints lines on a terminal, one after another; the last one may still be typed.
+"""Prints lines on a terminal, one after another. The last line may still be being typed.
 
-What was printed is never printed over: no escape sequence is sent. What is deleted at the end of the
-line is struck out with backspaces, as terminals do by themselves; where that will not do, the line
-begins anew below.
+Nothing printed is ever overwritten: no escape sequence is sent. Characters deleted at the end of the line
+are erased with backspaces, as terminals do by themselves. Where that does not work, the line is printed
+again below.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from charrepl.text.control_characters import visible
 
 
 class LinePrinter:
-    """Prints with `write`. Without `echo`, the terminal's other end shows what is typed by itself."""
+    """Prints with `write`. Without `echo`, the program around this one shows what is typed, as Emacs does."""
 
     def __init__(self, write: Callable[[str], None], *, echo: bool = True) -> None:
         self._write = write
@@ -25,12 +25,12 @@ class LinePrinter:
         self._line: str | None = None  # after the prompt; None while no line is begun
 
     def print(self, text: str) -> None:
-        """Prints lines, below the one that is begun if there is one."""
+        """Prints lines. If a line has begun, they go below it."""
         self.end()
         self._write(text if text.endswith("\n") else text + "\n")
 
     def show(self, line: str, *, typed: bool = False) -> None:
-        """Has the line that is begun say `line`; `typed` if only what was just typed is new in it."""
+        """Makes `line` the line that has begun. `typed` if only what was just typed is new in it."""
         before = self._line
         if before is None:
             self._write(PROMPT + _drawn(line))
@@ -42,10 +42,10 @@ class LinePrinter:
             self._write("\b \b" * _width(before[len(line) :]))
         else:
             self._write(f"\n{PROMPT}{_drawn(line)}")
-        self._line = line  # once it could be drawn
+        self._line = line  # only after drawing succeeded
 
     def end(self, *, typed: bool = False) -> None:
-        """Ends the line, if one is begun; `typed` if the key that ends it was."""
+        """Ends the line, if one has begun. `typed` if a typed key ends it."""
         if self._line is not None and not (typed and not self._echo):
             self._write("\n")
         self._line = None
@@ -60,14 +60,14 @@ def _width(text: str) -> int:
 
 
 def _is_certain(text: str) -> bool:
-    """Whether every terminal draws a text as wide as is believed here."""
+    """Whether every terminal draws a text with the width that we expect."""
     return not any(
         terminal_width.doubtful(terminal_width.drawn(cluster)) for cluster in graphemes.iterate(visible(text))
     )
 
 
 def _on_one_row(line: str, kept: int) -> bool:
-    """Whether all of a line behind `kept` characters of it is on the row of the cursor."""
+    """Whether everything after the first `kept` characters of a line is on the cursor's row."""
     if "\n" in line[kept:]:
         return False
     columns = shutil.get_terminal_size().columns

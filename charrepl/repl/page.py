@@ -1,7 +1,7 @@
-"""The page: the line being typed and the text before it, as they change together.
+"""The page: the line being typed and the text before it, which change together.
 
-Whatever is added to the draft, taken back or put into the line passes here, so that the ghost, the
-journal and the scrollback agree.
+Every change of the draft or the line goes through here, so that the ghost, the journal and the scrollback
+agree.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from charrepl.writing.session import Session
 if TYPE_CHECKING:
     from charrepl.writing.journal import State
 
-# Longer texts, which were pasted, are not kept in the history.
+# Longer lines, which were pasted, are not kept in the history.
 HISTORY_CHARS = 10_000
-# By so much of its beginning a line is known to be one that was pasted.
+# We remember so many characters of a pasted line's beginning, to recognise the line.
 PASTED_CHARS = 8
 
-# What people type elsewhere to leave.
+# What people type in other programs to leave.
 LEAVING = ("quit", "exit", ":q", ":q!", ":wq")
 
 
@@ -38,13 +38,13 @@ class Line(NamedTuple):
     """A line that was entered."""
 
     shown: str
-    text: str | None  # that it stands for; None if it is a command
+    text: str | None  # the text that it stands for; None if it is a command
 
 
 class Page:
-    """A session's text at the prompt. `show` prints into the scrollback, `command` carries one out.
+    """A session's text at the prompt. `show` prints into the scrollback, `command` runs a command.
 
-    With `echoed`, a line that is typed stands in the scrollback already.
+    With `echoed`, a typed line is in the scrollback already.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class Page:
         self._command = command
         self._echoed = echoed
         self._ahead: list[tuple[Line, Callable[[Line], None]]] = []  # entered while the model writes
-        self._asked = False  # whether a word was meant as a command
-        self._pasted = ""  # how the line begins, if that was pasted and would else be read as typed
-        # Of the line before it changed; None if it changes by more than a key.
+        self._asked = False  # whether we asked if a word was meant as a command
+        self._pasted = ""  # how a pasted line begins, if it would mean something else when typed
+        # The line's length before it changed; None if more than one key changes it.
         self._length: int | None = 0
         buffer.on_text_changed += self._text_changed
         buffer.on_cursor_position_changed += lambda _: self.sync()
@@ -78,7 +78,7 @@ class Page:
 
     @property
     def line(self) -> str:
-        """What is typed."""
+        """The line being typed."""
         return self._buffer.text
 
     @property
@@ -101,7 +101,7 @@ class Page:
         self._buffer.insert_text(self._session.take(part))
 
     def paste(self, text: str) -> None:
-        """Inserts text that was pasted, at the cursor and as it is."""
+        """Inserts pasted text at the cursor, unchanged."""
         if not text:
             return
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -111,9 +111,9 @@ class Page:
         self._buffer.insert_text(text)
 
     def enter(self) -> None:
-        """Adds the line to the scrollback and the text, or carries it out as a command.
+        """Adds the line to the scrollback and the text, or runs it as a command.
 
-        A word by which people leave, alone, is asked about once.
+        If the line is only a word such as `exit`, asks once what you meant.
         """
         word = self.line.strip()
         if word in LEAVING and not self._asked and self.writer.passage is None:
@@ -123,14 +123,14 @@ class Page:
             self._in_turn(self._enter)
 
     def write_on(self) -> None:
-        """Lets the model write on from the end of the line, to the end of the speech."""
+        """Lets the model continue from the end of the line to the end of the speech."""
         if self.text is None:
             self._session.tell("a command cannot be written on: Enter carries it out")
         else:
             self._in_turn(self._write_on)
 
     def clear(self) -> None:
-        """Clears the line, so that undo brings it back."""
+        """Clears the line. Undo brings it back."""
         cleared = self._buffer.document
         self._buffer.reset()  # back from a line of the history to a new one
         self._buffer.document = cleared
@@ -138,14 +138,14 @@ class Page:
         self._buffer.document = Document()
 
     def put_back(self, text: str) -> None:
-        """Puts text before what is in the line; the cursor stays where it is in that."""
+        """Puts text before what is in the line. The cursor stays at the same character."""
         if text:
             self._length = None
             cursor = len(text) + self._buffer.cursor_position
             self._buffer.document = Document(text + self.line, cursor)
 
     def replace(self, line: str) -> None:
-        """Puts another line in the place of this one."""
+        """Replaces the line."""
         self._length = None
         self._buffer.document = Document(line)
 
@@ -160,7 +160,7 @@ class Page:
 
     @property
     def _typed(self) -> str:
-        """What is typed and has not had its turn."""
+        """What was typed and is not in the text yet: lines that wait, and the line itself."""
         ahead = [line.shown if line.text is None else line.text for line, _ in self._ahead]
         if ahead:
             return as_typed("\n".join([*ahead, self.line]))
@@ -169,20 +169,20 @@ class Page:
     # The text
 
     def go_on(self, state: State) -> None:
-        """Goes on where a session was left, in its own journal."""
+        """Continues a session where it was left, in its own journal."""
         self._session.reopen(state.draft)
         self._autosave.begin(state.draft, state.line)
         self.replace(state.line)
 
     def open(self, draft: Draft, line: str) -> None:
-        """Goes on with another text, in a journal of its own, and the line that it ends in."""
+        """Continues another text, in a new journal. `line` is the unfinished line at the text's end."""
         self._session.reopen(draft)
         self.put_back(as_typed(line))
         self._autosave.replaced(draft, self.line)
         self.sync()
 
     def undo(self) -> str | None:
-        """What was added last, taken back, and what of it was typed in the line; None for nothing."""
+        """Takes back what was added last, and returns it or None. Its typed part is in the line again."""
         piece = self._session.draft.undo()
         if piece is None:
             return None
@@ -199,12 +199,12 @@ class Page:
         return self.writer.passage is not None
 
     def sample(self, characters: int) -> None:
-        """Lets the model write a passage that is only shown."""
+        """Lets the model write a passage that is shown but not added to the text."""
         self.writer.begin("", most=characters, kept=False)
 
     @property
     def unfinished(self) -> StyleAndTextTuples:
-        """What is being written and has no place in the scrollback yet, and the lines that wait for it."""
+        """The part of the passage that is not in the scrollback yet, and the lines that wait for its end."""
         passage = self.writer.passage
         if passage is None:
             return []
@@ -223,7 +223,7 @@ class Page:
         self._session.changed()
 
     def _passage_finished(self, passage: Continuation) -> None:
-        """What broke off in the middle of a line can be typed on, unless something else is typed already."""
+        """If the passage broke off within a line, you can continue that line, unless you typed another."""
         left, begun = passage.unfinished, passage.begun
         if passage.kept:
             whole = bool(self._ahead or (self.line and passage.written))
@@ -238,7 +238,7 @@ class Page:
         while self._ahead and self.writer.passage is None:
             line, act = self._ahead.pop(0)
             if self._echoed:
-                self._show(committed(line.shown))  # again: it was typed in the middle of the passage
+                self._show(committed(line.shown))  # again, because it was typed within the passage
             act(line)
         self._session.ask_again()  # the passage may have superseded a ghost
         self.sync()
@@ -247,7 +247,7 @@ class Page:
     # What happens
 
     def _in_turn(self, act: Callable[[Line], None]) -> None:
-        """Takes the line and does `act` with it: now, or after the passage being written."""
+        """Takes the line and calls `act` with it: now, or after the passage being written."""
         line = Line(self.line, self.text)
         writing = self.writer.passage is not None
         if writing and not line.shown:
@@ -256,7 +256,7 @@ class Page:
         if len(line.shown) <= HISTORY_CHARS:
             self._buffer.remember(as_typed(line.shown) if self._as_it_is else line.shown)
         unkept = self._session.notice
-        self._buffer.reset()  # which changes the text, and so ends a notice
+        self._buffer.reset()  # this changes the text, and so removes a notice
         self._session.notice = unkept
         self._length, self._pasted = 0, ""
         if writing:

@@ -1,9 +1,9 @@
 """The REPL in lines, `--plain`: for screen readers, braille displays and terminals that only print.
 
-Nothing on the screen ever changes but at its end. The ghost is a line of its own, `ghost: ...`, or
-`perhaps: ...` where it is likelier wrong than right from its first word on. It is said after a line was
-entered, and otherwise when it is asked for, by a key that would take it: what was not said is not
-taken. The line is typed and changed at its end.
+The screen changes only at its end. The ghost is a line of its own: `ghost: ...`, or `perhaps: ...` if its
+first word is more likely wrong than right. It is printed after you enter a line, or when you ask for it
+with a key that would take it. A key takes only a ghost that was printed. You type and delete at the end of
+the line.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from charrepl.writing.session import SLOW_S, Session
 if TYPE_CHECKING:
     from charrepl.writing.journal import Reopened
 
-# How long the greeting waits to hear whether there is a daemon.
+# How long the greeting waits to learn whether there is a daemon.
 GREETING_S = 1.0
-# How long the prompt waits, after a line was entered, for the ghost that is said before it.
+# How long the prompt waits after an entered line for the ghost that is printed before it.
 OFFER_S = 0.3
-# What the line editor's keys are where only the end of a line can be changed.
+# The line editor's keys, when only the end of a line can be changed.
 _EDITING_KEYS = {
     "backward_delete_char": ("Backspace",),
     "unix_word_rubout": ("Ctrl-W",),
@@ -51,7 +51,7 @@ _EDITING_KEYS = {
     "previous_history": ("Up", "Ctrl-P"),
     "next_history": ("Down", "Ctrl-N"),
     "quoted_insert": ("Ctrl-V", "Ctrl-Q"),
-    "enter": ("Ctrl-J",),  # what a line ends with that was sent whole
+    "enter": ("Ctrl-J",),  # the end of a line that was sent as a whole
 }
 
 
@@ -62,7 +62,7 @@ def run(
     go_on: bool = False,
     take_terminal: Callable[[], None] = lambda: None,
 ) -> int:
-    """Runs the REPL until the user quits, and returns the exit code: as `repl.run`."""
+    """Runs the REPL until the user quits, and returns the exit code. As `application.run`."""
     last = reopened(go_on=go_on)
     asyncio.run(Plain(Session(chosen), endpoint=endpoint, last=last).run(take_terminal))
     return 0
@@ -80,11 +80,11 @@ class Plain(Host):
         self._input = TerminalInput(sys.stdin)
         self._paper = LinePrinter(_write)
         self._done = asyncio.Event()
-        self._speaking: asyncio.Task[None] | None = None  # what is said before the prompt comes
-        self._said = Answer("", "")  # the ghost that was said last, and the text it continues
-        self._condition = ""  # of the connection, as it was said last, if it was amiss
+        self._speaking: asyncio.Task[None] | None = None  # prints something before the prompt comes
+        self._said = Answer("", "")  # the ghost that was printed last, and the text it continues
+        self._condition = ""  # the connection's state as it was printed last; empty if it was good
         self._waiting: asyncio.TimerHandle | None = None
-        self._heard = asyncio.Event()  # how things are with the daemon
+        self._heard = asyncio.Event()  # set when the daemon's state is known
         self._inserting = False  # whether the last key was a character
         self._keys = KeySequences(self._meanings(), act=self._act, other=self._insert)
 
@@ -113,7 +113,7 @@ class Plain(Host):
                 await self._close()
 
     async def _greet(self) -> None:
-        """Says the first things, if a key is quicker then below the line that it begins."""
+        """Prints the greeting. If a key came first, it goes below the line that the key began."""
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GREETING_S):
@@ -130,7 +130,7 @@ class Plain(Host):
         self._done.set()
 
     def show(self, fragments: StyleAndTextTuples) -> None:
-        """Prints below the line being typed, which is then said again."""
+        """Prints below the line being typed, which is then printed again."""
         try:
             self._paper.print(screen_reader_words.passage(fragments))
         except Exception as error:
@@ -146,7 +146,7 @@ class Plain(Host):
     # Keys
 
     def _meanings(self) -> dict[str, tuple[str, ...]]:
-        """The actions of each key: of those that depend on what goes on, all."""
+        """The actions of each key. Several if its action depends on what is going on."""
         found: dict[str, tuple[str, ...]] = {}
         for name, own in keymap.effective(self.session.settings.keys).items():
             for key in own:
@@ -293,7 +293,7 @@ class Plain(Host):
         self._speak(self._answer())
 
     async def _offer(self, *, said: bool) -> None:
-        """Says the ghost after a line, if it comes at once; after a command, waits for what that says."""
+        """After a line, prints the ghost if it comes soon. After a command, waits for its output."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(OFFER_S):
                 await self._idle()
@@ -302,7 +302,7 @@ class Plain(Host):
                     self._say_ghost()
 
     async def _answer(self) -> None:
-        """Says the ghost that was asked for, or that there is none."""
+        """Prints the ghost that was asked for, or that there is none."""
         try:
             async with asyncio.timeout(SLOW_S):
                 await self.session.settled()
@@ -318,13 +318,13 @@ class Plain(Host):
 
     def _say_ghost(self) -> None:
         ghost = self.session.ghost
-        # Its last newline is for Enter to type: then a line ends where the writer hears it end.
+        # Without its last newline: you type that with Enter, so that you hear where the line ends.
         self._said = Answer(ghost.text or "", ghost.shown.rstrip("\n"))
         self.session.count_shown()
         self._paper.print(screen_reader_words.ghost(ghost))
 
     def _speak(self, work: Coroutine[None, None, None]) -> None:
-        """Has something said, unless a key is quicker; the prompt comes after it."""
+        """Lets `work` print something. The prompt comes after it. A key cancels it."""
         self._speaking = self._loop.create_task(work)
         self._speaking.add_done_callback(self._spoken)
 
@@ -335,7 +335,7 @@ class Plain(Host):
                 self._refresh()
 
     def _quiet(self) -> None:
-        """Leaves what was to be said."""
+        """Cancels what was about to be printed."""
         speaking, self._speaking = self._speaking, None
         if speaking is not None:
             speaking.cancel()
@@ -343,24 +343,24 @@ class Plain(Host):
     # The line
 
     def _refresh(self, *, typed: bool = False) -> None:
-        """Has the terminal show the line, if it is the writer's turn."""
+        """Shows the line, unless something else is to be printed first."""
         waits = self._speaking is not None or (self.page.writer.passage is not None and not self.page.line)
         if not waits and not self._done.is_set():
             try:
                 self._paper.show(self.page.line, typed=typed)
-            except Exception as error:  # what is told is drawn, and what is typed with it is to be taken in
+            except Exception as error:  # keys that follow must still be read
                 self.report(error)
 
     def _soon(self) -> None:
         self._loop.call_soon(self._refresh)
 
     def _changed(self) -> None:
-        """Takes note that something is new, from whichever thread."""
+        """Arranges that news is printed. May be called from any thread."""
         with contextlib.suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
-        """Says what is new of what a toolbar would show and matters."""
+        """Prints what is new and important of what a toolbar would show."""
         if self._done.is_set():
             return
         link, notices = self.session.link, (self.session.announcement, self.session.notice)
@@ -376,13 +376,13 @@ class Plain(Host):
         self._refresh()
 
     async def _idle(self) -> None:
-        """Returns once all that commands do in the background is done."""
+        """Returns when all background work of commands is done."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
 
 
 def _word(line: str, gap: Callable[[str], bool]) -> int:
-    """How many characters at the end of a line are its last word."""
+    """The length of a line's last word, with the gap after it, in characters."""
     count = 0
     while count < len(line) and gap(line[-count - 1]):
         count += 1

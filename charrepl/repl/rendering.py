@@ -1,7 +1,7 @@
 """Drawing: the ghost after the cursor, what goes to the scrollback, and the toolbar.
 
-The ghost is part of what the input control shows, never of what the buffer holds, so nothing can
-commit it by accident. How it looks is `colours.py`'s.
+The input control shows the ghost, but the buffer never contains it. So nothing can add it to the text by
+accident. `colours.py` says how it looks.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from charrepl.ghost.state import Ghost
     from charrepl.writing.session import Session
 
-# Stands for a newline that accepting the ghost would add and that nothing else would show.
+# Shows a newline that accepting the ghost would add, where you could not see it otherwise.
 NEWLINE_MARK = "↵"
 CUT_MARK = "…"
-# More than a screen holds: how much of a long text is laid out on either side of the cursor.
+# How much of a long text is laid out on either side of the cursor: more than a screen holds.
 VIEW_CHARS = 4096
-# Of a line of a passage that is still being written.
+# Characters of the unfinished line of a passage.
 MOST_UNFINISHED = 400
 
 
@@ -74,7 +74,7 @@ def _cut(drawn: list[str], column: int, columns: int) -> list[str]:
 
 
 def ghost_fragments(ghost: Ghost, *, columns: int, rows: int) -> list[StyleAndTextTuples]:
-    """The ghost, line by line: what is sure, what is less so, and which alternative it is."""
+    """The ghost, line by line: the sure part, the less sure part, and which alternative it is."""
     mark = f" ({ghost.place[0]}/{ghost.place[1]})" if ghost.place else ""
     lines = ghost_lines(ghost.shown, columns=columns, rows=rows, mark=mark)
     sure = ghost.shown[: ghost.sure] if ghost.log_probs else ghost.shown
@@ -119,9 +119,9 @@ class GhostControl(BufferControl):
         def get_line(number: int) -> StyleAndTextTuples:
             if number < last:
                 return terminal_width.of(own_line(number))
-            # The base class ends each line with a space for the cursor, which the ghost takes over.
+            # The base class ends each line with a space for the cursor. The ghost replaces it.
             before = own_line(last)[:-1] if number == last else []
-            # Apart: a ghost that begins with a mark changes nothing of what is typed.
+            # Text and ghost are drawn apart: a ghost that begins with a mark must not change what is typed.
             return [*terminal_width.of(before), *terminal_width.of(lines[number - last]), ("", " ")]
 
         return WrappedContent(
@@ -132,11 +132,11 @@ class GhostControl(BufferControl):
         )
 
     def _text_content(self, width: int, height: int, preview_search: bool) -> UIContent:
-        """The text without the ghost; of a long one, what is around the cursor."""
+        """The text without the ghost. Of a long text, only the part around the cursor."""
         document = self.buffer.document
         if len(document.text) <= 2 * VIEW_CHARS:
             return super().create_content(width, height, preview_search)
-        # Laying out a line takes 2 us a character, three times a key: a pasted book would be felt.
+        # Laying out a line takes 2 us a character, three times a key: with a pasted book you would notice.
         cursor = document.cursor_position
         start = max(0, cursor - VIEW_CHARS)
         part = Document(document.text[start : cursor + VIEW_CHARS], cursor - start)
@@ -151,25 +151,25 @@ class GhostControl(BufferControl):
 
 
 def line_prefix(line: int, wrapped: int) -> StyleAndTextTuples:
-    """What stands before a line of the input; nothing before a wrapped part, as in the scrollback."""
+    """What is drawn before a line of the input. Nothing before a wrapped part, as in the scrollback."""
     if wrapped:
         return []
     return [("class:prompt", PROMPT)] if line == 0 else [("", INDENT)]
 
 
 def committed(line: str) -> StyleAndTextTuples:
-    """A committed line as it goes to the scrollback."""
+    """An entered line as it goes to the scrollback."""
     return [("class:prompt", PROMPT), ("", indented(line).removeprefix(INDENT))]
 
 
 def indented(text: str) -> str:
-    """Text for the scrollback: its lines below where those of the input stand."""
+    """Text for the scrollback, indented like the lines of the input."""
     lines = [f"{INDENT}{visible(line)}".rstrip(" ") for line in text.removesuffix("\n").split("\n")]
     return "\n".join(lines) + "\n"
 
 
 def unfinished(text: str, *, begins: bool) -> StyleAndTextTuples:
-    """What of a passage is not in the scrollback yet; `begins` where that is its beginning."""
+    """The part of a passage that is not in the scrollback yet. `begins` if it is the passage's beginning."""
     lines = indented(text[-MOST_UNFINISHED:]).removesuffix("\n")
     return (
         [("class:prompt", PROMPT), ("class:passage", lines.removeprefix(INDENT))]
@@ -179,9 +179,9 @@ def unfinished(text: str, *, begins: bool) -> StyleAndTextTuples:
 
 
 def toolbar(session: Session, *, writing: bool, greeting: str = "") -> StyleAndTextTuples:
-    """The line under the input: a notice if there is one, else how things are.
+    """The line under the input: a notice if there is one, else the state of things.
 
-    The greeting, and what is announced beside it, have lines of their own.
+    The greeting and the announcement have lines of their own.
     """
     if session.notice:
         return [("class:toolbar.notice", visible(session.notice))]

@@ -1,4 +1,4 @@
-"""Terminals: keys and pastes as they arrive, widths, colours, and as little output as a frame needs.
+"""Terminals: incoming keys and pastes, widths, colours, and no more output than a frame needs.
 
-The prompt and the progress of long commands use it. It knows nothing of drafts, ghosts or the daemon.
+The prompt and the progress of long commands use it. It knows nothing about drafts, ghosts or the daemon.
 """

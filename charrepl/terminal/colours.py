@@ -1,9 +1,9 @@
-"""The style of each part, by how many colours the terminal has and what is behind them.
+"""The style of each part. It depends on the number of colours and on the terminal's background.
 
-Without colours, and with a terminal's own sixteen, whose greys may be anything, the ghost is dim and
-slanted. With more it is a grey that can be read, 4.5 to 1 or better, and that typed text is not.
-Nothing is told by a colour alone. The terminal is judged by the environment, never asked: it would
-be felt, and slow ones answer into the text.
+The ghost is dim and italic without colours, and also with a terminal's own sixteen colours, whose greys may
+look like anything. With more colours it is a grey with a contrast of 4.5 to 1 or better. Typed text is never
+grey. Nothing is shown by colour alone. The environment says what the terminal can do. The terminal itself
+is never asked: you would notice the delay, and a slow terminal's answer would arrive in your text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from prompt_toolkit.output.color_depth import ColorDepth
 from prompt_toolkit.styles import Style
 
-# How surprising a character was, from expected on.
+# How surprising a character was. The first is "expected".
 HEAT = {
     "dark": ("", "underline ansicyan", "bold underline ansimagenta", "reverse ansired"),
     "light": ("", "underline ansiblue", "bold underline ansimagenta", "reverse ansired"),
@@ -27,7 +27,7 @@ GREY = {"dark": "#8a8a8a", "light": "#6c6c6c"}
 
 
 def depth(colors: str, environ: Mapping[str, str]) -> ColorDepth:
-    """How many colours to use, by the setting, or for `auto` by what the environment says."""
+    """How many colours to use. The setting decides; for `auto`, the environment does."""
     if colors == "auto":
         colors = by_environment(environ)
     return {
@@ -39,13 +39,13 @@ def depth(colors: str, environ: Mapping[str, str]) -> ColorDepth:
 
 
 def by_environment(environ: Mapping[str, str]) -> str:
-    """What `auto` stands for: see no-color.org; COLORTERM is what terminals agreed to tell of true colour."""
+    """What `auto` stands for. See no-color.org. Terminals with true colour say so in COLORTERM."""
     term = environ.get("TERM", "")
     if environ.get("NO_COLOR"):
         return "none"
     if environ.get("COLORTERM", "") in ("truecolor", "24bit") or term.endswith("-direct"):
         return "true"
-    # GNU screen and the oldest of the others are known by their short names; nearly all else has 256.
+    # GNU screen and the oldest terminals have short names in TERM. Nearly all others have 256 colours.
     few = term in ("linux", "ansi", "vt100", "vt220", "xterm-color", "screen", "cygwin") or term.endswith(
         "-16color"
     )
@@ -54,7 +54,7 @@ def by_environment(environ: Mapping[str, str]) -> str:
 
 def style(background: str, colors: ColorDepth, environ: Mapping[str, str]) -> Style:
     """The style, for prompt_toolkit."""
-    # GNU screen draws italics in reverse video. tmux may call itself screen, and does not.
+    # GNU screen draws italics in reverse video. tmux may call itself screen, but draws italics.
     italics_reversed = environ.get("TERM", "").startswith("screen") and "TMUX" not in environ
     rich = colors in (ColorDepth.DEPTH_8_BIT, ColorDepth.DEPTH_24_BIT)
     grey = GREY[background] if rich else "dim"

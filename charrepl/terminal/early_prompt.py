@@ -1,7 +1,7 @@
-"""The prompt, drawn by hand before the libraries that draw everything after it are imported.
+"""The prompt, drawn by hand before the libraries for drawing are imported.
 
-They take longer to import than a person takes to begin to type: so the prompt is there first, and
-the terminal does not echo the keys that arrive meanwhile. Those wait, and the REPL reads them.
+Their import takes longer than a person needs to begin to type. So the prompt is drawn first. The terminal
+does not echo keys that arrive during the import: they wait until the REPL reads them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ def is_dumb(environ: Mapping[str, str]) -> bool:
 
 
 def is_plain(plain: str, environ: Mapping[str, str]) -> bool:
-    """Whether there are to be lines only, by the setting."""
+    """Whether the setting asks for the prompt in lines (`--plain`)."""
     return plain == "always" or (plain == "auto" and is_dumb(environ))
 
 
 @contextlib.contextmanager
 def drawn_early(*, plain: bool = False) -> Iterator[Callable[[], None]]:
-    """The prompt at the cursor, until the function given is called, at the latest at the end.
+    """Draws the prompt at the cursor. It stays until the yielded function is called, or the block ends.
 
-    It gives the terminal back as it was, for an application to take over and to draw over the prompt.
-    With `plain`, where nothing can be drawn over, keys wait unseen and there is no prompt yet.
-    Does nothing where standard input and output are no terminal that understands escape sequences.
+    The function restores the terminal's mode, so that an application can take over and draw over the prompt.
+    With `plain` nothing can be drawn over: keys wait without an echo, and there is no prompt yet.
+    Does nothing unless standard input and output are a terminal that understands escape sequences.
     """
     terminal = _terminal(plain=plain)
     if terminal is None:

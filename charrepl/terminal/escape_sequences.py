@@ -1,9 +1,9 @@
-"""Escape sequences: what a terminal sends, cut into text, keys in code, and pastes. No terminal here.
+"""Escape sequences: cuts what a terminal sends into text, escape sequences and pastes. Touches no terminal.
 
-The grammar is that of ECMA-48: CSI with parameters, intermediates and a final byte, SS2 and SS3, the
-strings OSC, DCS, APC, PM and SOS, each begun by ESC and a character or by one C1 control. Beside it
-stands what terminals send that is not in it: the old mouse reports, the Linux console's function keys,
-rxvt's `CSI 7 $`. It may be cut anywhere into what is fed.
+The grammar is that of ECMA-48: CSI with parameters, intermediates and a final byte, SS2 and SS3, and the
+strings OSC, DCS, APC, PM and SOS. Each begins with ESC and a character, or with one C1 control. Some of
+what terminals send is not in ECMA-48, but is read as well: the old mouse reports, the Linux console's
+function keys, rxvt's `CSI 7 $`. The input may be fed in pieces that are cut anywhere.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ TEXT, ESCAPE, SEQUENCE, PASTE = "text", "escape", "sequence", "paste"
 
 PASTE_BEGINS, PASTE_ENDS = "\x1b[200~", "\x1b[201~"
 
-# ESC, and C1 controls: as characters, or as bytes that are no UTF-8, which Python reads as surrogates.
+# ESC, and C1 controls: as characters, or as bytes that are not UTF-8, which Python reads as surrogates.
 _SPECIAL = re.compile("[\x1b\x80-\x9f\udc80-\udc9f]")
 _BAD_BYTES = re.compile("[\ud800-\udfff]")
 _PARAMETERS = re.compile("[ -?]*")
 _SS3_PARAMETERS = re.compile("[0-9;]*")
-# Other controls than BS, TAB, LF, VT, FF and CR, and DEL, have no place in a string.
+# Controls that no string contains: all but BS, TAB, LF, VT, FF, CR and DEL.
 _STRING_BREAKS = re.compile("[\x00-\x07\x0e-\x1f\x9c\udc9c]")
 _CANCELS = ("\x18", "\x1a")
 _STRINGS = "]PX^_"
-# How the answers of terminals begin, in an OSC, a DCS, an APC. What does not, and never ends, was Alt
-# and a key, and text.
+# How terminals' answers begin in an OSC, a DCS or an APC. Anything else that never ends was Alt and a key,
+# followed by text.
 _ANSWERS = {"]": re.compile(r"[\dlLI]"), "P": re.compile(r"[0-9;<=>?]*[ -/>|]"), "_": re.compile("G")}
-# Of a sequence; nothing longer means anything.
+# Characters of a sequence; nothing longer has a meaning.
 _MOST_KEPT = 1000
 
 
 class Token(NamedTuple):
-    """`kind` is one of those above; a sequence is given as it would be in seven bits."""
+    """`kind` is one of those above. The text of a sequence is its seven-bit form."""
 
     kind: str
     text: str
@@ -45,32 +45,32 @@ class EscapeSequences:
     def __init__(self) -> None:
         self._tokens: list[Token] = []
         self._state: Callable[[str, int], int] = self._in_text
-        self._kind = ""  # what is begun: `[`, `O`, `N`, or one of the strings
-        self._body = ""  # of that, so far
-        self._alt = False  # whether it was begun by ESC, so that it may be Alt and a key
+        self._kind = ""  # what has begun: `[`, `O`, `N`, or one of the strings
+        self._body = ""  # what has come of it so far
+        self._alt = False  # whether it began with ESC, so that it may be Alt and a key
         self._late = False  # whether a string was given up whose end may still come
         self._paste: list[str] = []
-        self._held = ""  # the end of what was pasted, if the end of the paste may begin so
+        self._held = ""  # the last characters, if they may be the beginning of the paste's end
 
     @property
     def unfinished(self) -> bool:
-        """Whether the end of something is still to come."""
+        """Whether something has begun whose end has not come."""
         return self._state != self._in_text
 
     @property
     def pasting(self) -> bool:
-        """Whether that is a paste."""
+        """Whether a paste has begun and not ended."""
         return self._state == self._in_paste
 
     def feed(self, data: str) -> list[Token]:
-        """What has come, as far as it is whole."""
+        """Takes in `data` and returns what is complete."""
         at = 0
         while at < len(data):
             at = self._state(data, at)
         return self._taken()
 
     def flush(self) -> list[Token]:
-        """As `feed`, knowing that nothing more came at once: an Esc that is alone is a key."""
+        """Returns what is complete now that nothing followed immediately: a lone Esc is a key."""
         pressed = self._kind in (*_STRINGS, "O", "N") and self._alt and not self._body
         if self._state in (self._in_string, self._in_end_of_string, self._in_single) and pressed:
             again = self._state == self._in_end_of_string
@@ -84,7 +84,7 @@ class EscapeSequences:
         return self._taken()
 
     def give_up(self) -> list[Token]:
-        """As `feed`, knowing that the end of what is begun will not come."""
+        """Returns what is complete now that the end of what has begun will not come."""
         if self.pasting:
             self._end_paste()
         elif self._state == self._in_escape:
@@ -112,7 +112,7 @@ class EscapeSequences:
         self._emit(TEXT, text)
         self._state = self._in_text
 
-    # States: each takes what it can from `at` on, and returns where the next goes on.
+    # States: each reads what it can from `at` on, and returns the place where the next one continues.
 
     def _in_text(self, data: str, at: int) -> int:
         found = _SPECIAL.search(data, at)
@@ -130,18 +130,18 @@ class EscapeSequences:
         char = data[at]
         late, self._late = self._late, False
         if char == "\x1b":
-            self._emit(ESCAPE, char)  # Alt and a key that is a sequence itself, as rxvt has it
+            self._emit(ESCAPE, char)  # Alt and a key that is a sequence itself, as rxvt sends it
         elif char == "\t":
             self._sequence("\x1b\t")
         elif char == "\\" and late:
             self._state = self._in_text
         elif not self._begin(char, alt=True):
             self._emit(ESCAPE, "\x1b")
-            return at  # Alt and a character, or Esc and then that
+            return at  # Alt and a character, or Esc and then a character
         return at + 1
 
     def _begin(self, kind: str, *, alt: bool) -> bool:
-        """Begins what `kind` is the introducer of. False if it is none."""
+        """Begins what `kind` introduces. False if `kind` introduces nothing."""
         self._state = self._in_text
         self._kind, self._body, self._alt = kind, "", alt
         if kind == "[":
@@ -245,14 +245,14 @@ class EscapeSequences:
             self._paste.append(text[:end])
             self._end_paste()
             return at
-        # The end may be cut: what could be its beginning waits.
+        # The end may be cut in two: what could be its first part waits.
         held = next((n for n in range(len(PASTE_ENDS) - 1, 0, -1) if text.endswith(PASTE_ENDS[:n])), 0)
         self._paste.append(text[: len(text) - held])
         self._held = text[len(text) - held :]
         return len(data)
 
     def _end_paste(self) -> None:
-        text = "".join(self._paste)  # without half an end
+        text = "".join(self._paste)  # without an incomplete end
         self._paste, self._held, self._state = [], "", self._in_text
-        # One begun within another had an end that was lost.
+        # A paste that begins inside a paste: the end of the first was lost.
         self._emit(PASTE, text.replace(PASTE_BEGINS, ""))

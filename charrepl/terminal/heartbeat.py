@@ -1,6 +1,6 @@
-"""A sign of life from a program that computes: what it is at, where nothing else was shown for a while.
+"""A sign of life from a program that computes: says what it is doing when it has shown nothing for a while.
 
-It has a thread of its own, as what is computed may be one long call.
+It has its own thread, because the computation may be one long call.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from rich.text import Text
 from charrepl.terminal.progress import Display, duration
 
 _BEAT_S = 0.5
-_SILENT_S = 1.5  # on a terminal, where much is over sooner
+_SILENT_S = 1.5  # on a terminal; most work ends sooner
 
 
 @contextlib.contextmanager
 def heartbeat(
     display: Display, *, now: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[str], None]]:
-    """Shows what is being done while the block runs; the function that it yields says what that is."""
+    """Shows what is being done while the block runs. Call the yielded function to say what that is."""
     doing, since = "", now()
     ended = threading.Event()
 

@@ -1,7 +1,7 @@
-"""Key codes: which key an escape sequence stands for, as prompt_toolkit calls it.
+"""Key codes: which key an escape sequence stands for. Keys have prompt_toolkit's names.
 
-xterm's way with modifiers, its modifyOtherKeys, the kitty keyboard protocol, Windows' win32-input-mode,
-and what rxvt, the Linux console and a keypad in application mode send. Any other sequence is no key.
+It knows xterm's modifiers, its modifyOtherKeys, the kitty keyboard protocol, Windows' win32-input-mode,
+and what rxvt, the Linux console and a keypad in application mode send. Any other sequence is not a key.
 See invisible-island.net/xterm/modified-keys.html and sw.kovidgoyal.net/kitty/keyboard-protocol.
 """
 
@@ -12,7 +12,7 @@ import re
 from prompt_toolkit.input.ansi_escape_sequences import ANSI_SEQUENCES
 from prompt_toolkit.keys import Keys
 
-# What a key is: its name, or the character.
+# A key is its name or its character.
 Key = Keys | str
 
 _SHIFT, _ALT, _CTRL, _SUPER, _HYPER, _META = 1, 2, 4, 8, 16, 32
@@ -24,7 +24,7 @@ _NUMBERS = {1: "home", 2: "insert", 3: "delete", 4: "end", 5: "pageup", 6: "page
 _NUMBERS |= {code: f"f{number}" for number, code in enumerate((11, 12, 13, 14, 15, 17, 18, 19, 20, 21), 1)}
 _NUMBERS |= {code: f"f{number}" for number, code in enumerate((23, 24, 25, 26, 28, 29, 31, 32, 33, 34), 11)}
 _RXVT = {"^": _CTRL, "$": _SHIFT, "@": _CTRL | _SHIFT}
-# Of the keypad and the function keys, in kitty's part of Unicode.
+# The keypad and the function keys, in the part of Unicode that kitty uses.
 _KITTY = {57417: "left", 57418: "right", 57419: "up", 57420: "down", 57421: "pageup", 57422: "pagedown"}
 _KITTY |= {57423: "home", 57424: "end", 57425: "insert", 57426: "delete"}
 _KITTY |= {57376 + number: f"f{13 + number}" for number in range(12)}
@@ -33,7 +33,7 @@ _PRIVATE = range(57344, 63744)
 _CONTROLS: dict[Key, str] = {
     key: char for char, key in ANSI_SEQUENCES.items() if len(char) == 1 and isinstance(key, Keys)
 }
-# What Ctrl makes of a character that is no letter, as terminals have always sent it.
+# What terminals have always sent for Ctrl and a character that is not a letter.
 _WITH_CTRL = dict.fromkeys(" 2@`", "\0") | dict.fromkeys("3[", "\x1b") | dict.fromkeys("4\\|", "\x1c")
 _WITH_CTRL |= dict.fromkeys("5]", "\x1d") | dict.fromkeys("6^~", "\x1e") | dict.fromkeys("7_/-", "\x1f")
 _WITH_CTRL |= dict.fromkeys("8?", "\x7f")
@@ -42,7 +42,7 @@ _MODIFIED = re.compile(r"\x1b(?:\[|O)(?:1;)?(\d*)(?::(\d+))?([A-HP-SZ])")
 _NUMBERED = re.compile(r"\x1b\[(\d+)(?:;(\d*)(?::(\d+))?)?([~^$@])")
 _OTHER = re.compile(r"\x1b\[27;(\d+);(\d+)~")
 _UNICODE = re.compile(r"\x1b\[(\d+)(?::(\d*))?(?::(\d*))?(?:;(\d*)(?::(\d+))?)?(?:;([\d:]*))?u")
-# win32-input-mode: virtual key, scan code, character, whether it went down, states, how often.
+# win32-input-mode: virtual key, scan code, character, whether it was pressed, modifiers, repeat count.
 _WIN32 = re.compile(r"\x1b\[(\d*)(?:;(\d*))?(?:;(\d*))?(?:;(\d*))?(?:;(\d*))?(?:;(\d*))?_")
 _VIRTUAL = {
     33: "pageup",
@@ -66,7 +66,7 @@ def character(char: str) -> Key:
 
 
 def keys_of(sequence: str) -> tuple[Key, ...]:
-    """The keys that a sequence stands for, Alt being Esc and then the key; none for what is no key."""
+    """The keys that a sequence stands for. Alt is Esc and then the key. Empty if it is not a key."""
     if sequence == "\x1b\t":
         return (Keys.BackTab,)  # the Linux console
     if re.fullmatch(r"\x1b\[\[[A-E]", sequence):
@@ -79,7 +79,7 @@ def keys_of(sequence: str) -> tuple[Key, ...]:
         return _typed(int(found[2]), modifiers=_modifiers(found[1]))
     if found := _MODIFIED.fullmatch(sequence):
         modifier, event, letter = found.groups()
-        report = letter == "R" and modifier  # of the cursor's place, not F3 and a modifier
+        report = letter == "R" and modifier  # a report of the cursor's position, not F3 and a modifier
         name = _LETTERS.get(letter)
         return () if event == _RELEASED or report or name is None else _named(name, _xterm(modifier))
     if found := _NUMBERED.fullmatch(sequence):
@@ -99,7 +99,7 @@ def keys_of(sequence: str) -> tuple[Key, ...]:
 
 
 def data_of(key: Key, sequence: str) -> str:
-    """What a key types where it is taken literally, whichever way it was sent."""
+    """What a key types when it is taken literally. It does not matter how the terminal sent it."""
     return key if len(key) == 1 else _CONTROLS.get(key, sequence)
 
 
@@ -108,7 +108,7 @@ def _modifiers(code: str | None) -> int:
 
 
 def _char(code: int | str | None) -> str:
-    """A character by its code; none for what is no character, or a control that is no key by itself."""
+    """The character with a code. Empty if there is none, or for a control that is not a key."""
     number = int(code) if code else 0
     control = number < 0x20 and chr(number) not in "\t\r\x1b"
     return (
@@ -119,13 +119,13 @@ def _char(code: int | str | None) -> str:
 
 
 def _xterm(code: str | None) -> int:
-    """As `_modifiers`, where iTerm and xterm have Alt as the fourth of them."""
+    """As `_modifiers`, for iTerm and xterm, whose fourth modifier is Alt."""
     found = _modifiers(code)
     return found & ~_SUPER | _ALT if found & _SUPER else found
 
 
 def _named(name: str, modifiers: int) -> tuple[Key, ...]:
-    """A key that has a name, if there is one with these modifiers."""
+    """A key with a name and these modifiers, if there is such a key."""
     if modifiers & (_SUPER | _HYPER):
         return ()
     if name.startswith("f") and modifiers & _SHIFT:
@@ -141,9 +141,9 @@ def _named(name: str, modifiers: int) -> tuple[Key, ...]:
 
 
 def _win32(virtual: int, scan: int, code: int, down: int, states: int, count: int) -> tuple[Key, ...]:
-    """A key as Windows has it: with its character, which has Shift, Ctrl and AltGr in it already.
+    """A key as Windows sends it: with its character, to which Shift, Ctrl and AltGr are already applied.
 
-    The halves of a character beyond 16 bits, which come as two keys, are none.
+    A character beyond 16 bits comes as two keys. They are ignored.
     """
     if not down:
         return ()
@@ -155,7 +155,7 @@ def _win32(virtual: int, scan: int, code: int, down: int, states: int, count: in
         keys = _named("s-tab", modifiers)
     elif code or (virtual in (32, 50) and ctrl):  # Ctrl-Space and Ctrl-2 are NUL
         typed = (character(chr(code)),) if code < 0xD800 or 0xE000 <= code <= 0xFFFF else ()
-        # AltGr is both, and no modifier.
+        # Both together are AltGr, which is not a modifier here.
         keys = (Keys.Escape, *typed) if typed and alt and not ctrl else typed
     else:
         keys = ()
@@ -175,11 +175,11 @@ def _typed(
     if text and not (alt or ctrl):
         return tuple(char for part in text.split(":") if (char := _char(part)) >= " ")
     if not char or (code in _PRIVATE and code not in _KITTY_TEXT):
-        return ()  # a modifier by itself, a key for music
+        return ()  # a modifier alone, or a media key
     if char == "\t" and (shift or ctrl):
         return _named("s-tab", modifiers) if shift else ()
     if (ctrl or alt) and not char.isascii() and base:
-        char = _char(base)  # the key that is there on an English keyboard
+        char = _char(base)  # the key in this place on an English keyboard
     if shift and char > " ":
         char = _char(shifted) or char.upper()
     if ctrl and " " <= char < "\x7f":

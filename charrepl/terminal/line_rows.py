@@ -1,8 +1,8 @@
-"""How many rows a line fills, counted as prompt_toolkit then draws it.
+"""How many rows a line fills when prompt_toolkit draws it.
 
-Its own count divides widths, forgetting that a wide character at the edge leaves a column empty and
-that controls are drawn as two characters, and it leaves out the cell the cursor is on. In a line higher
-than the window the cursor was then out of sight. Lines are drawn here cluster by cluster, see
+prompt_toolkit's own count divides widths. It forgets three things: a wide character at the edge leaves a
+column empty, controls are drawn as two characters, and the cursor needs a cell. So the cursor could be out
+of sight in a line that is taller than the window. Lines are drawn here cluster by cluster, see
 `terminal_width.py`.
 """
 
@@ -19,9 +19,9 @@ from charrepl.terminal import terminal_width
 
 
 def rows_filled(drawn: Iterable[str], width: int, *, start: int = 0) -> int:
-    """How many rows are filled in a window of `width` columns, the first from column `start` on.
+    """How many rows a line fills in a window of `width` columns, if it begins at column `start`.
 
-    `drawn` is a text, or what is drawn for each of its characters.
+    `drawn` is a text, or for each of its characters what is drawn.
     """
     if isinstance(drawn, str) and drawn.isascii() and drawn.isprintable():
         return max(1, -(-(start + len(drawn)) // width))
@@ -39,7 +39,7 @@ class WrappedContent(UIContent):
 
     @classmethod
     def of(cls, content: UIContent) -> WrappedContent:
-        """Another content, drawn so."""
+        """Another content, drawn in clusters."""
         return cls(
             get_line=lambda number: terminal_width.of(content.get_line(number)),
             line_count=content.line_count,
@@ -59,7 +59,7 @@ class WrappedContent(UIContent):
         text = "".join(fragment[1] for fragment in line)
         drawn = text if text.isascii() else [char for fragment in line for char in fragment[1]]
         if slice_stop is not None:
-            drawn = drawn[: slice_stop + 1]  # that is the cursor, and its own cell counts
+            drawn = drawn[: slice_stop + 1]  # up to the cursor, whose own cell counts
         prefix = to_formatted_text(get_line_prefix(lineno, 0) if get_line_prefix else None)
         start = fragment_list_width(prefix)
         return rows_filled(drawn, width, start=start) if width else 10**8

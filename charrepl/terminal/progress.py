@@ -1,4 +1,4 @@
-"""How far something is, on standard error: drawn at the foot of a terminal, or told a log now and then."""
+"""Progress on standard error: drawn at the foot of a terminal, or written to a log now and then."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from charrepl.terminal.word_wrap import can_draw, is_terminal, terminal_size, wr
 from charrepl.text.control_characters import printable
 
 _BAR, _SHORTEST_BAR = 24, 6  # characters
-_FIRST_S, _MOST_S = 15.0, 300.0  # between two lines in a log: many a CI ends what is silent for ten minutes
+_FIRST_S, _MOST_S = 15.0, 300.0  # between two lines in a log; CIs often end a job that is silent for 10 min
 _PART = 1 / 8  # of the time so far
-_LAST_S = 2.0  # how long a program that was told to end waits for what it said to be written
+_LAST_S = 2.0  # how long a program that was told to end waits until its output is written
 
 
 def duration(seconds: float) -> str:
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 
 def bar(done: float, total: float | None, words: str, *, width: int) -> RenderableType:
-    """A bar and words behind it, in one line; where that is short, the words alone, cut off."""
+    """A bar and words behind it, in one line. Where there is little room, only the words, cut off."""
     text = Text(words, no_wrap=True, overflow="crop")
     room = min(_BAR, width - text.cell_len - 2)
     if room < _SHORTEST_BAR:
@@ -49,25 +49,25 @@ def bar(done: float, total: float | None, words: str, *, width: int) -> Renderab
 
 
 class LogInterval:
-    """When a log is told something again: by time, ever more rarely, and at most twelve times an hour."""
+    """Decides when a log gets another line: more and more rarely, but every five minutes at least."""
 
     def __init__(self, now: float) -> None:
         self._began = self._told = now
 
     def told(self, now: float) -> None:
-        """Takes note that it was told something now."""
+        """Records that the log got a line now."""
         self._told = now
 
     def is_due(self, now: float) -> bool:
-        """Whether it should be told something."""
+        """Whether the log should get a line now."""
         return now - self._told >= min(max(_FIRST_S, _PART * (now - self._began)), _MOST_S)
 
 
 class Display:
-    """What is said goes above, what is drawn stands below it and is drawn over.
+    """Messages go above. Below them is what is drawn, such as a bar, which the next drawing replaces.
 
-    None of it is waited for, and none of it fails: see `standard_error.py`. The cursor is never hidden, so
-    that there is one whatever stops or ends the program. `draws` and `size` are found out as a rule.
+    No method waits for the terminal, and none fails: see `standard_error.py`. The cursor is never hidden, so
+    it is there however the program stops or ends. `draws` and `size` are detected if you do not give them.
     Any thread may use it.
     """
 
@@ -91,13 +91,13 @@ class Display:
             emoji=False,
             highlight=False,
         )
-        self._drawn: list[int] = []  # the lines that stand below, by width...
-        self._below = ""  # ...and as they were sent
-        self._filled = False  # with something that only stands there until there is more to see
+        self._drawn: list[int] = []  # the widths of the lines below...
+        self._below = ""  # ...and the lines as they were sent
+        self._filled = False  # whether they are only there until there is more to see
         self._now = now
         self._log = LogInterval(now())
         self._shown_at = now()
-        self._lock = threading.RLock()  # again where a signal meets what is being drawn
+        self._lock = threading.RLock()  # reentrant, because a signal may arrive during drawing
 
     def __enter__(self) -> Self:
         self._before = None
@@ -114,18 +114,18 @@ class Display:
         self.drain(_LAST_S if error is not None else None)
 
     def drain(self, timeout_s: float | None = None) -> None:
-        """Returns once all is written, or cannot be, or after that time."""
+        """Returns once everything is written or cannot be written, or after that time."""
         self._out.drain(timeout_s)
 
     @property
     def room(self) -> tuple[int, int]:
-        """Columns and lines to draw in: the last column of a terminal is one that it may wrap at."""
+        """Columns and lines to draw in. Without the last column, at which a terminal may wrap."""
         columns, lines = self._size()
         return max(1, columns - 1), max(1, lines - 1)
 
     @property
     def ascii_only(self) -> bool:
-        """Whether nothing else can be shown."""
+        """Whether only ASCII can be shown."""
         return self._console.options.ascii_only
 
     def say(self, text: str) -> None:
@@ -138,7 +138,7 @@ class Display:
         self._print(text)
 
     def now_and_then(self, line: Callable[[], str]) -> None:
-        """Prints a line in a log that was told nothing for a while."""
+        """Prints a line in a log if it got none for a while."""
         with self._lock:
             if not self.draws and self._log.is_due(self._now()):
                 self._print(line())
@@ -154,9 +154,9 @@ class Display:
                 self._put(below)
 
     def draw(self, drawn: RenderableType) -> None:
-        """Draws in the place of what was drawn last.
+        """Replaces what was drawn last.
 
-        Not where the terminal takes nothing now (Ctrl-S), nor over a shell that has it meanwhile.
+        Draws nothing while the terminal accepts nothing (Ctrl-S), or while a shell uses it.
         """
         with self._lock:
             self._shown_at = self._now()
@@ -164,7 +164,7 @@ class Display:
             self._filled = False
 
     def fill(self, drawn: RenderableType) -> None:
-        """Draws where nothing is drawn, until there is something to draw."""
+        """Draws where nothing is drawn. The next `draw` replaces it."""
         with self._lock:
             if self._filled or not self._drawn:
                 self._draw(drawn)
@@ -195,14 +195,14 @@ class Display:
 
     def _put(self, text: str) -> None:
         lines = text.split("\n")
-        # Line by line, over what is there, rather than erased first: nothing flickers.
-        # The cursor stays below, where what a key echoes (^Z) is in nobody's way.
+        # Each line is drawn over the old one, rather than erased first, so that nothing flickers.
+        # The cursor stays below, where the echo of a key (^Z) destroys nothing.
         self._out.write(self._up() + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J")
         self._below = text
         self._drawn = [Text.from_ansi(line).cell_len for line in lines]
 
     def _up(self) -> str:
-        """To where what was drawn begins."""
+        """Moves to the beginning of what was drawn."""
         if not self._drawn:
             return ""
         rows = len(self._drawn)
@@ -218,14 +218,14 @@ class Display:
         self._drawn, self._below = [], ""
 
     def _continued(self, number: int, frame: FrameType | None) -> None:
-        # The shell has written since: what was drawn is not where it was.
+        # The shell has written in between: what was drawn is no longer in the same place.
         self._forget()
 
     def _in_foreground(self) -> bool:
-        """Whether the terminal is ours to draw on, and not the shell's (Ctrl-Z and `bg`)."""
+        """Whether we may draw on the terminal. After Ctrl-Z and `bg` it is the shell's."""
         if self._out.descriptor is None:
             return True
         try:
             return os.tcgetpgrp(self._out.descriptor) == os.getpgrp()
         except OSError:
-            return True  # not the terminal that would have jobs of its own, or none any more
+            return True  # not the terminal that controls our jobs, or no terminal any more

@@ -1,7 +1,7 @@
-"""A terminal made narrower: which row the prompt begins in, where the terminal wraps what stands there.
+"""A terminal becomes narrower and wraps the lines on it: finds the row in which the prompt begins now.
 
-The prompt is erased from its first row on before it is drawn anew. Many terminals wrap lines that have
-become too long, so that it then has more rows above the cursor than were drawn.
+The prompt is erased from its first row on, and then drawn again. Many terminals wrap lines that have become
+too long. Then there are more rows above the cursor than were drawn.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from prompt_toolkit.application import Application
 from prompt_toolkit.data_structures import Point
 from prompt_toolkit.layout.screen import Screen
 
-# Set by terminals that wrap. Of others nothing is known, and one that cuts lines off instead would lose
-# what stands above the prompt: there, a row of the prompt may stay behind.
+# Set by terminals that wrap. We know nothing about others. A terminal that cuts lines off instead would lose
+# what is above the prompt. So a row of the prompt may stay behind on an unknown terminal.
 SIGNS = (
     "TMUX",
     "STY",  # GNU screen
@@ -38,13 +38,13 @@ def reflows(environ: Mapping[str, str]) -> bool:
 def joins(environ: Mapping[str, str]) -> bool:
     """Whether the terminal may also join rows that were drawn one by one: GNU screen does.
 
-    It remembers of a row that it once wrapped it, whatever is drawn there since.
+    It remembers that it once wrapped a row, whatever was drawn there later.
     """
     return reflows(environ) and environ.get("TERM", "").startswith("screen") and "TMUX" not in environ
 
 
 def joined(lines: Sequence[list[int]], cursor: Point, width: int) -> tuple[list[list[int]], Point]:
-    """The lines, each that fills its `width` but for a blank joined to the next, and the cursor in them."""
+    """Joins each line that fills `width`, or all but one column, to the next. Moves the cursor with them."""
     result: list[list[int]] = []
     full = False
     at = cursor
@@ -62,9 +62,9 @@ def joined(lines: Sequence[list[int]], cursor: Point, width: int) -> tuple[list[
 
 
 def row_of(cells: Sequence[int], columns: int, column: int) -> int:
-    """In which row, from 0, a column of a line of cells stands once that is wrapped at `columns`.
+    """In which row, from 0, a column of a line of cells is when the line is wrapped at `columns`.
 
-    `cells` are their widths. A column behind the line's end stands in its last row.
+    `cells` are the cells' widths. A column behind the line's end is in its last row.
     """
     row = at = used = 0
     for width in cells:
@@ -77,7 +77,7 @@ def row_of(cells: Sequence[int], columns: int, column: int) -> int:
 
 
 def rows_above(lines: Sequence[Sequence[int]], cursor: Point, columns: int) -> int:
-    """How many rows stand above the cursor's once lines, as for `row_of`, are wrapped at `columns`."""
+    """How many rows are above the cursor's when lines, as for `row_of`, are wrapped at `columns`."""
     above = sum(row_of(cells, columns, sum(cells)) + 1 for cells in lines[: cursor.y])
     return above + row_of(lines[cursor.y], columns, cursor.x)
 
@@ -96,9 +96,9 @@ def lines_of(screen: Screen) -> list[list[int]]:
 
 
 class ReflowingApplication(Application[None]):
-    """An application in a terminal that may wrap what was drawn when it is made narrower.
+    """An application in a terminal that may wrap what was drawn when the terminal becomes narrower.
 
-    `frame_failed` is called with the error of a frame that cannot be drawn, which is not tried again.
+    If a frame cannot be drawn, `frame_failed` is called with the error. That frame is not tried again.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ReflowingApplication(Application[None]):
     def _redraw(self, render_as_done: bool = False) -> None:
         try:
             super()._redraw(render_as_done)
-        except Exception as error:  # what the event loop's handler tells would be drawn, and fail again
+        except Exception as error:  # the event loop's handler would draw a message, and fail again
             self._frame_failed(error)
 
     def _on_resize(self) -> None:  # prompt_toolkit has no other place for it
@@ -127,5 +127,5 @@ class ReflowingApplication(Application[None]):
                 lines, cursor = joined(lines, cursor, self._columns)
             self.output.write_raw("\r")
             self.output.cursor_up(rows_above(lines, cursor, self.output.get_size().columns))
-            self.renderer.reset(leave_alternate_screen=False)  # it need not go up itself
+            self.renderer.reset(leave_alternate_screen=False)  # so that it does not go up as well
         super()._on_resize()

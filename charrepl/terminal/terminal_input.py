@@ -1,6 +1,6 @@
 """Terminal input: the keys and pastes that a terminal sends, for the prompt and for `--plain`.
 
-What else a terminal says, of focus, colours, keys that are no keys here, is nobody's text: it is swallowed.
+Whatever else a terminal sends is dropped: reports of focus or colours, and keys without a meaning here.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from charrepl.terminal.escape_sequences import ESCAPE, PASTE, TEXT, EscapeSequen
 from charrepl.terminal.key_codes import character, data_of, keys_of
 
 READ_BYTES = 65536
-# How long the rest of a paste, or of an answer, is waited for. A stall on a poor line may be longer: what
-# comes after it is then a paste in several keys, below.
+# How long we wait for the rest of a paste or of a terminal's answer. A poor line may stall for longer. What
+# comes after that is recognised as a paste by the constants below.
 PATIENCE_S = 0.5
-# So much keeps a paste going: more than anybody types in that time, and less than the slowest line brings.
+# So many characters extend the wait: more than anyone types in that time, fewer than the slowest line brings.
 STREAM_CHARS = 16
-# What comes so soon after a part of a paste is another part.
+# Characters that come so soon after a part of a paste are another part.
 GAP_S = 0.02
-# Nobody types so much at once.
+# Nobody types so many characters in one read.
 LONG_CHARS = 64
 
-# A return that is a newline by itself; of one at the end that is not known.
+# A return that is a newline by itself. For a return at the end this is not known yet.
 _RETURN_ALONE = re.compile(r"\r[^\n]")
 _OTHER_CONTROLS = re.compile("([\x00-\x08\x0b\x0c\x0e-\x1f\x7f])")
 
 
 def is_paste(run: str) -> bool:
-    """Whether characters that came in one read were pasted, in a terminal that does not tell.
+    """Whether characters that came in one read were pasted, in a terminal that does not mark pastes.
 
-    Typed keys come together as well, over a slow line: a line and its Enter, a word and the Tab behind
-    it, an Enter and what comes next. Text on both sides of a newline, or behind a tab, is a paste.
+    Over a slow line, typed keys come together as well: a line and its Enter, a word and the Tab after it, an
+    Enter and what comes next. But text on both sides of a newline, or after a tab, is a paste.
     """
     core = run.lstrip("\r\n").rstrip("\r\n\t")
     return len(core) >= LONG_CHARS or any(char in core for char in "\t\r\n")
 
 
 class EightBitMode(raw_mode):
-    """Raw mode in which all bits of a byte are read, as a text needs; some consoles begin with seven."""
+    """Raw mode in which all eight bits of a byte are read. Some consoles read only seven by default."""
 
     @classmethod
     def _patch_iflag(cls, attrs: int) -> int:
@@ -61,21 +61,21 @@ class EightBitMode(raw_mode):
 
 
 class TerminalInput(Vt100Input):
-    """A terminal's input. With `whole_lines`, what is read ends in the Enter that sent it, as from Emacs."""
+    """A terminal's input. With `whole_lines`, each read is a line that ends in Enter, as Emacs sends it."""
 
     def __init__(self, stdin: TextIO, *, whole_lines: bool = False) -> None:
         super().__init__(stdin)
-        if codecs.lookup(stdin.encoding).name == "ascii":  # what is beyond it is still to be kept
+        if codecs.lookup(stdin.encoding).name == "ascii":  # other characters must not get lost
             self.stdin_reader = PosixStdinReader(self.fileno(), encoding="utf-8")
         self.whole_lines = whole_lines
         self._sequences = EscapeSequences()
         self._wake: Callable[[], None] = lambda: None
         self._timer: asyncio.TimerHandle | None = None
-        self._deadline = 0.0  # of what is unfinished
-        self._streamed = 0  # characters of it since that was set
-        self._pasted_at = 0.0  # when the last part of a paste came that was not marked as one
+        self._deadline = 0.0  # when what is unfinished is given up
+        self._streamed = 0  # characters that came since the deadline was set
+        self._pasted_at = 0.0  # when the last part of an unmarked paste came
         self._after_return = False  # whether that part ended in a carriage return
-        self._returns_alone = False  # whether one of that paste had no newline behind it
+        self._returns_alone = False  # whether a carriage return of that paste had no newline after it
         self._typed_ahead = 0  # bytes that were there before the prompt was
 
     def attach(self, input_ready_callback: Callable[[], None]) -> AbstractContextManager[None]:
@@ -90,7 +90,7 @@ class TerminalInput(Vt100Input):
         return EightBitMode(self.fileno())
 
     def read_keys(self) -> list[KeyPress]:
-        """The keys that have come; also those that are certain now because nothing more did."""
+        """The keys that have come, and those that are certain now because nothing followed them."""
         now = asyncio.get_running_loop().time()
         typed_ahead = self._typed_ahead > 0
         data = self._read(min(self._typed_ahead, READ_BYTES) if typed_ahead else READ_BYTES)
@@ -109,13 +109,13 @@ class TerminalInput(Vt100Input):
         return self._pressed(tokens, now=now, one_read=not typed_ahead)
 
     def flush_keys(self) -> list[KeyPress]:
-        """The keys that are certain because nothing more came at once: Esc, alone."""
+        """The keys that are certain because nothing followed immediately: a lone Esc."""
         tokens = self._sequences.flush()
         self._wait()
         return self._pressed(tokens, now=0.0, one_read=False)
 
     def take_paste(self) -> str:
-        """What has come of a paste without an end, as the session ends."""
+        """What has come of a paste without an end. Called when the session ends."""
         self._stop_waiting()
         tokens = self._sequences.give_up() if self._sequences.pasting else []
         return "".join(token.text for token in tokens)
@@ -123,7 +123,7 @@ class TerminalInput(Vt100Input):
     def _is_key(self, data: str) -> bool:
         """Whether this is a key pressed in the middle of something: a control that is in no paste."""
         if data == "\x1b":
-            return self._sequences.pasting  # if it begins the end, that comes to nothing
+            return self._sequences.pasting  # nothing is lost if this was the beginning of the paste's end
         return len(data) == 1 and (data < " " or data == "\x7f") and data not in "\t\n\r\x07"
 
     def _read(self, count: int) -> str:
@@ -141,7 +141,7 @@ class TerminalInput(Vt100Input):
         return self.stdin_reader._stdin_decoder.decode(data, final=not data)
 
     def _wait(self) -> None:
-        """Has what is unfinished given up when its time has come."""
+        """Arranges that what is unfinished is given up at its deadline."""
         self._stop_waiting()
         if self._sequences.unfinished:
             self._timer = asyncio.get_running_loop().call_at(self._deadline, self._wake)
@@ -175,7 +175,7 @@ class TerminalInput(Vt100Input):
         going_on, self._pasted_at = now < self._pasted_at + GAP_S, now
         self._returns_alone = bool(_RETURN_ALONE.search(text)) or (going_on and self._returns_alone)
         if self._returns_alone:
-            text = text.replace("\r", "\n")  # as GNU screen has it, which sends an empty line as the two
+            text = text.replace("\r", "\n")  # as in GNU screen, which sends both for an empty line
         elif going_on and self._after_return:
             text = text.removeprefix("\n")
         self._after_return = text.endswith("\r")

@@ -1,7 +1,7 @@
-"""What goes to the terminal: only what changes on it, for those at the other end of a slow line.
+"""Output to the terminal: only what changes, because the line may be slow.
 
-prompt_toolkit wraps each frame in a hidden cursor, lines that do not wrap and reset attributes: 37
-bytes for one character typed through a ghost. Here each is sent where something depends on it.
+For each frame, prompt_toolkit hides the cursor, turns wrapping off and resets attributes. That is 37 bytes
+for one character typed through a ghost. Here, each of these is sent only where something depends on it.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ def terminal_output() -> Output:
 
 
 class SentState:
-    """What a terminal has been told. No terminal here."""
+    """Attributes and wrapping as they were last sent to a terminal. Touches no terminal."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Relies on nothing told before: others may have drawn since."""
+        """Forgets what was sent: other programs may have drawn since."""
         self._attributes = self._wrapping = ""
 
     def news(self, frame: Sequence[str]) -> str:
-        """What has to be sent of a frame, given as its texts and escape sequences, one an item.
+        """What has to be sent of a frame. Each item of `frame` is a text or an escape sequence.
 
-        Attributes and wrapping are sent ahead of what is drawn with them, and as they are to stay at
-        the end. A cursor is not hidden that only moves, or moves only by drawing.
+        Attributes and wrapping are sent before what is drawn with them, and at the end as they are to stay.
+        The cursor is not hidden in a frame that only moves it, or moves it only by drawing.
         """
         moves = [_MOVE.fullmatch(item) is not None for item in frame]
         draws = [not move and not _is_setting(item) for item, move in zip(frame, moves, strict=True)]
@@ -82,15 +82,15 @@ def _is_setting(item: str) -> bool:
 
 
 def _in_its_columns(cluster: str) -> str:
-    """A cluster drawn so that the cursor is behind it, as wide as it is believed to be, and nothing else."""
+    """Draws a cluster so that the cursor is then behind its expected width, with nothing drawn after that."""
     columns = terminal_width.width(cluster)
     move = f"\x1b[{columns}C" if columns else ""
-    # Where it is drawn wider, what stands out is erased, in no colour.
+    # If the terminal draws it wider, the excess is erased, without colour.
     return f"{SAVE_CURSOR}{cluster}{RESTORE_CURSOR}{move}{SAVE_CURSOR}\x1b[m\x1b[K{RESTORE_CURSOR}"
 
 
 class MinimalOutput(Vt100_Output):
-    """A terminal that is told only what is news to it. What is written between two flushes is a frame."""
+    """Sends a terminal only what is new. What is written between two flushes is a frame."""
 
     def __init__(
         self,
@@ -100,8 +100,8 @@ class MinimalOutput(Vt100_Output):
         default_color_depth: ColorDepth | None = None,
         enable_bell: bool = True,
     ) -> None:
-        # Where the prompt is on the screen is of no use here, and asking makes slow terminals answer
-        # into the text: so no cursor position requests.
+        # No requests for the cursor's position: we do not need to know where the prompt is on the screen,
+        # and a slow terminal's answer would arrive in the text.
         super().__init__(stdout, get_size, term, default_color_depth, enable_bell, enable_cpr=False)
         self._frame: list[str] = []
         self._told = SentState()
@@ -114,16 +114,16 @@ class MinimalOutput(Vt100_Output):
         self._frame.append(_in_its_columns(text) if terminal_width.doubtful(text) else text)
 
     def enable_bracketed_paste(self) -> None:
-        self._told.forget()  # drawing begins anew, after what others have drawn
+        self._told.forget()  # drawing begins again, after other programs have drawn
         super().enable_bracketed_paste()
 
     def erase_down(self) -> None:
-        # At the beginning of a line, always. tmux keeps in its history what is erased from the first
-        # cell of the screen on, ghost and all: so never from there.
+        # This is always at the beginning of a line. tmux saves in its history, with the ghost, what is
+        # erased from the screen's first cell on. So we never erase from there.
         self.write_raw("\x1b[K\x1b[C\x1b[J\x1b[D")
 
     def discard(self) -> None:
-        """Leaves what was written of a frame that did not come to its end."""
+        """Drops what was written of a frame that was not completed."""
         self._frame.clear()
 
     def flush(self) -> None:

@@ -1,8 +1,8 @@
-"""How many columns a text takes in a terminal, a grapheme cluster at a time, and what is sent for it.
+"""How many columns each grapheme cluster takes in a terminal, and what is sent to draw it.
 
-A terminal may draw a flag, a family or a Devanagari syllable with another width than is known here. So
-each cluster whose width is in doubt is drawn on its own, and the cursor is then put where the next one
-belongs: what is drawn wrong is that cluster, and nothing after it.
+A terminal may draw a flag, a family or a Devanagari syllable with another width than we expect. So each
+cluster whose width is in doubt is drawn alone. Then the cursor is put where the next one belongs. If the
+width was wrong, only that cluster is drawn wrong, and nothing after it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 import wcwidth
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 
-# The library adds up the widths of a cluster's characters, but takes what is in here as it is.
+# The library adds up the widths of a cluster's characters, unless it finds the cluster in this table.
 from prompt_toolkit.utils import _CHAR_SIZES_CACHE as WIDTHS
 
 from charrepl.text import graphemes
@@ -23,12 +23,12 @@ from charrepl.text.control_characters import shown
 
 # A mark that has no letter before it is drawn on this one.
 _CIRCLE = "\u25cc"
-# They are of no width, and mean nothing without a letter.
+# They have no width, and no meaning without a letter.
 _FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u200c\u200d"
 
 
 class Cluster(str):
-    """A cluster as it is drawn, which stands for as many characters as it has; those after it are empty."""
+    """A cluster as it is drawn. It takes the place of its first character; the others become empty."""
 
     __slots__ = ("characters",)
     characters: int
@@ -40,7 +40,7 @@ class Cluster(str):
 
 @lru_cache(maxsize=4096)
 def drawn(cluster: str) -> str:
-    """What is drawn of a cluster, empty for nothing; its width is known to the line editor from then on."""
+    """What is drawn for a cluster, empty for nothing. From now on, the line editor knows its width."""
     text = shown(cluster)
     if text and wcwidth.wcswidth(text) == 0:
         alone = all(char in _FILLERS or "\ufe00" <= char <= "\ufe0f" for char in text)
@@ -52,9 +52,9 @@ def drawn(cluster: str) -> str:
 
 @cache
 def _terminal() -> str | bool:
-    """The terminal, if the library may know how it draws; False if not.
+    """The terminal's name, if the library may know how it draws; False if not.
 
-    Any may call itself `xterm`, and do as the standard has it where that one does not.
+    Any terminal may call itself `xterm`, and yet follow the standard where xterm does not.
     """
     name = os.environ.get("TERM_PROGRAM") or os.environ.get("TERM", "")
     return name if name.lower() not in ("", "xterm") else False
@@ -71,27 +71,27 @@ def doubtful(text: str) -> bool:
     if text.isascii() or len(graphemes.first(text)) != len(text):
         return False
     if len(text) > 1:
-        # A few accents on a letter of Europe every terminal puts there.
+        # Every terminal draws a few accents on a European letter correctly.
         accents = all(unicodedata.category(mark) == "Mn" for mark in text[1:4])
         return not (text[0].isalpha() and text[0] < "\u0590" and accents and len(text) <= 4)
     kind = unicodedata.category(text)
-    # A sign that is an emoji, or can be one.
+    # A symbol that is an emoji, or can be one.
     return kind[0] in "MC" or (kind in ("So", "Sk") and wcwidth.wcswidth(text + "\ufe0f") == 2)
 
 
 def of(fragments: StyleAndTextTuples) -> StyleAndTextTuples:
-    """A line, as the library draws it, cluster by cluster: each in the style that it begins in."""
+    """A line, as the library draws it, in clusters. Each has the style of its first character."""
     if all(fragment[1].isascii() for fragment in fragments):
         return fragments
     return _line(tuple((fragment[0], fragment[1]) for fragment in fragments))
 
 
-@lru_cache(maxsize=64)  # each line is asked for several times a frame, and most are those of the frame before
+@lru_cache(maxsize=64)  # each line is asked for several times a frame, and most lines do not change
 def _line(fragments: tuple[tuple[str, str], ...]) -> StyleAndTextTuples:
     text = "".join(text for _, text in fragments)
     styles = [style for style, text in fragments for _ in text]
     line: StyleAndTextTuples = []
-    at = first = 0  # from `first` on, characters of one style that are drawn as they are
+    at = first = 0  # from `first` to `at`, the characters have one style and are drawn as they are
     for part in graphemes.iterate(text):
         cell = drawn(part)
         alone = len(part) > 1 or cell != part

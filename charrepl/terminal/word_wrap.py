@@ -1,4 +1,4 @@
-"""Messages for a terminal: wrapped between words, with commands left whole, so that they can be pasted."""
+"""Wraps messages for a terminal between words. Commands stay whole, so that you can copy them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _PROGRAM = re.compile(r"\(?(charrepl(-train|-daemon)?|iconv|printf|systemctl)")
 
 
 def can_draw(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
-    """Whether it is a terminal on which the cursor can be moved.
+    """Whether the stream is a terminal on which the cursor can be moved.
 
-    A log is none, whatever FORCE_COLOR, TTY_COMPATIBLE and the like say: those are about colours.
+    A log is not, whatever FORCE_COLOR, TTY_COMPATIBLE and similar variables say: those are about colours.
     """
     return not is_dumb(environ) and environ.get("TTY_INTERACTIVE") != "0" and is_terminal(stream)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether it is a terminal, of whatever kind."""
+    """Whether the stream is a terminal of any kind."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -32,12 +32,12 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def terminal_size(descriptor: int | None) -> tuple[int, int]:
-    """Columns and lines of a terminal, by its own word; by the environment only where it has none."""
+    """Columns and lines of a terminal, as it says itself; from the environment only if it does not say."""
     columns = lines = 0
     if descriptor is not None:
         with contextlib.suppress(OSError):
             columns, lines = os.get_terminal_size(descriptor)
-    # Some do not know, as serial lines. What is in COLUMNS may be another terminal's.
+    # Some do not know, such as serial lines. COLUMNS may be about another terminal.
     return columns or _number("COLUMNS") or 80, lines or _number("LINES") or 24
 
 
@@ -47,7 +47,7 @@ def _number(variable: str) -> int:
 
 
 def wrapped(text: str, columns: int) -> str:
-    """A message as lines of whole words and whole commands; what is longer is for the terminal to wrap."""
+    """A message as lines of whole words and whole commands. A longer word is left to the terminal to wrap."""
     if len(text) <= columns and text.isascii():
         return text
     return "\n".join(_wrapped_line(line, columns) for line in text.split("\n"))
@@ -68,7 +68,7 @@ def _wrapped_line(text: str, columns: int) -> str:
 
 
 def _parts(text: str) -> Iterator[tuple[int, int]]:
-    """Where words are, and what may be commands: from a program's name to the end of the clause."""
+    """The places of words, and of what may be commands: from a program's name to the end of the clause."""
     begins: int | None = None
     end = 0
     for word in _WORD.finditer(text):

@@ -1,8 +1,8 @@
-"""Autosave: what is written and typed goes to a journal as it comes, and never holds up a key.
+"""Autosave: saves the text and the line to a journal as they change, and never delays a key.
 
-A change of the line being typed is on its way to the file a quarter of a second later, and is then
-the system's to keep: it survives the death of this process, though not a power failure. A line or a
-passage that was added goes there at once, and through to the disk.
+A change of the line being typed is written to the file a quarter of a second later. From then on it
+survives the death of this process, but not a power failure. An added line or passage is written
+immediately, and synced to the disk.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING
 from charrepl.errors import CharreplError, reason
 from charrepl.writing.draft import Draft, Piece
 
-if TYPE_CHECKING:  # json and the journal, only once there is something to keep
+if TYPE_CHECKING:  # json and the journal are imported only when there is something to save
     from concurrent.futures import Future, ThreadPoolExecutor
 
     from charrepl.writing.journal import Journal, Record
 
-# After the first key that is not in the file yet; half of what a crash may cost.
+# Time from the first unsaved key to the write: half of what a crash may cost.
 DELAY_S = 0.25
 # How long quitting waits for the disk.
 CLOSING_S = 2.0
 
 
 class Autosave:
-    """Keeps a draft and its line in a journal in `directory()`, opened when there is something to keep.
+    """Saves a draft and its line in a journal in `directory()`, created when there is something to save.
 
-    `warn` is told in one line when that fails. All methods return at once, `close` nearly so.
+    If that fails, `warn` gets one line. All methods return immediately; `close` takes a moment.
     """
 
     def __init__(
@@ -47,29 +47,29 @@ class Autosave:
         self._journal = journal
         self._executor: ThreadPoolExecutor | None = None
         self._draft = draft
-        self._line = ""  # as it is
-        self._kept = ""  # as the journal has it
+        self._line = ""  # as it is now
+        self._kept = ""  # as it is in the journal
         self._timer: asyncio.TimerHandle | None = None
-        self._failed = threading.Event()  # what is in the journal says less than was to be kept
+        self._failed = threading.Event()  # set while the journal lacks something that should be in it
         self._last: Future[None] | None = None
 
     def begin(self, draft: Draft, line: str) -> None:
-        """Keeps `draft` from now on, which the journal holds already."""
+        """Saves the changes of `draft` from now on. The journal contains it already."""
         self._draft = draft
         self._line = self._kept = line
 
     def replaced(self, draft: Draft, line: str) -> None:
-        """Keeps another draft from now on, in a journal of its own."""
+        """Saves another draft from now on, in a new journal."""
         self._leave()
         self._draft, self._line = draft, line
         self._keep_everything(sync=True)
 
     def added(self, piece: Piece, line: str) -> None:
-        """A piece was added to the draft; the line is what is typed since."""
+        """A piece was added to the draft. `line` was typed after it."""
         self._keep_change({"add": list(piece)}, line)
 
     def undone(self, line: str) -> None:
-        """The last piece of the draft was taken back, and what was typed of it is in the line."""
+        """The draft's last piece was taken back. What was typed of it is in the line."""
         self._keep_change({"undo": 1}, line)
 
     def saved(self) -> None:
@@ -79,7 +79,7 @@ class Autosave:
         self._keep(filed(self._draft), sync=True)
 
     def line_changed(self, line: str) -> None:
-        """The line being typed is another."""
+        """The line being typed has changed."""
         if line == self._line:
             return
         self._line = line
@@ -87,7 +87,7 @@ class Autosave:
             self._timer = asyncio.get_running_loop().call_later(DELAY_S, self._flush)
 
     async def close(self) -> None:
-        """Keeps what is not kept yet, and lets go of the journal."""
+        """Saves what is not saved yet, and closes the journal."""
         self._leave()
         if self._last is not None:
             await asyncio.wait([asyncio.wrap_future(self._last)], timeout=CLOSING_S)
@@ -96,7 +96,7 @@ class Autosave:
 
     @property
     def place(self) -> Path | None:
-        """The journal's file, once there is one."""
+        """The journal's file, if there is one."""
         return self._journal.path if self._journal is not None else None
 
     def _cancel_timer(self) -> None:
@@ -138,7 +138,7 @@ class Autosave:
             self._run(lambda: self._close_journal(remove=empty))
 
     def _run(self, work: Callable[[], None]) -> None:
-        """Does `work` after all before it, in a thread: a disk may take its time."""
+        """Runs `work` in a thread, because a disk may be slow, and after all earlier work."""
         if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
@@ -149,7 +149,7 @@ class Autosave:
 
     def _write(self, record: Record, *, sync: bool, first: bool) -> None:
         if self._failed.is_set() and not first:
-            return  # it would be applied to what is not there
+            return  # this change builds on one that is missing
         from charrepl.writing.journal import Journal
 
         try:

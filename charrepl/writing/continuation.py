@@ -9,20 +9,20 @@ from charrepl.errors import CharreplError
 from charrepl.writing.daemon_link import DaemonLink
 from charrepl.writing.draft import Piece, split
 
-# A piece is what may be computed in vain when a passage is stopped.
+# Characters per request. When a passage is stopped, up to one piece was computed in vain.
 PIECE_CHARS = 64
-# A speech that does not end is left off after so many characters.
+# A speech that does not end is cut off after so many characters.
 MOST_CHARS = 2000
-# Passages of the likeliest characters only would go in circles: where ghosts are greedy, they are not.
+# A passage of only the likeliest characters would repeat itself. So this is used when ghosts are greedy.
 TEMPERATURE = 0.8
 
 _SPEECH_END = re.compile(r"\S[^\n]*\n[^\S\n]*\n")
 
 
 def speech_end(line: str, written: str) -> int | None:
-    """How much of `written`, after the begun `line`, is there to the end of the speech or paragraph.
+    """The length of `written`, after the begun `line`, up to the end of the speech or paragraph.
 
-    It ends with the first empty line after something visible; None if that has not come.
+    It ends with the first empty line after something visible. None if that has not come yet.
     """
     found = _SPEECH_END.search(line + written)
     return found.end() - len(line) if found and found.end() > len(line) else None
@@ -31,11 +31,11 @@ def speech_end(line: str, written: str) -> int | None:
 async def write(
     link: DaemonLink, tail: str, base: int, *, most: int, temperature: float, seed: int, part: str
 ) -> AsyncIterator[str]:
-    """Pieces of what the model writes after a text, `most` characters in all.
+    """Pieces of what the model writes after a text, `most` characters in total.
 
-    It is asked for as ghosts are, a piece at a time, so that the daemon goes on from the carry it has,
-    serves other writers in between, and has little to throw away when nobody asks for more.
-    Raises CharreplError as the daemon says.
+    It asks for one piece at a time, as for a ghost. So the daemon continues from the carry that it has,
+    serves other writers in between, and wastes little when nobody asks for more.
+    Raises CharreplError if the daemon answers with an error.
     """
     written = ""
     while len(written) < most:
@@ -49,7 +49,7 @@ async def write(
             seed=seed,
             part=part,
         ):
-            text = getattr(reply, "text", "")  # a `superseded` has none
+            text = getattr(reply, "text", "")  # a `superseded` reply has no text
             if text.startswith(got) and len(text) > len(got):
                 new, got = text[len(got) :], text
                 yield new
@@ -59,9 +59,9 @@ async def write(
 
 
 class Continuation:
-    """A passage being written after a line that was typed, and how much of it is in the scrollback.
+    """A passage being written after a typed line, and how much of both is in the scrollback.
 
-    `kept` ones become part of the text up to the end of the speech; others are only shown.
+    If it is `kept`, it becomes part of the text, up to the end of the speech. Otherwise it is only shown.
     """
 
     def __init__(self, typed: str, *, kept: bool) -> None:
@@ -69,10 +69,10 @@ class Continuation:
         self.kept = kept
         self.written = ""
         self.ended = False
-        self._printed = 0  # characters of both
+        self._printed = 0  # characters of line and passage
 
     def add(self, new: str) -> None:
-        """Takes in what was written; what comes after the end of the speech is left off."""
+        """Adds what was written. What comes after the end of the speech is cut off."""
         self.written += new
         if self.kept:
             end = speech_end(split(self.typed)[1], self.written)
@@ -91,17 +91,17 @@ class Continuation:
         return (self.typed + self.written)[self._printed :]
 
     def print(self) -> str:
-        """The whole lines that are to go to the scrollback now."""
-        if "\n" not in self.written:  # as long as it can all go back to where it is typed
+        """The complete lines that go to the scrollback now."""
+        if "\n" not in self.written:  # then everything could still go back into the line being typed
             return ""
         lines, _ = split(self.unfinished)
         self._printed += len(lines)
         return lines
 
     def finished(self, *, whole: bool) -> tuple[Piece | None, str]:
-        """What becomes part of the text, and the line it broke off in the middle of.
+        """What becomes part of the text, and the unfinished line at its end.
 
-        With `whole` that line is ended, and becomes part of the text too.
+        With `whole`, that line is ended, and becomes part of the text too.
         """
         lines, rest = split(self.written)
         if whole and self.typed + self.written:

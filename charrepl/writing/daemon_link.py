@@ -1,6 +1,6 @@
-"""One prompt's conversation with the daemon. The connection comes back by itself.
+"""One prompt's conversation with the daemon. It reconnects by itself.
 
-Imports the client, and with it zmq and msgspec, only after the first paint.
+It imports the client, and with it zmq and msgspec, only after the first paint.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:  # they take 22 ms to import
 
 
 class DaemonLink:
-    """Asks the daemon about a text. `changed` is called when the connection is another, or the model.
+    """Asks the daemon about a text. `changed` is called when the connection or the model changes.
 
-    A text is told as its tail and the `base` at which that starts: no window may begin before it. `host` is
-    where it is typed. With `pins_default`, a default model stays the one that it was in the beginning.
+    A text is given by its tail and by `base`, where the tail starts. No window may begin before `base`.
+    `host` is where the text is typed. With `pins_default`, the model that was the default at first is kept.
     """
 
     def __init__(self, *, model: str, host: str = "repl", pins_default: bool = True) -> None:
@@ -31,9 +31,9 @@ class DaemonLink:
         self._pins_default = pins_default
         self.connection: ConnectionState | None = None
         self.changed: Callable[[], None] = lambda: None
-        self.regained: Callable[[], None] = lambda: None  # there is a daemon that has heard nothing yet
-        self.noticed: Callable[[str], None] = lambda notice: None  # something to tell, of the model
-        self._default = ""  # its name, where it was not chosen
+        self.regained: Callable[[], None] = lambda: None  # called for a new connection to a daemon
+        self.noticed: Callable[[str], None] = lambda notice: None  # called with a notice about the model
+        self._default = ""  # the model's name, if nobody chose it
         self.session = f"{host}-{os.getpid()}-{os.urandom(6).hex()}"
         self._client: AsyncClient | None = None
         self._naming: asyncio.Task[None] | None = None
@@ -45,17 +45,17 @@ class DaemonLink:
 
     @property
     def prepared(self) -> bool:
-        """Whether the daemon that there is answers at once."""
+        """Whether there is a daemon that can answer immediately."""
         return self.ready and self.connection is not None and not self.connection.detail
 
     async def keep(self, endpoint: str | None) -> None:
-        """Keeps a connection until cancelled. Raises CharreplError if there can be none."""
-        # In a thread, so that keys typed during the import are echoed at once.
+        """Keeps a connection until cancelled. Raises CharreplError if no connection is possible."""
+        # In a thread, so that keys typed during the import are echoed immediately.
         await asyncio.to_thread(_import_client)
         from charrepl.client.async_client import AsyncClient
         from charrepl.settings import model_names
 
-        # By name from here on, so that a model that finishes training does not take over this prompt.
+        # By name from now on, so that a model that finishes training does not replace this prompt's model.
         self.model = model_names.absolute(self.model)
         if not self.model and not endpoint and self._pins_default:
             from charrepl.settings import last_opened_model
@@ -72,12 +72,12 @@ class DaemonLink:
 
     @property
     def preparing(self) -> bool:
-        """Whether there will be a daemon in a moment."""
+        """Whether a daemon is expected in a moment."""
         return self.connection is None or self.connection.phase in ("connecting", "starting")
 
     @property
     def condition(self) -> str:
-        """How things are with the daemon, in a few words: the device it has, or what is amiss."""
+        """The daemon's state in a few words: its device, or what is wrong."""
         state = self.connection
         if state is None or state.phase == "connecting":
             return "connecting"
@@ -86,12 +86,12 @@ class DaemonLink:
         return state.detail or ("starting the daemon" if state.phase == "starting" else "no daemon")
 
     def wake(self) -> None:
-        """Brings the connection back, if it waits for somebody to want it."""
+        """Reconnects, if the connection waits until it is needed."""
         if self._client is not None:
             self._client.wake()
 
     async def models(self) -> ModelList:
-        """The models the daemon knows. Raises CharreplError as it says, or if it cannot be asked."""
+        """The models that the daemon knows. Raises CharreplError if it refuses or cannot be asked."""
         from charrepl.wire import protocol
 
         reply = await self._connected().ask(protocol.Models(seq=0))
@@ -114,11 +114,11 @@ class DaemonLink:
         part: str = "",
         model: str = "",
     ) -> AsyncIterator[Reply]:
-        """The replies to a `complete` of the text. Raises CharreplError as the daemon says.
+        """The replies to a `complete` request for the text. Raises CharreplError if the daemon refuses.
 
-        A newer one supersedes it; those of another `part` do not. `model` is asked in place of the usual one,
-        if it is not empty. Ghosts are no longer than asked for,
-        and have a log-probability, never above 0, for each character or none at all.
+        A newer request supersedes it, unless that has another `part`. If `model` is not empty, it is asked
+        instead of the usual model. Ghosts are no longer than asked for. They have a log-probability, never
+        above 0, for each character, or none at all.
         """
         from msgspec.structs import replace
 
@@ -150,7 +150,7 @@ class DaemonLink:
                 return
 
     async def score(self, text: str, carry: bytes, digest: str) -> Scores:
-        """The log-probabilities of a piece of text after a carry. Raises CharreplError as the daemon says."""
+        """The log-probabilities of a text after a carry. Raises CharreplError if the daemon refuses."""
         from charrepl.wire import protocol
 
         request = protocol.Score(seq=0, text=text, model=self.model, carry=carry, digest=digest)
@@ -164,7 +164,7 @@ class DaemonLink:
         return self._client
 
     async def _falls_back(self, error: CharreplError) -> bool:
-        """Whether it is another model now: nobody chose the one there was, and it cannot be loaded."""
+        """Changes to another model, if nobody chose this one and it cannot be loaded. Whether it did."""
         from charrepl.settings import model_names
 
         if error.code not in model_names.UNLOADABLE or not self.model or self.model != self._default:
@@ -191,18 +191,18 @@ class DaemonLink:
         self.changed()
 
     async def _name_model(self) -> None:
-        """Goes by name as well at an endpoint whose models are not those found here."""
+        """Chooses the default model by name at an endpoint whose models are not those found here."""
         try:
             known = await self.models()
         except CharreplError:
-            return  # then the default serves, whichever it is
+            return  # then each request uses the default of its time
         if not self.model:
             self.model = known.default
             self.changed()
 
 
 def _within(ghost: Ghost, max_chars: int) -> Ghost:
-    """What of a ghost can be relied on: a daemon may be anybody's."""
+    """The part of a ghost that we can rely on: the daemon may belong to anyone."""
     from msgspec.structs import replace
 
     count = len(ghost.log_probs) if len(ghost.log_probs) == len(ghost.text) else 0
@@ -213,5 +213,5 @@ def _within(ghost: Ghost, max_chars: int) -> Ghost:
 def _import_client() -> None:
     import charrepl.client.async_client  # noqa: F401  (for its effect on sys.modules)
 
-    # What is imported stays: to go through it all again takes the collector longer than a key may.
+    # Imported modules stay. If the garbage collector went through them again, a key would wait too long.
     gc.freeze()

@@ -1,4 +1,4 @@
-"""The draft: the text so far, as the pieces it was made of. No terminal, file or daemon is known here."""
+"""The draft: the text so far, as the pieces it was made of. Knows no terminal, file or daemon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Piece(NamedTuple):
-    """What was added at once: what was typed, and what the model wrote on after it."""
+    """What was added in one step: what was typed, and what the model wrote after it."""
 
     typed: str
     written: str = ""
@@ -26,8 +26,8 @@ class Piece(NamedTuple):
 class Draft:
     """The text that the line being typed continues.
 
-    `opened` is what was there before the first piece: no undo goes back behind it. `saved` is what is
-    in `file`, the writer's own.
+    `opened` is the text before the first piece; undo does not reach it. `saved` is what is in `file`, the
+    writer's own file.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class Draft:
 
     @property
     def tail(self) -> str:
-        """The text from `base` on: all that a model may read of it, and short though the text be a book."""
+        """The text from `base` on: all that a model may read. It is short, even if the text is a book."""
         return self.text[self.base :]
 
     @property
     def unsaved(self) -> bool:
-        """Whether there is text that no file of the writer's own holds."""
+        """Whether there is text that is not in the writer's own file."""
         return bool(self.text) and self.text != self.saved
 
     def add(self, piece: Piece) -> None:
@@ -62,7 +62,7 @@ class Draft:
         self.text += piece.text
 
     def undo(self) -> Piece | None:
-        """The last piece, taken back; None where there is none."""
+        """Takes back the last piece and returns it; None if there is none."""
         if not self.pieces:
             return None
         piece = self.pieces.pop()
@@ -71,13 +71,13 @@ class Draft:
 
 
 def split(text: str) -> tuple[str, str]:
-    """The whole lines of a text, and the line it ends in the middle of."""
+    """The complete lines of a text, and the unfinished line at its end."""
     cut = text.rfind("\n") + 1
     return text[:cut], text[cut:]
 
 
 def last_lines(text: str, count: int) -> str:
-    """The last lines of a text, the one it ends in the middle of being one of them."""
+    """The last lines of a text. An unfinished line at its end counts."""
     cut = len(text) - text.endswith("\n")
     for _ in range(count):
         cut = text.rfind("\n", 0, max(0, cut))
@@ -87,5 +87,5 @@ def last_lines(text: str, count: int) -> str:
 
 
 def whole_line(line: str) -> str:
-    """A line as it goes into the text. One that ends in a newline is whole already."""
+    """A line as it goes into the text: with a newline at its end, if it has none."""
     return line if line.endswith("\n") else line + "\n"

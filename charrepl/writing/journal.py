@@ -1,12 +1,12 @@
-"""A journal: a session's text on the disk, as the changes that made it. Only ever appended to.
+"""A journal: a session's text on the disk, as the changes that made it. It is only appended to.
 
-One JSON object a line. A line that was torn by a crash, or by a full disk, is passed over; after a
-failure the next record says everything anew. Each session has a file of its own, locked for as long
-as it lives, so that sessions at the same time cannot touch one another's.
+Each line is a JSON object. A line that a crash or a full disk cut short is skipped. After a failure, the
+next record contains everything again. Each session has a file of its own and locks it while it lives, so
+that sessions cannot touch one another's files.
 
     {"all": [opened, [[typed, written], ...]], "line": "...", "file": ..., "saved": ...}   everything
-    {"add": [typed, written], "line": "..."}                    a piece was added, and the line after that
-    {"undo": 1, "line": "..."}                                  the last piece was taken back; the same
+    {"add": [typed, written], "line": "..."}                    a piece was added; then the line was this
+    {"undo": 1, "line": "..."}                                  the last piece was taken back; then the line
     {"edit": [kept, kept_at_the_end, "inserted"]}               the line being typed was changed
     {"file": [path, digest, line end, mark], "saved": n}        the first n characters are in a file
 """
@@ -27,7 +27,7 @@ from charrepl.files.documents import Document
 from charrepl.system import paths
 from charrepl.writing.draft import Draft, Piece
 
-KEPT = 20  # sessions; older ones that nobody has open are removed
+KEPT = 20  # sessions; older ones are removed unless they are open
 
 _NAME = re.compile(r"\d{8}-\d{6}-\d+-[0-9a-f]{6}\.jsonl")
 
@@ -35,21 +35,21 @@ Record = dict[str, Any]
 
 
 class State(NamedTuple):
-    """What a journal says: the text, and the line being typed."""
+    """What a journal contains: the text, and the line being typed."""
 
     draft: Draft
     line: str = ""
 
 
 def everything(state: State) -> Record:
-    """The record that says all of a state."""
+    """The record of a complete state."""
     draft = state.draft
     pieces = [list(piece) for piece in draft.pieces]
     return {"all": [draft.opened, pieces], "line": state.line, **filed(draft)}
 
 
 def filed(draft: Draft) -> Record:
-    """The record of the file that a draft is saved in, empty for none."""
+    """The record of the file in which a draft is saved; empty for none."""
     if draft.file is None:
         return {}
     saved = len(draft.saved) if draft.text.startswith(draft.saved) else 0
@@ -65,7 +65,7 @@ def edited(before: str, after: str) -> Record:
 
 
 def _largest(most: int, holds: Any) -> int:
-    """The largest number up to `most` for which something holds that holds for every smaller one."""
+    """The largest number up to `most` for which a condition holds, if it holds for every smaller number."""
     low = 0
     while low < most:
         middle = (low + most + 1) // 2
@@ -95,7 +95,7 @@ def replay(data: bytes) -> State:
                 draft.file = Document(*record["file"])
                 draft.saved = draft.text[: record["saved"]]
         except (ValueError, TypeError, KeyError):
-            continue  # torn
+            continue  # cut short
     return State(draft, line)
 
 
@@ -108,7 +108,7 @@ class Journal:
 
     @classmethod
     def create(cls, directory: Path) -> Journal:
-        """A new journal, and no more than `KEPT` in all. Raises CharreplError if others could read them."""
+        """A new journal. Removes old ones beyond `KEPT`. Raises CharreplError if others could read them."""
         paths.private_dir(directory)
         _prune(directory)
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(3).hex()}.jsonl"
@@ -118,7 +118,7 @@ class Journal:
         return cls(directory / name, file)
 
     def append(self, record: Record, *, sync: bool) -> None:
-        """Adds a record; with `sync`, returns only once it would survive a power failure."""
+        """Adds a record. With `sync`, returns only when it would survive a power failure."""
         data = json.dumps(record).encode() + b"\n"
         while data:
             data = data[os.write(self._file, data) :]
@@ -126,18 +126,18 @@ class Journal:
             os.fsync(self._file)
 
     def mend(self) -> None:
-        """Ends a line that was torn, so that it is passed over."""
+        """Ends a line that was cut short, so that it is skipped."""
         os.write(self._file, b"\n")
 
     def close(self, *, remove: bool = False) -> None:
-        """Lets go of the file; `remove` if nothing is in it that anyone could want."""
+        """Closes the file. Use `remove` if nothing in it is worth keeping."""
         if remove:
             self.path.unlink(missing_ok=True)
         os.close(self._file)
 
 
 class Reopened(NamedTuple):
-    """A journal to go on in, what it says, and whether a newer one is open elsewhere."""
+    """A journal to continue, what it contains, and whether a newer one is open elsewhere."""
 
     journal: Journal
     state: State
@@ -145,9 +145,9 @@ class Reopened(NamedTuple):
 
 
 def reopen(directory: Path) -> Reopened:
-    """The newest journal with something in it that nobody has open.
+    """The newest journal that is not empty and not open elsewhere.
 
-    Raises CharreplError if there is none, or if others could read them.
+    Raises CharreplError if there is none, or if other users could read the journals.
     """
     paths.check_private(directory)
     in_use = False
@@ -174,7 +174,7 @@ def reopen(directory: Path) -> Reopened:
 
 
 def _newest_first(directory: Path) -> list[Path]:
-    """The journals in a directory; what somebody keeps there under another name is none."""
+    """The journals in a directory. Files with other names are not journals."""
     found = []
     with contextlib.suppress(OSError):
         for path in directory.iterdir():
@@ -196,7 +196,7 @@ def _prune(directory: Path) -> None:
 
 
 def _lock(file: int) -> bool:
-    """Whether the file is now ours alone; on file systems without locks it always is."""
+    """Whether the file is now locked for us. On file systems without locks, always true."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

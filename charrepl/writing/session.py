@@ -1,7 +1,7 @@
-"""A writing session: the draft, its ghost, and the requests behind it. No terminal here.
+"""A writing session: the draft, its ghost, and the requests behind it. It touches no terminal.
 
-Keys only ever touch memory; whatever the daemon does happens in a task of its own. At most one
-request for a ghost is under way: a newer text replaces it.
+A key changes only memory. Conversation with the daemon happens in separate tasks. At most one request for a
+ghost is in progress: a newer text replaces it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 # Replies slower than this are mentioned in the toolbar.
 SLOW_S = 1.0
-# How long a busy daemon is left alone before the same text is asked for once more.
+# After a busy daemon refused a request, how long we wait before we ask once more.
 BUSY_S = 0.5
-# After a line was added, how long its surprise waits for ghosts to be asked for first.
+# After a line was added, how long we wait before we ask for its surprise, so that ghosts come first.
 READING_S = 0.3
 ALTERNATIVES = 4
-# Without a key for so long, a writer who is shown no ghost is shown an unsure one, save with `quiet`.
+# If you press no key for so long and see no ghost, you are shown an unsure one, except with `quiet`.
 PAUSE_S = 1.0
 
 
@@ -57,7 +57,7 @@ class Session:
         self.ghost = Ghost()
         self.tally = Tally()
         self.surprise = Surprise(self.link)
-        self.shown_when_asked = False  # ghosts, rather than at once
+        self.shown_when_asked = False  # whether ghosts are shown only when asked for
         self.notice = ""  # one line for the toolbar, until the text changes
         self.announcement = ""  # one line beside the greeting
         self.untouched = True  # until something is typed
@@ -71,12 +71,12 @@ class Session:
         self._pausing: asyncio.TimerHandle | None = None
         self._unanswered_since: float | None = None
         self._asked_again: str | None = None  # the text that found the daemon busy
-        self._counted: tuple[tuple[int, int], bool] | None = None  # the last ghost tallied, if it was taken
+        self._counted: tuple[tuple[int, int], bool] | None = None  # the last counted ghost, if it was taken
 
     # What the keys do
 
     def line_changed(self, before_cursor: str | None) -> None:
-        """Takes note of the line up to the cursor; None where no ghost belongs."""
+        """Sets the line up to the cursor; None where no ghost belongs."""
         self._line = before_cursor or ""
         self._become(self.ghost.moved(None if before_cursor is None else self.draft.tail + before_cursor))
         if self._pausing is not None:
@@ -85,7 +85,7 @@ class Session:
             self._pausing = asyncio.get_running_loop().call_later(PAUSE_S, self._paused)
 
     def commit(self, line: str) -> Piece:
-        """The piece that a line becomes, added to the draft."""
+        """Adds a line to the draft, and returns the piece that it becomes."""
         piece = Piece(whole_line(line))
         self.add(piece)
         return piece
@@ -96,13 +96,13 @@ class Session:
         self._run(self._read_behind())
 
     def reopen(self, draft: Draft) -> None:
-        """Goes on in another draft."""
+        """Continues another draft."""
         self.draft = draft
         self.surprise.forget()
         self.ghost = self.ghost.forget()
 
     def take(self, part: Callable[[str], str]) -> str:
-        """The part of the ghost that a key accepts, to be inserted at the cursor."""
+        """Counts the part of the ghost that a key accepts. Returns it, to be inserted at the cursor."""
         piece = part(self.ghost.shown)
         which = self.ghost.part
         if piece and which is not None:
@@ -114,7 +114,7 @@ class Session:
         return piece
 
     def count_shown(self) -> None:
-        """Counts the ghost as one that was shown, once."""
+        """Counts the ghost as shown, but only once."""
         which = self.ghost.part
         if which is not None and (self._counted is None or self._counted[0] != which):
             self._counted = (which, False)
@@ -125,7 +125,7 @@ class Session:
         self._become(self.ghost.dismiss())
 
     def choose(self, by: int) -> None:
-        """Shows the next alternative, or one before it; asks for them the first time."""
+        """Shows the next alternative, or an earlier one. The first time, asks the daemon for them."""
         before = self.ghost.seq
         self._become(self.ghost.choose(by, count=ALTERNATIVES))
         if self.ghost.seq != before:
@@ -133,7 +133,7 @@ class Session:
         self.changed()
 
     def apply(self, settings: Settings) -> None:
-        """Changes the settings; what was known no longer counts."""
+        """Changes the settings. Earlier answers no longer count."""
         if settings.model != self.settings.model:
             self.link.model = model_names.absolute(settings.model)
             self.surprise.forget()
@@ -142,13 +142,13 @@ class Session:
 
     @property
     def waiting_s(self) -> float:
-        """For how long the daemon has answered nothing, though it was asked."""
+        """How long the oldest question to the daemon has been without an answer."""
         if self._unanswered_since is None:
             return 0.0
         return asyncio.get_running_loop().time() - self._unanswered_since
 
     async def settled(self) -> None:
-        """Returns once the daemon has said all about the text that it was asked, if it was."""
+        """Returns when the daemon has answered the request for the text, if there is one."""
         while self._scheduled:
             await asyncio.sleep(0)
         while self._request is not None and not self._request.done():
@@ -160,7 +160,7 @@ class Session:
         self.changed()
 
     def announce(self, notice: str) -> None:
-        """Has one line stand beside the greeting; in the toolbar once something was typed."""
+        """Shows one line beside the greeting, or in the toolbar if something was typed already."""
         if self.untouched:
             self.announcement = notice
             self.changed()
@@ -177,7 +177,7 @@ class Session:
             self.tell(str(error))
 
     def close(self) -> None:
-        """Ends the requests under way."""
+        """Ends the requests in progress."""
         for task in (self._request, self._pausing, *self._background):
             if task is not None:
                 task.cancel()
@@ -185,7 +185,7 @@ class Session:
     def write(self, typed: str, *, most: int, kept: bool) -> AsyncIterator[str]:
         """Pieces of what the model writes after the draft and a line.
 
-        Raises CharreplError as the daemon says.
+        Raises CharreplError if the daemon answers with an error.
         """
         from charrepl.writing import continuation
 
@@ -195,19 +195,19 @@ class Session:
             self.draft.base,
             most=most,
             temperature=self.settings.temperature,
-            seed=int.from_bytes(os.urandom(4)),  # another one each time
-            part="" if kept else "-sample",  # while one is only shown, ghosts go on
+            seed=int.from_bytes(os.urandom(4)),  # different each time
+            part="" if kept else "-sample",  # a passage that is only shown does not replace ghosts
         )
 
     async def next_characters(self) -> list[tuple[str, float]]:
         """The likeliest characters after the draft, and the log-probability of each in nats.
 
-        Raises CharreplError as the daemon says.
+        Raises CharreplError if the daemon answers with an error.
         """
         from charrepl.wire import protocol
 
         found: dict[int, tuple[str, float]] = {}
-        # In the session of the ghosts, where the text was read; a key typed meanwhile replaces it.
+        # In the ghosts' session, for which the text was read already. A key typed meanwhile replaces it.
         for _ in range(3):
             async for reply in self.link.complete(
                 self.draft.tail,
@@ -225,12 +225,12 @@ class Session:
         return [found[rank] for rank in sorted(found)]
 
     async def _read_behind(self) -> None:
-        """Measures the surprise of what was added, when the ghosts have had their turn."""
+        """Measures the surprise of what was added, after the requests for ghosts."""
         await asyncio.sleep(READING_S)
         try:
             await self.surprise.read(self.draft)
         except CharreplError:
-            return  # a figure less in the toolbar
+            return  # then a number is missing in the toolbar
         self.changed()
 
     def _run(self, work: Coroutine[None, None, None]) -> None:
@@ -241,13 +241,13 @@ class Session:
     # Requests for ghosts
 
     def ask_again(self) -> None:
-        """Asks for the ghost of the text, whether it was asked for or not."""
-        # The text is the truth: asking for it again is all that coming back takes.
+        """Asks for the text's ghost, even if that was asked for already."""
+        # The text is the truth: after a reconnection, asking for it again is enough.
         self._force = True
         self._schedule()
 
     def _schedule(self) -> None:
-        """Looks at the end of this turn of the loop whether to ask: a paste is one request."""
+        """Decides at the end of this turn of the loop whether to ask, so that a paste is one request."""
         if not self._scheduled and self.link.connection is not None:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._ask_if_wanted)
@@ -265,7 +265,7 @@ class Session:
         self._ask(self._follow(self.ghost.text or "", self.ghost.seq, policy, MIN_CONFIDENCE))
 
     def _paused(self) -> None:
-        """Asks for a ghost whose odds are poor: while no key is pressed, nobody is kept from typing by it."""
+        """Asks for a less likely ghost: you are not typing, so it cannot distract you."""
         ghost = self.ghost
         if ghost.text is None or ghost.shown or ghost.dismissed or ghost.waiting or not self.link.ready:
             return
@@ -304,7 +304,7 @@ class Session:
             if isinstance(reply, protocol.Ghost):
                 ghost, log_probs = _seen(reply)
                 self._become(self.ghost.offered(seq, reply.alternative, ghost, log_probs, final=reply.final))
-                self.changed()  # which of how many it is, if not the ghost itself
+                self.changed()  # perhaps not the ghost, but how many alternatives there are
 
         adapt = self.settings.adapt
         replies = self.link.complete(text, self.draft.base, alternatives=ALTERNATIVES, adapt=adapt)
@@ -313,7 +313,7 @@ class Session:
     async def _listen(
         self, replies: AsyncIterator[Reply], take: Callable[[Reply], None], text: str, seq: int
     ) -> None:
-        """Takes the replies, timed; whatever goes wrong costs a ghost, and is said in the toolbar."""
+        """Receives and times the replies. Any failure costs only this ghost, and the toolbar says so."""
         loop = asyncio.get_running_loop()
         started = loop.time()
         if self._unanswered_since is None:
@@ -329,7 +329,7 @@ class Session:
                     late.cancel()
                 take(reply)
         except DaemonUnavailableError:
-            # The toolbar says so, and the text is asked for again once there is a daemon.
+            # The toolbar says so. When there is a daemon again, we ask again.
             self._unanswered_since = None
         except CharreplError as error:
             self._unanswered_since = None
@@ -338,11 +338,11 @@ class Session:
                 self._run(self._ask_when_less_busy(text))
             else:
                 self.tell(str(error))
-        except Exception as error:  # a defect must cost a ghost, not the text being written
+        except Exception as error:  # a defect may cost a ghost, but not the text being written
             self.tell(f"no ghost: {defect(error)}")
         finally:
             late.cancel()
-            self.ghost = self.ghost.failed(seq)  # of no effect after a final reply
+            self.ghost = self.ghost.failed(seq)  # without effect after a final reply
 
     async def _ask_when_less_busy(self, text: str) -> None:
         await asyncio.sleep(BUSY_S)
@@ -359,6 +359,6 @@ class Session:
 
 
 def _seen(reply: protocol.Ghost) -> tuple[str, tuple[float, ...]]:
-    """What of a ghost there is to see, and its log-probabilities: no part of a character as people see it."""
+    """The part of a ghost that can be shown, and its log-probabilities. It ends between grapheme clusters."""
     text = reply.text if reply.final else graphemes.finished(reply.text)
     return text, tuple(reply.log_probs[: len(text)])

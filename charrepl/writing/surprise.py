@@ -13,24 +13,24 @@ from charrepl.wire.context_window import window_start
 from charrepl.writing.daemon_link import DaemonLink
 from charrepl.writing.draft import Draft
 
-# A piece is what the daemon reads at one go: what a ghost may have to wait for, some 30 ms.
+# The daemon reads one piece without interruption. A ghost may have to wait for that, about 30 ms.
 PIECE_CHARS = 64
-# A text that is further ahead than this, as after a long paste, is read from its last window on.
+# If more than this is unread, as after a long paste, we read only the last window.
 MOST_BEHIND = 4096
-# Places to go on from after an undo.
+# Places from which reading can continue after an undo.
 KEPT_PLACES = 64
 
 
 class _Place(NamedTuple):
-    """Where reading has come to, and what the daemon needs to go on from there."""
+    """A place that reading has reached, and what the daemon needs to continue from there."""
 
-    length: int  # of the text read, from its start
+    length: int  # of the text read up to here
     carry: bytes
     digest: str
 
 
 class Surprise:
-    """Reads a draft behind the writer, from the window on that it first finds it with."""
+    """Reads a draft after the writer has written it, from the first window on."""
 
     def __init__(self, link: DaemonLink) -> None:
         self._link = link
@@ -38,7 +38,7 @@ class Surprise:
         self.forget()
 
     def forget(self) -> None:
-        """Begins anew: for when the model changes."""
+        """Starts again, for example because the model changes."""
         self._draft: Draft | None = None
         self._start = 0
         self._text = ""
@@ -46,11 +46,11 @@ class Surprise:
         self._places = [_Place(0, b"", "")]
 
     def of(self, draft: Draft) -> list[float]:
-        """Bits for each of the last characters of the draft that were read; none if it is not up to date."""
+        """Bits for each character of the draft since reading began. Empty if reading is not up to date."""
         return self._bits if draft is self._draft and self._text == draft.text[self._start :] else []
 
     def mean_of_pieces(self, draft: Draft) -> float | None:
-        """Bits per character of what was added since the draft was opened, as far as it was read."""
+        """Bits per character of what was added and read since the draft was opened."""
         if draft is not self._draft:
             return None
         start = max(0, len(draft.opened) - self._start)
@@ -58,7 +58,7 @@ class Surprise:
         return math.fsum(self._bits[start:]) / added if added else None
 
     async def read(self, draft: Draft) -> None:
-        """Reads on to the end of the draft. Raises CharreplError as the daemon says."""
+        """Reads to the end of the draft. Raises CharreplError if the daemon answers with an error."""
         async with self._reading:
             await self._read(draft)
 
@@ -78,12 +78,12 @@ class Surprise:
             try:
                 scores = await self._link.score(piece, place.carry, place.digest)
             except CharreplError as error:
-                self.forget()  # the model may be another by now
+                self.forget()  # the model may have changed
                 if error.code == "model_changed":
                     return
                 raise
             if self._places[-1] is not place:
-                return  # the model is another
+                return  # the model has changed
             self._text += piece
             self._bits += [-nats / math.log(2) for nats in scores.log_probs]
             self._places.append(_Place(len(self._text), scores.carry, scores.digest))
@@ -95,7 +95,7 @@ class Surprise:
         del self._bits[length:]
 
 
-# Bits from which each level begins, above the first.
+# The bits at which each level above the first begins.
 LEVELS = (1.0, 2.5, 4.0, 6.0)
 
 
@@ -105,7 +105,7 @@ def level(bits: float) -> int:
 
 
 def runs(text: str, bits: Sequence[float]) -> list[tuple[int, str]]:
-    """A text in stretches of the same level: (level, characters); a cluster has that of its sum."""
+    """A text cut where the level changes: (level, characters). A cluster's level is that of its bits' sum."""
     found: list[tuple[int, str]] = []
     at = 0
     for cluster in graphemes.iterate(text):
