@@ -51,7 +51,7 @@ FLOODS: dict[str, Callable[[int, str], dict[str, object] | bytes]] = {
 }
 
 
-def _endless(path: str) -> None:
+def endless(path: str) -> None:
     """Sends the parts of a message that never ends, which no ZeroMQ socket would: it would keep them."""
     with sockets.socket(sockets.AF_UNIX) as socket:
         socket.connect(path)
@@ -69,7 +69,7 @@ def _endless(path: str) -> None:
 def main(kind: str, endpoint: str = "", model: str = "kettle") -> None:
     """Floods the endpoint, by default the owner's own; `model` is what some kinds name."""
     if kind == ENDLESS:
-        _endless(paths.endpoint().removeprefix("ipc://"))
+        endless(paths.endpoint().removeprefix("ipc://"))
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     endpoint = endpoint or paths.endpoint()

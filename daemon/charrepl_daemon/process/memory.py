@@ -36,10 +36,6 @@ class Unfinished:
 
     def __init__(self) -> None:
         self._threads: list[Path] = []
-        with contextlib.suppress(OSError):
-            for task in _TASKS.iterdir():
-                if (task / "comm").read_text().startswith(_NAME):
-                    self._threads.append(task / "stat")
         self._resident = resident_bytes()
         self._touched = self._touched_bytes()
         self.held_bytes = 0
@@ -52,8 +48,20 @@ class Unfinished:
         self._resident, self._touched = resident, touched
 
     def _touched_bytes(self) -> int:
+        # A thread gives itself its name, which on a busy machine may be a while after it was started.
+        self._threads = self._threads or _threads()
         pages = 0
         for stat in self._threads:
             with contextlib.suppress(OSError):
                 pages += int(stat.read_bytes().rpartition(b")")[2].split()[_FAULTS])
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _threads() -> list[Path]:
+    """Where the system tells of ZeroMQ's threads."""
+    found = []
+    with contextlib.suppress(OSError):
+        for task in _TASKS.iterdir():
+            if (task / "comm").read_text().startswith(_NAME):
+                found.append(task / "stat")
+    return found
