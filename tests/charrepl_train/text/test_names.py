@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from charrepl_train.text import names
@@ -76,10 +78,11 @@ def test_a_text_without_names(text: str) -> None:
     assert not found(text)
 
 
-def test_the_words_in_lower_case_are_all_words() -> None:
+def test_all_words_are_counted() -> None:
     vocabulary = Vocabulary(PLAY)
-    words = names.find(vocabulary.encode(PLAY), vocabulary).words
+    _, part, words = names.find(vocabulary.encode(PLAY), vocabulary)
     assert {"harbin", "son", "first", "ii"} <= words
+    assert part == pytest.approx(6 / len(re.findall("[A-Za-z]+", PLAY)))
 
 
 def test_a_long_text_is_read_in_parts_from_all_over(monkeypatch: pytest.MonkeyPatch) -> None:

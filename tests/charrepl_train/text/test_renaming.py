@@ -156,6 +156,9 @@ def test_off_where_nobody_asked_and_where_there_are_too_few() -> None:
     two = VOCABULARY.encode(re.sub("|".join(PEOPLE[2:]), "he", PLAY, flags=re.IGNORECASE))
     assert batches(ids=two, rename_names="auto").names == 0
     assert batches(ids=two).names == 2
+    rare = VOCABULARY.encode(play(100) + "what says he to that or to his own brother?\n" * 8000)
+    assert batches(ids=rare, rename_names="auto").names == 0
+    assert batches(ids=rare).names == len(PEOPLE)
     assert batches(ids=VOCABULARY.encode("what says that, or to what?\n" * 100)).names == 0
 
 

@@ -29,10 +29,11 @@ _READ = 1 << 23  # characters at most, from all over the text
 
 
 class Names(NamedTuple):
-    """The names of a text, each a word such as `Romeo`, and all words of it in lower case."""
+    """The names of a text, each a word such as `Romeo`."""
 
     names: list[str]
-    words: set[str]
+    part: float  # of all words of the text
+    words: set[str]  # all of them, in lower case
 
 
 def find(ids: Ids, vocabulary: Vocabulary) -> Names:
@@ -61,9 +62,11 @@ def find(ids: Ids, vocabulary: Vocabulary) -> Names:
     def is_common(name: str) -> bool:
         return words[name.lower()] > _COMMON * (words[name] + words[name.upper()])
 
-    names = {name for name, times in mentioned.items() if times >= _MENTIONED}
-    names |= {name for name, times in speaking.items() if times >= _LABELLED}
-    return Names(sorted(name for name in names if not is_common(name)), {word.lower() for word in words})
+    likely = {name for name, times in mentioned.items() if times >= _MENTIONED}
+    likely |= {name for name, times in speaking.items() if times >= _LABELLED}
+    names = sorted(name for name in likely if not is_common(name))
+    named = sum(words[name] + words[name.upper()] for name in names)
+    return Names(names, named / max(1, words.total()), {word.lower() for word in words})
 
 
 def _pieces(ids: Ids, vocabulary: Vocabulary) -> Iterator[str]:

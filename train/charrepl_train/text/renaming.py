@@ -21,7 +21,7 @@ from charrepl_train.text.names import LETTER
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
 
 _PIECE = 4096  # characters that have one set of names: about a scene
-_FEWEST = 8  # names in a text, from which on they are worth renaming
+_FEWEST = 8, 0.005  # names in a text, and part of its words, from which on they are worth renaming
 _INVENTED = 64, 8192  # names for each that there is, and at most
 
 
@@ -37,7 +37,8 @@ def batches(ids: Ids, vocabulary: Vocabulary, config: TrainingConfig) -> Batches
     if not config.rename_names or not config.rename_share:
         return Batches(ids, config)
     found = names.find(ids, vocabulary)
-    if len(found.names) < (_FEWEST if config.rename_names == "auto" else 1):
+    few = len(found.names) < _FEWEST[0] or found.part < _FEWEST[1]
+    if not found.names or (few and config.rename_names == "auto"):
         return Batches(ids, config)
     number = min(_INVENTED[0] * len(found.names), _INVENTED[1])
     invented = invented_names.invent(found.names, number, seed=config.seed, but=found.words)
