@@ -80,7 +80,8 @@ def test_a_text_without_names(text: str) -> None:
 
 def test_all_words_are_counted() -> None:
     vocabulary = Vocabulary(PLAY)
-    _, part, words = names.find(vocabulary.encode(PLAY), vocabulary)
+    _, speaking, part, words = names.find(vocabulary.encode(PLAY), vocabulary)
+    assert speaking == 2
     assert {"harbin", "son", "first", "ii"} <= words
     assert part == pytest.approx(6 / len(re.findall("[A-Za-z]+", PLAY)))
 

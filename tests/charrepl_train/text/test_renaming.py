@@ -156,7 +156,11 @@ def test_off_where_nobody_asked_and_where_there_are_too_few() -> None:
     two = VOCABULARY.encode(re.sub("|".join(PEOPLE[2:]), "he", PLAY, flags=re.IGNORECASE))
     assert batches(ids=two, rename_names="auto").names == 0
     assert batches(ids=two).names == 2
-    rare = VOCABULARY.encode(play(100) + "what says he to that or to his own brother?\n" * 8000)
+    plain = "what says he to that or to his own brother?\n"
+    silent = VOCABULARY.encode(PLAY.replace(":", ",").replace("\n\n", "\n" + 4 * plain))
+    assert batches(ids=silent, rename_names="auto").names == 0
+    assert batches(ids=silent).names == len(PEOPLE)
+    rare = VOCABULARY.encode(play(100) + 8000 * plain)
     assert batches(ids=rare, rename_names="auto").names == 0
     assert batches(ids=rare).names == len(PEOPLE)
     assert batches(ids=VOCABULARY.encode("what says that, or to what?\n" * 100)).names == 0
@@ -165,3 +169,4 @@ def test_off_where_nobody_asked_and_where_there_are_too_few() -> None:
 def test_chunks_cannot_have_other_names() -> None:
     with pytest.raises(CharreplError, match='rename_names needs batching = "streams": leave one of'):
         batches(batching="chunks")
+    assert batches(batching="chunks", rename_names="auto").names == 0

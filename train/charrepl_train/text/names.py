@@ -32,6 +32,7 @@ class Names(NamedTuple):
     """The names of a text, each a word such as `Romeo`."""
 
     names: list[str]
+    speaking: int  # how many of them speak
     part: float  # of all words of the text
     words: set[str]  # all of them, in lower case
 
@@ -66,7 +67,12 @@ def find(ids: Ids, vocabulary: Vocabulary) -> Names:
     likely |= {name for name, times in speaking.items() if times >= _LABELLED}
     names = sorted(name for name in likely if not is_common(name))
     named = sum(words[name] + words[name.upper()] for name in names)
-    return Names(names, named / max(1, words.total()), {word.lower() for word in words})
+    return Names(
+        names,
+        sum(speaking[name] >= _LABELLED for name in names),
+        named / max(1, words.total()),
+        {word.lower() for word in words},
+    )
 
 
 def _pieces(ids: Ids, vocabulary: Vocabulary) -> Iterator[str]:

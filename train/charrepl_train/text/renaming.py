@@ -21,7 +21,7 @@ from charrepl_train.text.names import LETTER
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
 
 _PIECE = 4096  # characters that have one set of names: about a scene
-_FEWEST = 8, 0.005  # names in a text, and part of its words, from which on they are worth renaming
+_FEWEST = 8, 0.005  # names that speak, and part of all words, from which on renaming is worth it
 _INVENTED = 64, 8192  # names for each that there is, and at most
 
 
@@ -30,14 +30,15 @@ def batches(ids: Ids, vocabulary: Vocabulary, config: TrainingConfig) -> Batches
 
     Raises CharreplError if names are to be replaced in what is not read as streams.
     """
-    if config.rename_names and config.batching != "streams":
+    streams = config.batching == "streams"
+    if config.rename_names is True and not streams:
         raise CharreplError(
             'rename_names needs batching = "streams": leave one of the two out of the --config file'
         )
-    if not config.rename_names or not config.rename_share:
+    if not config.rename_names or not config.rename_share or not streams:
         return Batches(ids, config)
     found = names.find(ids, vocabulary)
-    few = len(found.names) < _FEWEST[0] or found.part < _FEWEST[1]
+    few = found.speaking < _FEWEST[0] or found.part < _FEWEST[1]
     if not found.names or (few and config.rename_names == "auto"):
         return Batches(ids, config)
     number = min(_INVENTED[0] * len(found.names), _INVENTED[1])
