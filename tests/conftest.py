@@ -109,7 +109,8 @@ def textbook_lstm(params: dict[str, Any], tokens: Any) -> tuple[np.ndarray, np.n
         for n, weights in enumerate(layers):
             x, c = cell(weights, x, carry[:, n, 0], carry[:, n, 1])
             carry[:, n] = np.stack([x, c], axis=1)
-        logits[:, t] = x @ output["w"] + output["b"]
+        read = carry[:, :, 0].reshape(batch, -1)[:, -len(output["w"]) :]  # the last layer's h, or all
+        logits[:, t] = read @ output["w"] + output["b"]
     return carry, logits
 
 
@@ -128,11 +129,17 @@ def make_trainer() -> Callable[..., Trainer]:
     from charrepl_train.text.corpus import read
 
     def make(
-        directory: Path, text: str, *, layers: int = 1, hidden_size: int = 16, **training: Any
+        directory: Path,
+        text: str,
+        *,
+        layers: int = 1,
+        hidden_size: int = 16,
+        output_layers: str = "last",
+        **training: Any,
     ) -> Trainer:
         config = hyperparameters.replace(
             hyperparameters.Config(),
-            model={"layers": layers, "hidden_size": hidden_size},
+            model={"layers": layers, "hidden_size": hidden_size, "output_layers": output_layers},
             training={"batch_size": 4, "sequence_length": 16, "epochs": 1.0, **training},
         )
         file = directory.with_suffix(".txt")

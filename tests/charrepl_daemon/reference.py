@@ -36,7 +36,9 @@ class Reference:
         return after
 
     def log_probs(self, carry):
-        logits = carry[-1][0] @ self.params["output"]["w"] + self.params["output"]["b"]
+        output = self.params["output"]
+        read = np.concatenate([h for h, _ in carry])[-len(output["w"]) :]  # the last layer's h, or all
+        logits = read @ output["w"] + output["b"]
         return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
 
     def read(self, text: str):

@@ -50,7 +50,7 @@ def test_the_seed_preset_is_the_article_s_recipe() -> None:
         ("[modle]\nlayers = 2", "line 1: unknown setting 'modle'; did you mean model?"),
         ("[training]\nhidden_size = 3", "line 2: unknown setting 'hidden_size'; it belongs under [model]"),
         ("epochs = 3", "line 1: unknown setting 'epochs'; it belongs under [training]"),
-        ("[model]\nzzz = 1", "line 2: unknown setting 'zzz'; known: layers, hidden_size"),
+        ("[model]\nzzz = 1", "line 2: unknown setting 'zzz'; known: layers, hidden_size, output_layers"),
         ("[model]\nlayers = 0", "line 2: layers: expected `int` >= 1"),
         ("[model]\nlayers = 2\n\n[training]\ndropout = 1.5", "line 5: dropout: expected `float` <= 0.9"),
         ("\ntraining.epochs = -1", "line 2: epochs: expected `float` > 0.0"),

@@ -25,6 +25,12 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     layers: Annotated[int, Meta(ge=1, le=16)] = 3
     hidden_size: Annotated[int, Meta(ge=1, le=8192)] = 512
+    output_layers: Literal["last", "all"] = "last"  # whose h the output reads; presets name it
+
+    @property
+    def output_inputs(self) -> int:
+        """How many numbers the output reads."""
+        return self.hidden_size * (self.layers if self.output_layers == "all" else 1)
 
 
 class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +55,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     optimiser: Literal["adam", "muon"] = "adam"  # muon: for matrices between hidden units, else Adam
     muon_iterations: Annotated[int, Meta(ge=1, le=10)] = 3  # towards an orthogonal step
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 2e-3
+    adam_rate: Annotated[float, Meta(gt=0, le=100)] = 1.0  # of learning_rate, for what muon leaves to Adam
     weight_decay: Annotated[float, Meta(ge=0, le=10)] = 0.01
     beta2: Annotated[float, Meta(ge=0, lt=1)] = 0.99
     clip_norm: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0  # of the gradient; 0 does not clip

@@ -72,7 +72,7 @@ def _unsigned() -> bool:
 
 
 def _cost(exact: Weights, low: Weights, newline: int) -> float:
-    shape = len(exact.layers), 2, exact.output.shape[1]
+    shape = len(exact.layers), 2, exact.layers[0].left.shape[1]
     arguments = exact, low, np.int32(newline), np.uint32(0)
     program = compiled_programs.program(
         programs.cost_program(shape), *arguments, name="cost", constants=shape

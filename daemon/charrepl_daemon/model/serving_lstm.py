@@ -50,7 +50,7 @@ class Weights(NamedTuple):
 
     table: Any  # f32 [V, 4H]: what each character adds to the first layer
     layers: tuple[Layer, ...]
-    output: Any  # f32 [V, H]
+    output: Any  # f32 [V, H x layers that the output reads]: the last one, or all
     output_bias: Any  # f32 [V, 1]
 
 
@@ -122,7 +122,8 @@ def step(weights: Weights, carry: Carry, tokens: jax.Array) -> Carry:
 
 def logits(weights: Weights, carry: Carry) -> jax.Array:
     """f32 [batch, V] for the character after the carry."""
-    return (jnp.dot(weights.output, carry[-1][0]) + weights.output_bias).T
+    read = carry if weights.output.shape[1] > carry[0][0].shape[0] else carry[-1:]
+    return (jnp.dot(weights.output, jnp.concatenate([h for h, _ in read])) + weights.output_bias).T
 
 
 def _product(layer: Layer, right: Sequence[jax.Array]) -> jax.Array:

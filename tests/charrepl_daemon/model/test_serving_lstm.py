@@ -15,9 +15,9 @@ VOCABULARY, LAYERS, HIDDEN = 11, 3, 40
 SHAPE = (LAYERS, 2, HIDDEN)
 
 
-@pytest.fixture(scope="module")
-def params():
-    config = ModelConfig(layers=LAYERS, hidden_size=HIDDEN)
+@pytest.fixture(scope="module", params=["last", "all"])
+def params(request):
+    config = ModelConfig(layers=LAYERS, hidden_size=HIDDEN, output_layers=request.param)
     return jax.device_get(network.build(config, VOCABULARY, seed=3)[1])
 
 

@@ -105,9 +105,11 @@ def test_where_bf16_will_do_its_products_may_be_of_tf32(on_gpu) -> None:
     assert forward.precise == [False]
 
 
-def test_a_model_by_cudnn_has_the_same_losses_and_gradients(on_gpu) -> None:
+@pytest.mark.parametrize("output", ["last", "all"])
+def test_a_model_by_cudnn_has_the_same_losses_and_gradients(on_gpu, output: str) -> None:
     forward = on_gpu()
-    config, rng = hyperparameters.ModelConfig(layers=3, hidden_size=5), np.random.default_rng(0)
+    config = hyperparameters.ModelConfig(layers=3, hidden_size=5, output_layers=output)
+    rng = np.random.default_rng(0)
     tokens, targets = rng.integers(0, 11, (2, 3, 7))
 
     def measured(recur: lstm.Recur) -> Any:

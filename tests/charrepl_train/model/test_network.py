@@ -18,8 +18,8 @@ VOCABULARY, HIDDEN, FORGET_BIAS = 11, 5, 0.5
 SHAPES = [(1, 1, 7), (3, 3, 5), (3, 2, 1)]  # layers, batch, time
 
 
-def built(layers: int, dtype=jnp.float32, seed: int = 0):
-    config = ModelConfig(layers=layers, hidden_size=HIDDEN)
+def built(layers: int, dtype=jnp.float32, seed: int = 0, output: str = "last"):
+    config = ModelConfig(layers=layers, hidden_size=HIDDEN, output_layers=output)
     return network.build(config, VOCABULARY, seed=seed, forget_bias=FORGET_BIAS, dtype=dtype)
 
 
@@ -35,9 +35,10 @@ def tokens_of(batch: int, time: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng((batch, time)).integers(0, VOCABULARY, (batch, time)), jnp.int32)
 
 
+@pytest.mark.parametrize("output", ["last", "all"])
 @pytest.mark.parametrize(("layers", "batch", "time"), SHAPES)
-def test_logits_equal_a_float64_lstm(layers: int, batch: int, time: int, reference) -> None:
-    definition, params = built(layers)
+def test_logits_equal_a_float64_lstm(layers: int, batch: int, time: int, output: str, reference) -> None:
+    definition, params = built(layers, output=output)
     tokens = tokens_of(batch, time)
     carry, logits = read(definition, params, tokens)
     assert carry.shape == (batch, layers, 2, HIDDEN)
@@ -47,9 +48,10 @@ def test_logits_equal_a_float64_lstm(layers: int, batch: int, time: int, referen
     np.testing.assert_allclose(carry, expected_carry, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("output", ["last", "all"])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
-def test_reading_at_once_equals_reading_step_by_step(dtype) -> None:
-    definition, params = built(3, dtype)
+def test_reading_at_once_equals_reading_step_by_step(dtype, output: str) -> None:
+    definition, params = built(3, dtype, output=output)
     tokens = tokens_of(3, 5)
     after, logits = read(definition, params, tokens)
 
@@ -69,7 +71,7 @@ def test_reading_at_once_equals_reading_step_by_step(dtype) -> None:
 
 
 def textbook_logits(params, tokens):
-    x = jnp.eye(VOCABULARY, dtype=jnp.float64)[tokens]
+    x, read = jnp.eye(VOCABULARY, dtype=jnp.float64)[tokens], []
     for n in range(len(params["layers"])):
         w, outputs = params["layers"][str(n)], []
         h = c = jnp.zeros((len(tokens), HIDDEN), jnp.float64)
@@ -79,12 +81,15 @@ def textbook_logits(params, tokens):
             h = jax.nn.sigmoid(o) * jnp.tanh(c)
             outputs.append(h)
         x = jnp.stack(outputs, axis=1)
+        read.append(x)
+    x = jnp.concatenate(read, axis=-1)[..., -len(params["output"]["w"]) :]
     return x @ params["output"]["w"] + params["output"]["b"]
 
 
+@pytest.mark.parametrize("output", ["last", "all"])
 @pytest.mark.parametrize(("layers", "batch", "time"), SHAPES)
-def test_gradient_equals_autodiff_in_float64(layers: int, batch: int, time: int) -> None:
-    definition, params = built(layers)
+def test_gradient_equals_autodiff_in_float64(layers: int, batch: int, time: int, output: str) -> None:
+    definition, params = built(layers, output=output)
     inputs, targets = tokens_of(batch, time), tokens_of(batch, time + 1)[:, 1:]
 
     def nats(logits: jax.Array) -> jax.Array:
@@ -114,8 +119,9 @@ def test_bf16_logits_stay_near_f32() -> None:
     assert float(jnp.abs(logits[1] - logits[0]).max()) > 0
 
 
-def test_weights_have_the_documented_shapes_and_start() -> None:
-    _, params = built(3)
+@pytest.mark.parametrize(("output", "inputs_read"), [("last", HIDDEN), ("all", 3 * HIDDEN)])
+def test_weights_have_the_documented_shapes_and_start(output: str, inputs_read: int) -> None:
+    _, params = built(3, output=output)
     shapes = jax.tree.map(lambda w: w.shape, params)
     inputs = {"0": VOCABULARY, "1": HIDDEN, "2": HIDDEN}
     assert shapes == {
@@ -123,15 +129,16 @@ def test_weights_have_the_documented_shapes_and_start() -> None:
             name: {"w_ih": (size, 4 * HIDDEN), "w_hh": (HIDDEN, 4 * HIDDEN), "b": (4 * HIDDEN,)}
             for name, size in inputs.items()
         },
-        "output": {"w": (HIDDEN, VOCABULARY), "b": (VOCABULARY,)},
+        "output": {"w": (inputs_read, VOCABULARY), "b": (VOCABULARY,)},
     }
     bias = np.asarray(params["layers"]["0"]["b"]).reshape(4, HIDDEN)
     np.testing.assert_array_equal(bias, np.array([0, FORGET_BIAS, 0, 0])[:, None] * np.ones(HIDDEN))
     for gate in np.split(np.asarray(params["layers"]["1"]["w_hh"]), 4, axis=1):
         np.testing.assert_allclose(gate @ gate.T, np.eye(HIDDEN), atol=1e-5)
-    _, abstract = network.abstract(ModelConfig(layers=3, hidden_size=HIDDEN), VOCABULARY)
+    config = ModelConfig(layers=3, hidden_size=HIDDEN, output_layers=output)
+    _, abstract = network.abstract(config, VOCABULARY)
     assert jax.tree.map(lambda w: w.shape, abstract) == shapes
-    empty = params_module.empty(ModelConfig(layers=3, hidden_size=HIDDEN), VOCABULARY)
+    empty = params_module.empty(config, VOCABULARY)
     assert jax.tree.map(lambda w: w.shape, empty) == shapes
 
 
@@ -168,6 +175,23 @@ def test_dropout_between_layers_leaves_the_first_and_the_last_whole() -> None:
     first = {"layers": {"0": params["layers"]["0"]}, "output": params["output"]}
     np.testing.assert_array_equal(
         read(alone, first, tokens, (0.5, 0, 0), key)[1], read(alone, first, tokens)[1]
+    )
+
+
+def test_dropout_before_the_output_thins_each_layer_s_and_no_layer_s_input() -> None:
+    definition, params = built(2, output="all")
+    tokens, key = tokens_of(1, 7), jax.random.key(0)
+    params = params | {"output": {"w": jnp.eye(2 * HIDDEN), "b": jnp.zeros(2 * HIDDEN)}}
+    carry, whole = read(definition, params, tokens)
+    after, thinned = read(definition, params, tokens, (0, 0.5, 0), key)
+    np.testing.assert_array_equal(after, carry)
+    kept = np.asarray(thinned[:, 0] != 0)
+    assert 0 < kept[:, :HIDDEN].sum() < HIDDEN
+    assert not np.array_equal(kept[:, :HIDDEN], kept[:, HIDDEN:])
+    np.testing.assert_allclose(thinned, whole * kept[:, None] * 2, rtol=1e-6)
+    # What is left out on the way up is not left out before the output.
+    np.testing.assert_array_equal(
+        read(definition, params, tokens, (0.5, 0, 0), key)[1][..., :HIDDEN], whole[..., :HIDDEN]
     )
 
 

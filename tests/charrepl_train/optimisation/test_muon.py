@@ -70,17 +70,20 @@ def test_more_iterations_come_nearer() -> None:
     assert off(1) > off(3) > off(6)
 
 
-def test_what_is_no_matrix_between_hidden_units_is_left_to_adam() -> None:
-    scale, adam = muon.scale_by_muon_or(optax.scale_by_adam(), iterations=3), optax.scale_by_adam()
+@pytest.mark.parametrize("rate", [1.0, 2.0])
+def test_what_is_no_matrix_between_hidden_units_is_left_to_adam_at_its_rate(rate: float) -> None:
+    scale = muon.scale_by_muon_or(optax.scale_by_adam(), iterations=3, other_rate=rate)
+    adam = optax.scale_by_adam()
     state, plain = scale.init(gradient()), adam.init(gradient())
     for seed in range(3):
         steps, state = scale.update(gradient(seed), state)
         expected, plain = adam.update(gradient(seed), plain)
+        expected = jax.tree.map(lambda step: rate * step, expected)
     for n, names in (("0", ("w_ih", "b")), ("1", ("b",))):
         for name in names:
             np.testing.assert_array_equal(steps["layers"][n][name], expected["layers"][n][name])
     jax.tree.map(np.testing.assert_array_equal, steps["output"], expected["output"])
     assert jax.tree.structure(steps) == jax.tree.structure(gradient())
     for step, other in zip(matrices(steps), matrices(expected), strict=True):
-        assert np.abs(step - other).max() > 0.1
+        assert np.abs(step - other).max() > 0.1 * rate
         assert float(jnp.std(step)) == pytest.approx(0.2, abs=0.06)  # about that of Adam's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -82,6 +83,28 @@ def test_a_run_starts_where_the_other_model_is(
     assert begun["loss"] < from_nothing["loss"] - 1
 
 
+@pytest.mark.parametrize("preset", ["finetune", "laptop"])
+@pytest.mark.parametrize("output", ["last", "all"])
+def test_the_output_reads_the_layers_that_the_base_s_does(output: str, preset: str) -> None:
+    asked = hyperparameters.preset(preset)
+    model = {"layers": 3, "hidden_size": 24, "output_layers": output}
+    config = hyperparameters.replace(hyperparameters.Config(), model=model)
+    base = checkpoint.LoadedModel(config, Vocabulary("ab"), {}, 0, "")
+    assert finetune.settings(asked, base, preset=asked).model == config.model
+
+
+def test_a_run_starts_where_a_model_with_output_from_all_layers_is(
+    home: Path, tmp_path: Path, corpus: Path, settings: Path, make_trainer: Callable[..., Trainer]
+) -> None:
+    base = make_trainer(tmp_path / "base", corpus.read_text(), layers=2, output_layers="all")
+    assert [*base.train()]
+    command = [corpus, "--from", base.directory, "--config", settings, "--epochs", 0.1]
+    assert train(*command, "--out", tmp_path / "own").exit_code == 0
+    loaded = checkpoint.load_model(tmp_path / "own")
+    assert loaded.config.model == base.config.model
+    assert loaded.params["output"]["w"].shape[0] == 2 * 16
+
+
 def test_a_run_that_saved_nothing_yet_starts_from_the_same_weights_again(
     home: Path,
     tmp_path: Path,
@@ -123,6 +146,11 @@ def test_another_start_and_other_layers_are_refused(
     out = tmp_path / "own"
     assert one_line(train(corpus, "--from", trained.directory, "--config", deep, "--out", out)) == (
         "the model to start from has 1 layers of 24, and the settings ask for 2 of 512: "
+        "leave [model] out of them"
+    )
+    deep.write_text('[model]\noutput_layers = "all"\n' + SETTINGS)
+    assert one_line(train(corpus, "--from", trained.directory, "--config", deep, "--out", out)) == (
+        "the model to start from has output_layers = last, and the settings ask for all: "
         "leave [model] out of them"
     )
     assert one_line(train(corpus, "--from", "nobody", "--out", out)).startswith("there is no model named")

@@ -172,7 +172,7 @@ recur.defvjp(_recur_forward, _backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def dense(h: jax.Array, w: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """f32 [outputs, time x batch]: `w` [H, outputs] over h, f32 [time, H, batch]."""
+    """f32 [outputs, time x batch]: `w` [inputs, outputs] over h, f32 [time, inputs, batch]."""
     return product(w.T, _rows(h, dtype), dtype)
 
 
@@ -186,8 +186,8 @@ def _dense_backward(
     dtype: DTypeLike, kept: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     h, w = kept
-    time, hidden, batch = h.shape
-    dh = product(w, gradient, dtype).reshape(hidden, time, batch).swapaxes(0, 1)
+    time, inputs, batch = h.shape
+    dh = product(w, gradient, dtype).reshape(inputs, time, batch).swapaxes(0, 1)
     return dh, jax.lax.dot_general(
         _rows(h, dtype),
         gradient.astype(dtype),

@@ -32,10 +32,10 @@ class Layer(nnx.Module):
 
 
 class Output(nnx.Module):
-    """The dense layer over the vocabulary: w [H, V], b [V]."""
+    """The dense layer over the vocabulary: w [inputs, V], b [V]; inputs are h of the layers that it reads."""
 
-    def __init__(self, hidden_size: int, vocabulary: int, *, rngs: nnx.Rngs) -> None:
-        self.w = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), (hidden_size, vocabulary)))
+    def __init__(self, inputs: int, vocabulary: int, *, rngs: nnx.Rngs) -> None:
+        self.w = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), (inputs, vocabulary)))
         self.b = nnx.Param(jnp.zeros(vocabulary))
 
 
@@ -43,7 +43,7 @@ class DropoutMasks(NamedTuple):
     """What to leave out while training: the same units at all times (Gal & Ghahramani, 2016)."""
 
     between: float  # part of each layer's outputs, before the next
-    output: float  # part of the last layer's
+    output: float  # part of what the output reads
     recurrent: float  # part of the weights from state to state (DropConnect; Merity et al., 2018)
     key: jax.Array  # another one each step
     share: tuple[int, jax.Array] | None = None  # sequences in the batch, and the first of those that are here
@@ -93,7 +93,7 @@ class CharacterModel(nnx.Module):
                 for n, size in enumerate(sizes)
             }
         )
-        self.output = Output(config.hidden_size, vocabulary, rngs=rngs)
+        self.output = Output(config.output_inputs, vocabulary, rngs=rngs)
 
     def initial_carry(self, batch: int) -> jax.Array:
         """f32 [batch, layers, 2, hidden] of zeros."""
@@ -101,7 +101,8 @@ class CharacterModel(nnx.Module):
 
     def logits(self, carry: jax.Array) -> jax.Array:
         """f32 [batch, vocabulary] for the character after the carry [batch, layers, 2, hidden]."""
-        return self._output(carry[:, -1, 0])
+        h = carry[:, self._first_read :, 0].reshape(len(carry), -1)
+        return lstm.product(h, self.output.w[...], self.dtype) + self.output.b[...]
 
     def step(self, carry: jax.Array, tokens: jax.Array) -> jax.Array:
         """The carry [batch, layers, 2, hidden] after one more character each, int32 [batch]."""
@@ -145,7 +146,7 @@ class CharacterModel(nnx.Module):
         self, carry: jax.Array, tokens: jax.Array, drop: DropoutMasks | None
     ) -> tuple[jax.Array, jax.Array]:
         """The carry after all of `tokens`, and f32 logits [vocabulary, time x batch]."""
-        inputs, after = tokens.T, []
+        inputs, after, outputs = tokens.T, [], []
         for n, layer in enumerate(self.layers.values()):
             w_hh = layer.w_hh[...]
             if drop is not None and drop.recurrent:
@@ -153,14 +154,19 @@ class CharacterModel(nnx.Module):
             first = carry[:, n, 0].T, carry[:, n, 1].T
             inputs, last = self.recur(inputs, first, (layer.w_ih[...], w_hh, layer.b[...]), self.dtype)
             after.append(jnp.stack([state.T for state in last], axis=1))
-            part = 0.0 if drop is None else drop.output if n == len(self.layers) - 1 else drop.between
-            if drop is not None and part:
-                inputs = inputs * drop.units(part, inputs.shape[1:], n)
-        logits = lstm.dense(inputs, self.output.w[...], self.dtype) + self.output.b[...][:, None]
+            outputs.append(inputs)
+            if drop is not None and drop.between and n < len(self.layers) - 1:
+                inputs = inputs * drop.units(drop.between, inputs.shape[1:], n)
+        h = jnp.concatenate(outputs[self._first_read :], axis=1)
+        if drop is not None and drop.output:
+            h = h * drop.units(drop.output, h.shape[1:], len(self.layers) - 1)
+        logits = lstm.dense(h, self.output.w[...], self.dtype) + self.output.b[...][:, None]
         return jnp.stack(after, axis=1), logits
 
-    def _output(self, h: jax.Array) -> jax.Array:
-        return lstm.product(h, self.output.w[...], self.dtype) + self.output.b[...]
+    @property
+    def _first_read(self) -> int:
+        """The first layer that the output reads; it reads all from there on."""
+        return self.config.layers - self.config.output_inputs // self.config.hidden_size
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))

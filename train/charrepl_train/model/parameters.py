@@ -25,7 +25,7 @@ def empty(config: ModelConfig, vocabulary: int) -> Params:
     return {
         "layers": {str(n): layer(hidden if n else vocabulary) for n in range(config.layers)},
         "output": {
-            "w": np.empty((hidden, vocabulary), np.float32),
+            "w": np.empty((config.output_inputs, vocabulary), np.float32),
             "b": np.empty(vocabulary, np.float32),
         },
     }

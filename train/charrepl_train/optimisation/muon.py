@@ -18,10 +18,13 @@ _GATES = MuonDimensionNumbers(reduction_axis=0, output_axis=2)  # of [k, 4, H]
 _RMS = 0.2  # of a step's elements: about that of Adam's, so that one learning rate fits both
 
 
-def scale_by_muon_or(other: optax.GradientTransformation, *, iterations: int) -> optax.GradientTransformation:
+def scale_by_muon_or(
+    other: optax.GradientTransformation, *, iterations: int, other_rate: float = 1.0
+) -> optax.GradientTransformation:
     """Muon for the matrices from hidden units to gates, and `other` for the rest.
 
-    iterations: of Newton and Schulz, towards the nearest orthogonal matrix.
+    iterations: of Newton and Schulz, towards the nearest orthogonal matrix. other_rate: a factor of the steps
+    of `other`.
     """
     orthogonal = optax.chain(
         scale_by_muon(ns_steps=iterations, weight_dimension_numbers=_dimensions), _rescaled()
@@ -35,6 +38,7 @@ def scale_by_muon_or(other: optax.GradientTransformation, *, iterations: int) ->
         matrices, rest = _parted(gradient)
         matrices, muon = orthogonal.update(matrices, state["muon"])
         rest, others = other.update(rest, state["other"])
+        rest = jax.tree.map(lambda step: other_rate * step, rest)
         return _joined(matrices, rest), {"muon": muon, "other": others}
 
     return optax.GradientTransformation(init, update)

@@ -72,7 +72,7 @@ def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     scale = optax.scale_by_adam(b2=config.beta2)
     if config.optimiser == "muon":
-        scale = scale_by_muon_or(scale, iterations=config.muon_iterations)
+        scale = scale_by_muon_or(scale, iterations=config.muon_iterations, other_rate=config.adam_rate)
     return optax.chain(
         *clip,
         scale,

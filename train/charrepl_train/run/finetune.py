@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 
 from charrepl.errors import CharreplError
-from charrepl_train import hyperparameters
-from charrepl_train.hyperparameters import Config
+from charrepl_train.hyperparameters import Config, ModelConfig
 from charrepl_train.model.parameters import Params
 from charrepl_train.run.checkpoint import LoadedModel
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
@@ -29,10 +29,19 @@ def settings(config: Config, base: LoadedModel, *, preset: Config) -> Config:
 
     Raises CharreplError if somebody asked for others: if they are not those of the preset either.
     """
-    model = base.config.model
-    if config.model not in (model, preset.model):
+    model, asked = base.config.model, config.model
+    if _shape(asked) not in (_shape(model), _shape(preset.model)):
         raise CharreplError(
             f"the model to start from has {model.layers} layers of {model.hidden_size}, and the settings ask "
-            f"for {config.model.layers} of {config.model.hidden_size}: leave [model] out of them"
+            f"for {asked.layers} of {asked.hidden_size}: leave [model] out of them"
         )
-    return hyperparameters.replace(config, model={"layers": model.layers, "hidden_size": model.hidden_size})
+    if asked.output_layers not in (model.output_layers, preset.model.output_layers):
+        raise CharreplError(
+            f"the model to start from has output_layers = {model.output_layers}, and the settings ask for "
+            f"{asked.output_layers}: leave [model] out of them"
+        )
+    return msgspec.structs.replace(config, model=model)
+
+
+def _shape(model: ModelConfig) -> tuple[int, int]:
+    return model.layers, model.hidden_size
