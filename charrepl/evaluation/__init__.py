@@ -1,4 +1,4 @@
-"""`charrepl eval`: a text typed by a simulated typist, and how many keys ghosts save, beside baselines.
+"""`charrepl eval`: a simulated typist types a text, to see how many keys ghosts and baselines save.
 
-Only `charrepl.cli` imports from here. It asks the daemon as any client does.
+Only `charrepl.cli` imports from here. It asks the daemon like any client.
 """

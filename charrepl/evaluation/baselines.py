@@ -1,4 +1,4 @@
-"""What a writer would have without a model: the suggestions of a history, and an n-gram. No I/O."""
+"""What a writer could use without our model: suggestions from a history, and an n-gram model. No I/O."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ORDER = 5
 def history_suggestions(history: str, text: str) -> Iterator[str]:
     """For each position of `text`, the suggestion of prompt_toolkit's AutoSuggestFromHistory, or "".
 
-    That is the rest of the newest line that begins with the line being typed, once it has a visible
-    character. The history are the lines of `history`, and then those of `text` already typed.
+    That is the rest of the newest line that begins with the line being typed, if that has a visible
+    character. The history consists of the lines of `history`, then the lines of `text` typed so far.
     """
     newest = {line: order for order, line in enumerate(history.splitlines())}
     old = sorted(newest)
     typed: list[str] = []
     for line in text.split("\n"):
-        # The candidates narrow down as the line is typed.
+        # There are fewer and fewer candidates as the line is typed.
         own = list(reversed(typed))
         low, high = 0, len(old)
         for length in range(len(line) + 1):
@@ -42,8 +42,8 @@ def history_suggestions(history: str, text: str) -> Iterator[str]:
 class NGram:
     """A character n-gram: the next character by the ORDER before it, backing off to fewer.
 
-    Smoothed as Witten and Bell (1991, method C): a context with n characters after it, of k kinds,
-    leaves k / (n + k) to the context one shorter.
+    Smoothed as in Witten and Bell (1991, method C): if n characters of k kinds followed a context, it leaves
+    k / (n + k) to the next shorter context.
     """
 
     def __init__(self, corpus: str) -> None:
@@ -59,9 +59,9 @@ class NGram:
         self._likeliest: dict[str, tuple[str, float]] = {}
 
     def ghost(self, before: str, *, max_chars: int = 48, least: float = 0.0) -> tuple[str, list[float]]:
-        """The likeliest continuation and the log-probability of each character, in nats.
+        """The likeliest continuation, and the log-probability of each character in nats.
 
-        Ended as the daemon ends one: before its joint probability falls below `least`, and after the
+        It ends where the daemon would end it: before its joint probability falls below `least`, or after the
         first newline that follows a visible character.
         """
         context = ("\n" * ORDER + before[-ORDER:])[-ORDER:]
@@ -79,7 +79,7 @@ class NGram:
         return ghost, log_probs
 
     def _next(self, context: str) -> tuple[str, float]:
-        """The likeliest character after ORDER others, and its probability."""
+        """The likeliest character after a context of ORDER characters, and its probability."""
         found = self._likeliest.get(context)
         if found is None:
             probabilities: dict[str, float] = {}
@@ -98,6 +98,6 @@ class NGram:
 
 
 def without(corpus: str, text: str) -> str:
-    """`corpus` without `text`, if that is a part of it: nobody's history holds what they will write."""
+    """`corpus` without `text`, if it contains that: no history contains what you are going to write."""
     at = corpus.find(text)
     return corpus if at < 0 else corpus[:at] + corpus[at + len(text) :]

@@ -1,4 +1,4 @@
-"""`charrepl eval`: a text typed with the ghosts of the daemon, and with what there is without one."""
+"""`charrepl eval`: types a text with the daemon's ghosts, and with baselines that need no daemon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from charrepl.settings import model_names
 from charrepl.terminal.heartbeat import heartbeat
 from charrepl.terminal.progress import Display, bar, duration
 
-Stage = Callable[[str], Advance]  # begins a stage, by its name
+Stage = Callable[[str], Advance]  # begins a stage with a name
 
 _WRITERS = ("charrepl", "plain", "history", "ngram")
 
@@ -30,19 +30,19 @@ _WRITERS = ("charrepl", "plain", "history", "ngram")
 def evaluate(
     text: str, *, corpus: str | None, model: str, endpoint: str | None, stage: Stage
 ) -> dict[str, Any]:
-    """What ghosts save a writer of `text`, as `charrepl eval --json` prints it.
+    """How many keys ghosts save when `text` is typed, as `charrepl eval --json` prints it.
 
-    `corpus` is what the baselines may know; "plain" are ghosts that do not adapt. Raises CharreplError as
-    the daemon says.
+    `corpus` is what the baselines may know. "plain" means ghosts that do not adapt. Raises CharreplError if
+    the daemon refuses.
     """
     began = time.monotonic()
-    # The writer types letters, however the file stores them.
+    # The writer types letters in composed form, however the file stores them.
     text = unicodedata.normalize("NFC", text)
     corpus = unicodedata.normalize("NFC", corpus or "")
-    with Client(model=model, endpoint=endpoint) as client:  # starts a daemon where there is none
+    with Client(model=model, endpoint=endpoint) as client:  # starts a daemon if there is none
         nats = _loss(client.score(text), stage("reading"))
         adapting_nats = _loss(client.score(text, adapt=True), stage("reading and adapting"))
-        name = model or client.models().default  # which it is once it has answered
+        name = model or client.models().default  # known only after it has answered
     asked = ghost_requests.ask(
         text, model=model_names.absolute(model), endpoint=endpoint, advance=stage("typing")
     )
@@ -69,7 +69,7 @@ def evaluate(
 
 
 def _loss(log_probs: Iterable[float], advance: Advance) -> float:
-    """Nats a character."""
+    """Nats per character."""
     losses = []
     for log_prob in log_probs:
         losses.append(-log_prob)
@@ -92,7 +92,7 @@ def _figures(done: Replay, *, calibrated: bool = True) -> dict[str, Any]:
 
 
 def _with_history(text: str, history: str, coverage: dict[str, float]) -> dict[str, Any]:
-    """A suggestion has no probability: it is held back until enough of the line is typed."""
+    """With suggestions. They have no probability: one is shown only when enough of the line is typed."""
     suggestions = list(baselines.history_suggestions(history, text))
 
     def typed(at: int) -> int:
@@ -109,7 +109,7 @@ def _with_history(text: str, history: str, coverage: dict[str, float]) -> dict[s
 
 
 def _with_ngram(text: str, corpus: str, coverage: dict[str, float], advance: Advance) -> dict[str, Any]:
-    """The same rule as for the model's ghosts, save that a cut must be worth more than a threshold."""
+    """With the n-gram model. The rule is that for ghosts, but a cut must be worth more than a threshold."""
     ngram = baselines.NGram(corpus)
     ghosts = []
     for at in range(len(text)):
@@ -124,7 +124,7 @@ def _with_ngram(text: str, corpus: str, coverage: dict[str, float], advance: Adv
 
 
 def _by_policy(ghosts: Sequence[Completion], name: str) -> Callable[..., Shown]:
-    """What is shown at a position, of value above `least`."""
+    """What is shown at a position, if its value is above `least`."""
     cuts: dict[int, Cut] = {}
 
     def shown(at: int, least: float = 0.0) -> Shown:
@@ -138,7 +138,7 @@ def _by_policy(ghosts: Sequence[Completion], name: str) -> Callable[..., Shown]:
 
 
 def table(result: dict[str, Any]) -> Iterator[str]:
-    """The lines that show a result of `evaluate` to a person."""
+    """A result of `evaluate` as lines for a person."""
     first, whole = (result["latency_ms"][what] for what in ("first_piece", "whole_ghost"))
     yield (
         f"{result['model']}: {result['characters']:,} characters, "
@@ -168,13 +168,13 @@ def _slashed(values: Iterable[float], form: str) -> str:
     return " / ".join(format(value, form) for value in values)
 
 
-_DRAWN_S = 0.25  # apart
-_SURE_S = 1.0  # after which how long the rest takes can be told
+_DRAWN_S = 0.25  # between two drawings
+_SURE_S = 1.0  # after this, the time left can be estimated
 
 
 @contextlib.contextmanager
 def progress(characters: int, *, now: Callable[[], float] = time.monotonic) -> Iterator[Stage]:
-    """How far each stage of `evaluate` is: drawn on a terminal, told a log now and then."""
+    """The progress of each stage of `evaluate`: drawn on a terminal, or written to a log now and then."""
     with Display(sys.stderr, now=now) as display, heartbeat(display, now=now) as begins:
         begins("Waiting for the daemon")
 

@@ -1,4 +1,4 @@
-"""The ghosts after every prefix of a text, from the daemon, and how long one takes."""
+"""Asks the daemon for the ghost after every prefix of a text, and measures how long a ghost takes."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from charrepl.ghost.display_policy import MIN_CONFIDENCE
 from charrepl.wire.context_window import STRIDE, windowed
 from charrepl.wire.protocol import Complete, Decoding, Ghost
 
-# A full step of the daemon, and what is on its way meanwhile.
+# Enough for a full step of the daemon, while other requests are on their way.
 _TYPISTS = 10
-# Typing on costs the daemon one character, and starting elsewhere a window.
+# To continue a stretch, the daemon reads one character. To begin one, it reads a window.
 _SHORTEST_STRETCH = 32
-# Keys that are typed one after the other, to see how long a ghost takes.
+# So many keys are typed one after the other, to measure how long a ghost takes.
 _TIMED_KEYS = 200
 
 Advance = Callable[[int], None]
 
 
 class Ghosts(NamedTuple):
-    """The ghost after each prefix of a text, the whole of it excepted."""
+    """The ghost after each prefix of a text, except the whole text."""
 
-    adapting: list[Completion]  # to the text before
-    plain: list[Completion]  # not
+    adapting: list[Completion]  # adapted to the text before
+    plain: list[Completion]  # not adapted
 
 
 async def ask(
     text: str, *, model: str, endpoint: str | None, advance: Advance
 ) -> tuple[Ghosts, dict[str, Any]]:
-    """The ghosts for `text`; and latencies in ms, of those that adapt."""
+    """The ghosts for `text`, and the latencies in ms of those that adapt."""
     try:
         async with _connected(endpoint) as client:
             ghosts = await _ghosts(client, text, model=model, advance=advance)
@@ -67,11 +67,11 @@ async def _connected(endpoint: str | None) -> AsyncIterator[AsyncClient]:
 
 
 async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advance) -> Ghosts:
-    """The ghosts, asked for by several typists at once, each with stretches of its own.
+    """The ghosts. Several typists ask at the same time, each for its own stretches of the text.
 
-    Each types its stretch in order, so that the daemon has the carry before; that of other typists
-    is batched with it. Which of the positions a policy comes to is known only once the ghosts before
-    them are: nearly all of them, for one policy or another.
+    Each types its stretch in order, so that the daemon has the carry before each character, and batches the
+    typists' requests. Which positions a policy reaches depends on the ghosts before them. One policy or
+    another reaches nearly all of them.
     """
     ghosts = Ghosts([Completion("", [])] * len(text), [Completion("", [])] * len(text))
     length = max(_SHORTEST_STRETCH, min(STRIDE, -(-len(text) // _TYPISTS)))
@@ -95,7 +95,7 @@ async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advanc
 
 
 async def _latencies(client: AsyncClient, text: str, *, model: str) -> dict[str, Any]:
-    """Percentiles in ms of the time from a key to the first piece of its ghost, and to all of it."""
+    """Percentiles in ms of the time from a key to the first piece of its ghost, and to the whole ghost."""
     name = f"eval-{os.getpid()}-{os.urandom(6).hex()}"
     first, whole = [], []
     for at in range(max(0, len(text) - _TIMED_KEYS), len(text)):
@@ -106,7 +106,7 @@ async def _latencies(client: AsyncClient, text: str, *, model: str) -> dict[str,
         ]
         first.append(pieces[0])
         whole.append(pieces[-1])
-    # What came before the first of the keys was read for it alone.
+    # The first key does not count: the daemon had to read the whole text before it.
     return {"first_piece": _percentiles(first[1:] or first), "whole_ghost": _percentiles(whole[1:] or whole)}
 
 

@@ -1,8 +1,8 @@
 r"""A typist who knows what comes next, and how many keys ghosts save them. No I/O.
 
-At each position the ghost for the text so far is shown. If all of it (2 characters or more) is what
-comes next, one key takes it; else, if its first word (`\s*\S+\s`) is, one key takes that; else one
-key types one character.
+At each position, the ghost for the text so far is shown. If the whole ghost (2 characters or more) comes
+next in the text, one key takes it. Otherwise, if its first word (`\s*\S+\s`) comes next, one key takes that.
+Otherwise one key types one character.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LEAST = 2
 
 
 class Shown(NamedTuple):
-    """A ghost as it is shown, empty for none, and the probability that all of it is right."""
+    """A ghost as it is shown, empty for none, and the probability that the whole ghost is right."""
 
     text: str = ""
     probability: float = 0.0
@@ -28,26 +28,26 @@ class Shown(NamedTuple):
 
 @dataclass(slots=True)
 class Bin:
-    """The ghosts of about the same confidence."""
+    """Ghosts of about the same confidence."""
 
     ghosts: int = 0
-    probability: float = 0.0  # summed
+    probability: float = 0.0  # the sum of their probabilities
     right: int = 0
 
 
 @dataclass(slots=True)
 class Replay:
-    """What came of typing a text with ghosts."""
+    """The result of typing a text with ghosts."""
 
     characters: int = 0
-    keys: int = 0  # as many as positions at which a ghost could be shown
+    keys: int = 0  # also the number of positions at which a ghost could be shown
     shown: int = 0
     right: list[int] = field(default_factory=lambda: [0] * WORDS)  # ghosts whose first 1, 2, ... words are
     bins: list[Bin] = field(default_factory=lambda: [Bin() for _ in range(BINS)])
 
     @property
     def savings(self) -> float:
-        """The share of the characters that took no key of their own."""
+        """The share of the characters that needed no key of their own."""
         return 1 - self.keys / self.characters if self.characters else 0.0
 
     @property
@@ -57,19 +57,19 @@ class Replay:
 
     @property
     def precision(self) -> float | None:
-        """The share of the ghosts shown whose first word was right; None where none was shown."""
+        """The share of the shown ghosts whose first word was right; None if none was shown."""
         return self.right[0] / self.shown if self.shown else None
 
     def exact_match(self, words: int) -> float:
-        """The share of the positions at which the first `words` words of a ghost shown were right."""
+        """The share of the positions at which the first `words` words of a shown ghost were right."""
         return self.right[words - 1] / self.keys if self.keys else 0.0
 
     @property
     def calibration_error(self) -> float | None:
-        """How far the probability of a ghost and the share of right ones are apart, over bins of equal width.
+        """How much the ghosts' probabilities differ from the share of right ghosts, over bins of equal width.
 
-        The mean of the bins' differences, each weighted by its ghosts (expected calibration error;
-        Naeini et al., 2015). None where none was shown.
+        The mean of the bins' differences, weighted by the number of ghosts (expected calibration error;
+        Naeini et al., 2015). None if none was shown.
         """
         if not self.shown:
             return None
@@ -77,7 +77,7 @@ class Replay:
 
 
 def replay(text: str, ghost: Callable[[int], Shown]) -> Replay:
-    """What comes of typing `text`, where `ghost(n)` is shown after its first n characters."""
+    """The result of typing `text`, if `ghost(n)` is shown after its first n characters."""
     result = Replay(characters=len(text))
     at = 0
     while at < len(text):
@@ -88,7 +88,7 @@ def replay(text: str, ghost: Callable[[int], Shown]) -> Replay:
 
 
 def _advance(text: str, at: int, shown: Shown, result: Replay) -> int:
-    """By how many characters the next key gets on; what is shown is tallied."""
+    """How many characters the next key adds. Counts what is shown."""
     if not shown.text:
         return 1
     result.shown += 1
@@ -111,10 +111,10 @@ def _advance(text: str, at: int, shown: Shown, result: Replay) -> int:
 
 
 def at_coverage(replay_at: Callable[[float], Replay], shown_rate: float, low: float, high: float) -> Replay:
-    """The replay that shows a ghost about as often as `shown_rate`, by its threshold.
+    """Finds the threshold at which a replay shows a ghost about as often as `shown_rate`. Returns the replay.
 
-    `replay_at(threshold)` shows less the higher the threshold, which is sought from `low` to `high`.
-    Where not even `low` shows as often, that is the one.
+    The higher the threshold of `replay_at(threshold)`, the less it shows. The search is from `low` to `high`.
+    If not even `low` shows a ghost that often, it returns the replay at `low`.
     """
     best = replay_at(low)
     if best.shown_rate <= shown_rate:

@@ -1,4 +1,4 @@
-"""Files that belong to the user: text read in whatever encoding it has, and saved without losing anything.
+"""Files that belong to the user: text is read in any encoding, and saved without losing anything.
 
-The commands of all three programs read text through `text_files`. Nothing here knows of a session or a model.
+All three programs read text through `text_files`. Nothing here knows about sessions or models.
 """

@@ -1,6 +1,6 @@
-"""Backups of files that are being written into, for a moment; after a crash they have the old text.
+"""Backups of files while they are being overwritten. After a crash they contain the old text.
 
-They are kept where the sessions are, or where only this user can enter.
+They are kept beside the sessions, or in another directory that only this user can enter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from charrepl.files import fsync
 from charrepl.system import paths, user_directories
 
 _NAME = re.compile(r"replaced-[0-9a-f]{12}-(.+)", re.DOTALL)
-_MOST_BYTES = 200  # of the name of the file that it is of
+_MOST_BYTES = 200  # of the file's name that is part of the backup's name
 
 
 class Backup:
@@ -49,23 +49,23 @@ class Backup:
         self.path, self._file = path, copy
 
     def remove(self) -> None:
-        """Takes it away: nobody needs it any more."""
+        """Removes the backup: nobody needs it any more."""
         self.path.unlink()
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Closes the backup, and leaves it where it is."""
         os.close(self._file)
 
 
 class LeftBackup(NamedTuple):
-    """A backup that was left behind, and the name of the file that it is of."""
+    """A backup that was left behind, and the name of the file that it is a copy of."""
 
     path: Path
     name: str
 
 
 def left_behind() -> list[LeftBackup]:
-    """Backups of files that were being written into when the process ended, or could not be restored."""
+    """Backups of files that were half written when the process ended, or could not be restored."""
     entries: list[Path] = []
     for folder in (paths.sessions_dir(), *user_directories.private_places()):
         with contextlib.suppress(OSError):
@@ -75,7 +75,7 @@ def left_behind() -> list[LeftBackup]:
 
 
 def _is_left(path: Path) -> bool:
-    """Whether it is this user's, and no process that lives is about to remove it."""
+    """Whether it belongs to this user, and no living process is going to remove it."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

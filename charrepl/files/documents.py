@@ -1,4 +1,4 @@
-"""Documents: the files a writer saves a text to and opens one from."""
+"""Documents: the files that a writer saves and opens."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ class Document(NamedTuple):
     """A file as it was when it was last opened or saved."""
 
     path: str
-    digest: str  # the SHA-256 of its bytes
+    digest: str  # SHA-256 of its bytes
     line_end: str = "\n"
-    mark: bool = False  # whether a byte order mark begins it
+    mark: bool = False  # whether it begins with a byte order mark
 
     def data(self, text: str) -> bytes:
-        """The bytes of a text in such a file."""
+        """The bytes of a text in this file's format."""
         lines = text if self.line_end == "\n" else text.replace("\n", self.line_end)
         return ("\ufeff" * self.mark + lines).encode("utf-8", "surrogateescape")
 
 
 def read(path: Path) -> tuple[str, Document]:
-    """The text of a file, with Unix line ends, and what the file is like.
+    """The text of a file, with Unix line ends, and the file's format.
 
-    Raises CharreplError if it cannot be read as text, or is longer than anything that is typed at.
+    Raises CharreplError if it cannot be read as text, or is too long.
     """
     from charrepl.files.text_files import Source, decoded  # many sessions open nothing
 
     try:
-        # Not to wait for whoever writes to a pipe.
+        # Non-blocking, so that a pipe does not make us wait for its writer.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(file, "rb") as reading:  # noqa: PTH123
             if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[str, Document]:
 
 
 def _line_end(data: bytes) -> str:
-    """How all lines of a file end; where they differ, as they are to end from now on."""
+    """How the lines of a file end. If they differ, how all will end from now on."""
     both, line_feeds, returns = data.count(b"\r\n"), data.count(b"\n"), data.count(b"\r")
     if both and both == line_feeds == returns:
         return "\r\n"
@@ -60,11 +60,10 @@ def _line_end(data: bytes) -> str:
 
 
 def write(path: Path, text: str, *, known: Document | None = None, over: bool = False) -> Document:
-    """Saves a text in a new file, or in `known`, the writer's own, and returns what that is like now.
+    """Saves a text in a new file, or in `known`, the writer's own. Returns what the file is like now.
 
-    `over` writes over whatever file is there, also over one that is protected. Raises CharreplError if the
-    text cannot be saved, or if a file would be lost or changed that the writer does not mean; what was in
-    it is then as it was.
+    With `over`, it replaces any file, even a protected one. Raises CharreplError if the text cannot be saved,
+    or if that would change or destroy a file that the writer does not mean. That file then stays as it was.
     """
     own = known is not None and Path(known.path) == path
     document = known if known is not None and own else Document(str(path), "")

@@ -1,4 +1,4 @@
-"""Text encodings: which one bytes that are not UTF-8 are likely to be in, and what to do about it."""
+"""Text encodings: guesses the encoding of bytes that are not UTF-8."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from charrepl.errors import CharreplError, did_you_mean
 
-# Byte order marks; that of UTF-32LE begins with that of UTF-16LE.
+# Byte order marks. UTF-32LE comes first, because its mark begins with that of UTF-16LE.
 _MARKS = (
     (codecs.BOM_UTF8, "UTF-8"),
     (codecs.BOM_UTF32_LE, "UTF-32"),
@@ -18,8 +18,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-# Those that files of text are in, by the names that both iconv and Python know. Of the hundred that
-# Python has, most would only ever be guessed wrongly.
+# Common encodings of text files, by names that both iconv and Python know. Python has about a hundred, but
+# most of the others would only cause wrong guesses.
 _COMMON = {
     "cp1252": "WINDOWS-1252",
     "gb18030": "GB18030",
@@ -46,7 +46,7 @@ _COMMON = {
     "cp850": "CP850",
     "mac_roman": "MACINTOSH",
 }
-# What has all that an encoding has, and is often called by its name.
+# Larger encodings, by the smaller encoding whose name people often use for them.
 _LARGER = {
     "GB2312": "GB18030",
     "GBK": "GB18030",
@@ -55,27 +55,27 @@ _LARGER = {
     "BIG5": "BIG5-HKSCS",
 }
 _SHIFTED = {b"\x1b$B": "ISO-2022-JP", b"\x1b$@": "ISO-2022-JP", b"\x1b$)C": "ISO-2022-KR"}
-# Both are plain ASCII: what is between the shifts has to read as text.
+# Both are plain ASCII: what is between the shifts must be readable text.
 _HZ = re.compile(rb"~\{(?:[!-w][!-~])+~\}")
 _UTF7 = re.compile(rb"\+[A-Za-z0-9+/]{2,}-?")
 _LEAST_SHIFTED = 3
 _WESTERN_LETTERS = "àâäáãåæçéèêëíìîïñóòôöõøœúùûüÿßÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜŸ"
 _WESTERN_SIGNS = "«»“”„‹›…€£°§¿¡ºª·†‡•©®™½¼¾"
 _IN_WORDS = "‘’‚–—\xa0\xad"
-# What reads as Western letters and signs, and stands where none would.
+# Western letters and symbols in places where they make no sense.
 _NOT_WESTERN = re.compile(
     rf"[{_WESTERN_LETTERS}]{{3}}|[^\W\d_][{_WESTERN_SIGNS}][^\W\d_]"
-    # An opening quote at the end of a word, or a capital in one: accents of DOS, quotes of a Macintosh.
+    # An opening quote at the end of a word, or a capital within one: DOS accents, Macintosh quotes.
     r"|[^\W\d_][‚„]|[a-zß-ÿ][À-Þ]"
 )
-_HUNGARIAN = ("õÕ", "ûÛ")  # its ő and ű, read as Western: no language has both
-_MOST_LETTERS = 0.25  # of all: more of them are not Latin letters with accents
+_HUNGARIAN = ("õÕ", "ûÛ")  # Hungarian ő and ű read as Western: no language has both
+_MOST_LETTERS = 0.25  # of all letters: if more are accented, they are not Latin letters
 _WIDE_SAMPLE = 4096
-_LIKELY = 0.05  # of what charset-normalizer calls coherence: below, it has seen too little
+_LIKELY = 0.05  # charset-normalizer's coherence: below this it has seen too little text
 
 
 class EncodingGuess(NamedTuple):
-    """Encodings that bytes may be in, the likeliest first; whether that is likely, and its language."""
+    """Possible encodings, the likeliest first; whether the first is likely; and the text's language."""
 
     names: Sequence[str]
     likely: bool = True
@@ -87,7 +87,7 @@ class EncodingGuess(NamedTuple):
 
 
 def codec(name: str) -> str:
-    """Python's name of a text encoding. Raises CharreplError if there is none of that name."""
+    """Python's name of a text encoding. Raises CharreplError if there is no such encoding."""
     try:
         found = codecs.lookup(name)
         if found._is_text_encoding and found.incrementaldecoder is not None:
@@ -101,7 +101,7 @@ def codec(name: str) -> str:
 
 
 def larger(name: str) -> str:
-    """The encoding that files are often in that are said to be in the encoding `name`; empty for none."""
+    """The larger encoding that people often mean when they say `name`; empty for none."""
     return next((better for known, better in _LARGER.items() if codec(known) == codec(name)), "")
 
 
@@ -111,7 +111,7 @@ def marked(head: bytes) -> str:
 
 
 def shifted(head: bytes) -> str:
-    """The encoding that shift sequences in ASCII text tell of; empty for none."""
+    """The encoding that shift sequences in ASCII text show; empty for none."""
     for escape, name in _SHIFTED.items():
         if escape in head:
             return name
@@ -121,7 +121,7 @@ def shifted(head: bytes) -> str:
 
 
 def _reads(shift: re.Pattern[bytes], head: bytes, name: str) -> bool:
-    """Whether there are shifted words in ASCII text, and nearly all of them are letters in an encoding."""
+    """Whether ASCII text has shifted words, and nearly all of them are text in the encoding `name`."""
     words = set(shift.findall(head))
     good = 0
     for word in words:
@@ -132,7 +132,7 @@ def _reads(shift: re.Pattern[bytes], head: bytes, name: str) -> bool:
 
 
 def wide(sample: bytes) -> str:
-    """UTF-16 or UTF-32, if text with NUL bytes in it is in that without a mark; else empty."""
+    """UTF-16 or UTF-32, if text with NUL bytes has that encoding without a mark; else empty."""
     sample = sample[:_WIDE_SAMPLE]
     for width, name in ((4, "UTF-32"), (2, "UTF-16")):
         whole = sample[: len(sample) // width * width]
@@ -148,12 +148,12 @@ def wide(sample: bytes) -> str:
 
 
 def guess(sample: bytes) -> EncodingGuess | None:
-    """What encoding text that is not UTF-8 may be in; None where nothing fits."""
+    """The possible encodings of text that is not UTF-8; None if none fits."""
     if western(sample):
         return EncodingGuess(["WINDOWS-1252"])
-    import charset_normalizer  # only whoever has such a text waits for it
+    import charset_normalizer  # slow to import, and rarely needed
 
-    # A character that is cut in two at the end would rule the right one out.
+    # A character that is cut in two at the end would exclude the right encoding.
     whole = sample[: max(map(sample.rfind, (b"\n", b"\r", b" "))) + 1] or sample
     for cut in range(4):
         found = charset_normalizer.from_bytes(whole[: len(whole) - cut], cp_isolation=list(_COMMON))
@@ -164,7 +164,7 @@ def guess(sample: bytes) -> EncodingGuess | None:
             continue
         best = matches[0]
         close = [m for m in matches[1:] if m.chaos <= best.chaos and m.coherence > best.coherence - 0.1]
-        # By bytes that are few, or that have no language, nobody can tell.
+        # Few bytes, or bytes without a recognised language, are not enough.
         likely = best.coherence >= _LIKELY and not close
         language = best.language if best.language != "Unknown" else ""
         names = [_COMMON[m.encoding] for m in (best, *close)]
@@ -175,7 +175,7 @@ def guess(sample: bytes) -> EncodingGuess | None:
 def western(sample: bytes) -> bool:
     """Whether bytes read as a Western European language in Windows-1252, of which Latin-1 is a part.
 
-    Any bytes can be decoded so: only letters and signs where they belong say that they should be.
+    Nearly all bytes can be decoded in this way. So letters and symbols must be in places that make sense.
     """
     try:
         text = sample.decode("cp1252")

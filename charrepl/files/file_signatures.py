@@ -1,29 +1,29 @@
-"""What a file is that is no plain text, by its first bytes, and how to get the text out of it."""
+"""Recognises files that are not plain text by their first bytes, and says how to extract their text."""
 
 from __future__ import annotations
 
 import shlex
 from typing import NamedTuple
 
-# Enough for what a zip archive begins with to tell which kind of document it is.
+# So many first bytes of a zip archive are enough to tell which kind of document it is.
 HEAD_BYTES = 4096
 
 
 class Kind(NamedTuple):
-    """What a file is called, and the command that prints its text; `{}` stands for its name."""
+    """What such a file is called, and the command that prints its text. `{}` stands for its name."""
 
     name: str
     command: str = ""
 
     def advice(self, file: str) -> str:
-        """What to do with such a file."""
+        """What the user can do with such a file."""
         if not self.command:
             return "name a text file"
         command = self.command.format(shlex.quote(file) if file else "FILE")
         return f"get the text out of it first, as in {command} > text.txt"
 
 
-# Zip archives that are documents, by a name that occurs among their first entries.
+# Zip archives that are documents, by a name among their first entries.
 _ZIPPED = (
     (b"word/", Kind("a Word document (docx)", "pandoc -t plain {}")),
     (b"xl/", Kind("a spreadsheet (xlsx)", "ssconvert -T Gnumeric_stf:stf_csv {} fd://1")),
@@ -50,7 +50,7 @@ _KINDS = (
 
 
 def kind(head: bytes) -> Kind | None:
-    """What a file that begins so is, if it is something that is known not to be plain text."""
+    """The kind of a file that begins with `head`, if it is known and not plain text."""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return next((found for name, found in _ZIPPED if name in head), _ZIP)
     if head[257:262] == b"ustar":

@@ -1,7 +1,7 @@
-"""Paths as people type and paste them: quoted, escaped, as a URI, or plainly, spaces and all.
+"""Paths as people type and paste them: quoted, escaped, as a URI, or plain with spaces.
 
-A file dropped on a terminal comes as a shell would want it, and file managers copy `file://` URIs. A
-name that is there just as it was typed is the one that is meant, whatever characters are in it.
+A file dropped on a terminal comes quoted for a shell. File managers copy `file://` URIs. If a file has
+exactly the typed name, that file is meant, whatever characters are in the name.
 """
 
 from __future__ import annotations
@@ -20,28 +20,29 @@ from charrepl.errors import CharreplError
 from charrepl.system import user_directories
 
 _URI = re.compile(r"file:(?://([^/]*))?(/.*)", re.IGNORECASE | re.DOTALL)
-# In '', in "" and, as `ls` and `printf %q` write what cannot be seen, in $''.
+# In '', in "" and in $'', which `ls` and `printf %q` use for invisible characters.
 _QUOTED = re.compile(r"'([^']*)'|\"((?:[^\"\\]|\\.)*)\"|\$'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _QUOTED_SO_FAR = re.compile(
     r"'([^']*)(?:'|\Z)|\"((?:[^\"\\]|\\.)*)(?:\"|\Z)|\$'((?:[^'\\]|\\.)*)(?:'|\Z)", re.DOTALL
 )
-# A backslash is a shell's before what means something to a shell, and the name's own before a letter.
+# A backslash before a character that is special in a shell is an escape. Before a letter it is part of the
+# name.
 _ESCAPED = re.compile(r"\\(\W)", re.DOTALL)
 _ESCAPED_IN_QUOTES = re.compile(r"\\([\"\\$`])")
 _CODED = re.compile(
     rb"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|U([0-9a-fA-F]{1,8})|(.))", re.DOTALL
 )
 _CODES = dict(zip(b"abeEfnrtv", b"\a\b\x1b\x1b\f\n\r\t\v", strict=True))
-# What comes along from web pages, word processors, mail and file managers, around a name or a URI.
+# What web pages, word processors, mail and file managers put around a name or a URI.
 _AROUND = re.compile("“(.*)”|‘(.*)’|„(.*)[“”]|«(.*)»|<(file:.*)>", re.DOTALL | re.IGNORECASE)
 _UNSEEN = "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _ALIKE = str.maketrans("\xa0\u2007\u202f", "   ")
-_MOST_NAMES = 10_000  # of a directory that are looked at
+_MOST_NAMES = 10_000  # names of a directory that we look at
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})(?=/|\Z)", re.ASCII)
 
 
 def meant(typed: str) -> Path:
-    """The absolute path of the file that a person means. Raises CharreplError if it can be none."""
+    """The absolute path of the file that a person means. Raises CharreplError if it cannot be a path."""
     readings = (typed, _read(_bare(typed), _QUOTED))
     if any("\0" in reading for reading in readings):
         raise CharreplError("a file's name has no NUL character: give another")
@@ -54,14 +55,14 @@ def meant(typed: str) -> Path:
 
 
 def _bare(typed: str) -> str:
-    """Without what is around it, seen and unseen."""
+    """Without quotes, blanks and invisible characters around it."""
     bare = typed.strip().strip(_UNSEEN).strip()
     around = _AROUND.fullmatch(bare)
     return next(filter(None, around.groups()), "").strip() if around else bare
 
 
 def _like(path: Path) -> Path:
-    """The one file whose name looks the same: with spaces of another kind, or accents composed otherwise."""
+    """The only file whose name looks the same: with other kinds of spaces, or accents composed otherwise."""
 
     def seen(name: str) -> str:
         return unicodedata.normalize("NFC", name).translate(_ALIKE)
@@ -73,9 +74,9 @@ def _like(path: Path) -> Path:
 
 
 def begun(typed: str) -> str:
-    """The plain beginning of a path that is being typed, a quote around which may still be open.
+    """The plain beginning of a path that is being typed. A quote around it may still be open.
 
-    Raises CharreplError if it is a file of another machine.
+    Raises CharreplError if it is a file on another machine.
     """
     return _read(typed, _QUOTED_SO_FAR)
 
@@ -95,7 +96,7 @@ def _read(typed: str, quoted: re.Pattern[str]) -> str:
 
 
 def _unquoted(typed: str, quoted: re.Pattern[str]) -> str:
-    """What a shell makes of it; but spaces are plain, and so are quotes that are apostrophes."""
+    """A path as a shell would read it, but with spaces and apostrophes as ordinary characters."""
     plain, at, may_quote = "", 0, True
     while at < len(typed):
         found = quoted.match(typed, at) if may_quote else None
@@ -109,7 +110,7 @@ def _unquoted(typed: str, quoted: re.Pattern[str]) -> str:
             found = _ESCAPED.match(typed, at)
             plain += found[1] if found else typed[at]
         at = found.end() if found else at + 1
-        # A quote within a word, as in `O'Brien's notes`, is none.
+        # A quote within a word, as in `O'Brien's notes`, is an apostrophe.
         may_quote = found is not None or plain.endswith("/")
     return plain
 

@@ -1,9 +1,9 @@
-"""Writing over a file as good editors do: the old text or the new one is there, and all else stays as it was.
+"""Writes over a file like a good editor: the old or the new text is always there; nothing else changes.
 
-Owner, group, mode, access control lists and extended attributes are kept, and so are its other names
-and the links to it. The new text is written beside the old one and takes its place; where that would
-change any of these, or is not allowed, it is written into the file itself, of which a copy is kept until
-that is done.
+Owner, group, mode, access control lists, extended attributes, other names and links to the file stay the
+same. The new text is written to a new file that replaces the old one. If that would change any of these, or
+is not allowed, the text is written into the file itself, and a copy of the old text is kept until that is
+done.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from charrepl.errors import CharreplError, reason
 from charrepl.files import fsync
 from charrepl.files.backups import Backup
 
-# Of files that are there for a moment: nothing of anybody else's is called that.
+# The prefix of temporary files. Nobody else uses it.
 _PREFIX = ".charrepl-"
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -32,10 +32,10 @@ _KINDS = (
 
 
 def look(path: Path) -> os.stat_result | None:
-    """What there is at `path`, which a text could be written to; None for nothing.
+    """The status of the file at `path`; None if there is no file.
 
-    Raises CharreplError if it is something else than a file, or if no file can be made there, and OSError
-    if that cannot be told.
+    Raises CharreplError if it is not a file, or if no file can be created there, and OSError if that cannot
+    be found out.
     """
     try:
         found = path.stat()
@@ -50,23 +50,23 @@ def look(path: Path) -> os.stat_result | None:
 
 
 def is_protected(found: os.stat_result) -> bool:
-    """Whether a file's mode says that it is not to be written, though its owner, or root, could."""
+    """Whether a file's mode forbids writing, even if its owner or root could write to it."""
     return not found.st_mode & (0o200 if found.st_uid == os.geteuid() else 0o222)
 
 
 def create(path: Path, data: bytes) -> None:
-    """Writes a new file. Raises FileExistsError if there is one by now, and OSError if it cannot."""
-    path = Path(os.path.realpath(path))  # what a link names that leads nowhere yet
+    """Writes a new file. Raises FileExistsError if it exists by now, and OSError if it cannot be written."""
+    path = Path(os.path.realpath(path))  # the file that a dangling link names
     new = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     with _removed_on_failure(path, new) as file:
         _write(file, data)
 
 
 def overwrite(path: Path, found: os.stat_result, data: bytes, *, force: bool) -> None:
-    """Writes over a file, `found` as it was looked at; by `force`, over one that is protected.
+    """Writes over a file whose status was `found`. With `force`, also over a protected file.
 
-    Raises OSError if it cannot be written: it is then as it was. Raises CharreplError if not even that can
-    be said, with the place of a copy.
+    Raises OSError if it cannot be written; it then stays as it was. If the old text cannot be restored
+    either, raises CharreplError, which says where a copy is.
     """
     path = Path(os.path.realpath(path))
     if not _replace(path, found, data):
@@ -74,19 +74,17 @@ def overwrite(path: Path, found: os.stat_result, data: bytes, *, force: bool) ->
 
 
 def _replace(path: Path, before: os.stat_result, data: bytes) -> bool:
-    """Puts a new file in the place of the one at `path`; False, and nothing done, if it would differ."""
-    if before.st_nlink > 1 or sys.platform != "linux":  # elsewhere Python does not see a list or an attribute
+    """Replaces the file at `path` by a new one. False, and nothing done, if its attributes would change."""
+    if before.st_nlink > 1 or sys.platform != "linux":  # elsewhere Python cannot read lists and attributes
         return False
     try:
         file, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
     except OSError:
-        return False  # the file may be written to, if not its directory
+        return False  # perhaps the file is writable, even if its directory is not
     with _removed_on_failure(Path(name), file):
         _write(file, data)
         if _made_alike(file, path, before):
-            with contextlib.suppress(
-                OSError
-            ):  # a file that is mounted by itself, and whatever else forbids it
+            with contextlib.suppress(OSError):  # for example, the file is a mount point
                 Path(name).replace(path)
                 return True
         Path(name).unlink()
@@ -94,14 +92,14 @@ def _replace(path: Path, before: os.stat_result, data: bytes) -> bool:
 
 
 def _made_alike(file: int, path: Path, before: os.stat_result) -> bool:
-    """Gives an open file owner, mode and attributes of the one at `path`; False if it cannot have them."""
+    """Gives an open file the owner, mode and attributes of the one at `path`. False if that is impossible."""
     try:
         own = os.fstat(file)
         if (own.st_uid, own.st_gid) != (before.st_uid, before.st_gid):
             os.fchown(file, before.st_uid, before.st_gid)
         os.fchmod(file, stat.S_IMODE(before.st_mode))
         wanted, have = _attributes(path), _attributes(file)
-        for name in have.keys() - wanted.keys():  # as a directory's default list gives them
+        for name in have.keys() - wanted.keys():  # a directory's default list adds them to new files
             os.removexattr(file, name)
         for name, value in wanted.items():
             if have.get(name) != value:
@@ -114,7 +112,7 @@ def _made_alike(file: int, path: Path, before: os.stat_result) -> bool:
 
 
 def _attributes(file: Path | int) -> dict[str, bytes]:
-    """Extended attributes, access control lists among them."""
+    """Extended attributes, including access control lists."""
     try:
         return {name: os.getxattr(file, name) for name in os.listxattr(file)}
     except OSError as error:
@@ -141,7 +139,7 @@ def _write_into(path: Path, before: os.stat_result, data: bytes, *, force: bool)
 
 @contextlib.contextmanager
 def _opened(path: Path, before: os.stat_result, *, force: bool) -> Iterator[int]:
-    """The file, to be read and written, for its owner also where its mode forbids it."""
+    """Opens the file to read and write. For its owner, this also works if its mode forbids it."""
     lifted = False
     try:
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -175,7 +173,7 @@ def _write(file: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _removed_on_failure(path: Path, file: int) -> Iterator[int]:
-    """Closes an open file that we made at `path`, which is gone if the block fails."""
+    """Closes an open file that we made at `path`, and removes it if the block fails."""
     try:
         try:
             yield file

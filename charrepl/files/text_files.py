@@ -1,7 +1,7 @@
-"""Text files as people have them, read alike by every command: Unix line ends, no byte order mark.
+"""Reads text files in the same way for every command: with Unix line ends, without a byte order mark.
 
-What is no text is refused by the name of what it is, and text in another encoding with the command
-that converts it: what is decoded wrongly would train all the same.
+A file that is not text is refused with the name of its kind. Text in another encoding is refused with the
+command that converts it, because a model would also train on wrongly decoded text.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from charrepl.system import nonblocking_files
 from charrepl.text import control_characters
 
 STANDARD_INPUT = Path("-")
-_CHUNK = 1 << 20  # bytes read at a time: what is made of them stays in the processor's cache
-_SAMPLE = 1 << 16  # bytes, by which an encoding is guessed
-_RARE = 1000  # bytes for one that is not UTF-8: fewer of these are errors, and no encoding
-_BEFORE, _EXCERPT = 20, 40  # characters shown of a text that may be in an encoding
+_CHUNK = 1 << 20  # bytes read at a time, so few that the text made of them fits in the processor's cache
+_SAMPLE = 1 << 16  # bytes from which an encoding is guessed
+_RARE = 1000  # if fewer than one byte in 1000 is not UTF-8, those are errors, not another encoding
+_BEFORE, _EXCERPT = 20, 40  # characters of the text that a guess shows
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
 
 class Source(NamedTuple):
-    """Where bytes come from, for messages: a name, and the option that says their encoding, if any."""
+    """Where bytes come from, for messages: a name, and the option for their encoding, if there is one."""
 
     file: Path
     option: str = ""
@@ -40,11 +40,11 @@ class Source(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The file's, empty for standard input."""
+        """The file's path; empty for standard input."""
         return "" if self.file == STANDARD_INPUT else str(self.file)
 
     def convert(self, encoding: str, flag: str = "") -> str:
-        """How to have this text in UTF-8."""
+        """How to convert this text to UTF-8."""
         command = f"iconv {flag} -f {encoding} -t UTF-8".replace("  ", " ")
         if self.path:
             command = f"run {command} {shlex.quote(self.path)} > utf-8.txt"
@@ -59,11 +59,11 @@ def read(file: Path) -> str:
 
 
 def pieces(file: Path, *, encoding: str = "", option: str = "") -> Iterator[str]:
-    """The text of a file, or of standard input for `-`, in pieces of which none is empty.
+    """The text of a file, or of standard input for `-`, in pieces that are not empty.
 
-    It is decoded as `encoding`, or UTF-8. A character that was cut in two where the file begins or ends,
-    as `head -c` does, is left out, and so are byte order marks. `option` is how the command that reads
-    takes an encoding.
+    It is decoded as `encoding`, or UTF-8. Byte order marks are left out. So is a character that was cut in
+    two at the file's beginning or end, as `head -c` does. `option` is the reading command's option for an
+    encoding.
     Raises CharreplError if the file cannot be read, is not text, or is in another encoding.
     """
     source = Source(file, option)
@@ -73,7 +73,7 @@ def pieces(file: Path, *, encoding: str = "", option: str = "") -> Iterator[str]
 def decoded(
     chunks: Iterable[bytes], source: Source, *, encoding: str = "", whole: bool = False
 ) -> Iterator[str]:
-    """As `pieces`, from bytes. If `whole`, all but a mark at the beginning is read, or is an error."""
+    """As `pieces`, but from bytes. If `whole`, only a mark at the beginning may be left out."""
     chunks = iter(chunks)
     head = next(chunks, b"")
     codec = _codec(head, source, encoding)
@@ -88,7 +88,7 @@ def decoded(
     for chunk in parts:
         if utf8:
             _refuse_nul(chunk, offset, parts, source)
-        pending, _ = decoder.getstate()  # bytes of a character that the chunk before began
+        pending, _ = decoder.getstate()  # bytes of a character that began in the chunk before
         try:
             piece = lines.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
@@ -105,7 +105,7 @@ def decoded(
         if not begun:
             begun, piece = bool(piece), piece.removeprefix("\ufeff")
         if not whole:
-            piece = piece.replace("\ufeff", "")  # marks of files that were joined, as by cat
+            piece = piece.replace("\ufeff", "")  # the marks of files joined by cat
         if piece:
             yield piece
         offset += len(chunk)
@@ -113,7 +113,7 @@ def decoded(
 
 
 def _codec(head: bytes, source: Source, encoding: str) -> str:
-    """How to decode what begins with `head`. Raises CharreplError if that is no text, or not so encoded."""
+    """How to decode bytes that begin with `head`. Raises CharreplError if they are not such text."""
     kind = file_signatures.kind(head)
     if kind is not None:
         raise CharreplError(f"{source} is {kind.name}: {kind.advice(source.path)}")
@@ -129,7 +129,7 @@ def _codec(head: bytes, source: Source, encoding: str) -> str:
 
 
 def _cut_off(head: bytes) -> int:
-    """How many bytes of a character stand at the beginning whose first ones were cut off."""
+    """How many bytes at the beginning belong to a character whose first bytes were cut off."""
     cut = len(head[:3]) - len(head[:3].lstrip(_CONTINUATION))
     try:
         text, _ = codecs.utf_8_decode(head[cut:], "strict", False)
@@ -148,7 +148,7 @@ def _refuse_nul(chunk: bytes, offset: int, rest: Iterable[bytes], source: Source
     at = offset + nul
     if at and not any(
         part.strip(b"\0") for part in itertools.chain([chunk[nul:]], rest)
-    ):  # as a file system leaves what was being written in a crash
+    ):  # a file system may leave such a file after a crash
         whole = f"head -c {at} {shlex.quote(source.path or 'FILE')} > text.txt"
         raise CharreplError(f"{source} has nothing but NUL bytes from offset {at} on: {whole} has the text")
     raise CharreplError(f"{source} has a NUL byte at offset {at}: it is not text, or not UTF-8")
@@ -163,16 +163,16 @@ def _without_nul(chunks: Iterator[bytes], offset: int, source: Source) -> Iterat
 
 
 def _wrongly_said(at: int, encoding: str, source: Source) -> CharreplError:
-    """What to say of bytes, the first at `at`, that there are not in the encoding that was asked for."""
+    """The error if the bytes at `at` do not exist in the encoding that was asked for."""
     larger = encodings.larger(encoding)
     fix = f"give another {source.option}" + (f", such as {larger}, which has more" if larger else "")
     return CharreplError(f"{source} is not {encoding} at byte {at}: {fix}")
 
 
 def _not_utf8(at: int, data: bytes, start: int, rest: Iterable[bytes], source: Source) -> CharreplError:
-    """What to say of text that is not UTF-8 at byte `at`, which is `data[start]`; `rest` follows."""
+    """The error for text that is not UTF-8 at byte `at`, which is `data[start]`. `rest` follows."""
     sample = data[data.rfind(b"\n", 0, start) + 1 :][:_SAMPLE]
-    for chunk in rest:  # all of it: a NUL byte further on says more, that this was never meant to be text
+    for chunk in rest:  # look at all of it: a later NUL byte means that this is not text at all
         sample += chunk[: _SAMPLE - len(sample)]
     where = f"{source} is not UTF-8 at byte {at}"
     good = data.decode("utf-8", "ignore")
@@ -186,13 +186,13 @@ def _not_utf8(at: int, data: bytes, start: int, rest: Iterable[bytes], source: S
         return CharreplError(
             f"{where}, and no encoding fits: if it is text, ask where it comes from which one it has"
         )
-    # Any guess may be wrong, and what is decoded wrongly would train: so a person looks at it.
+    # A guess may be wrong, and a model would train on wrong text. So a person must check it.
     reads = _excerpt(sample, data[start:][:1], encodings.codec(found.names[0]))
     return CharreplError(f"{where}, it {found}: if “{reads}” reads well, {source.convert(found.names[0])}")
 
 
 def _excerpt(sample: bytes, bad: bytes, codec: str) -> str:
-    """What stands in a sample around its first byte that is not UTF-8, in one line."""
+    """The text of a sample around its first byte that is not UTF-8, in one line."""
     before, _, rest = sample.partition(bad)
     head = before.decode(codec, "replace")[-_BEFORE:]
     if len(head) == _BEFORE and " " in head:
@@ -202,7 +202,7 @@ def _excerpt(sample: bytes, bad: bytes, codec: str) -> str:
 
 
 def _chunks(source: Source) -> Iterator[bytes]:
-    """The bytes of a file, as they are read; the first of them suffice to tell what it is."""
+    """The bytes of a file, as they are read. The first chunk is long enough to recognise its kind."""
     try:
         if source.file == STANDARD_INPUT:
             if sys.stdin is None:
@@ -222,7 +222,7 @@ def _chunks(source: Source) -> Iterator[bytes]:
 
 
 def _read_on(file: BinaryIO) -> Iterator[bytes]:
-    raw = getattr(file, "raw", file)  # a terminal's end is read but once, and a pipe's text as it comes
+    raw = getattr(file, "raw", file)  # reads a terminal's end only once, and a pipe's text as it comes
     chunk = head = _read_some(raw)
     while chunk and len(head) < file_signatures.HEAD_BYTES:
         chunk = _read_some(raw)
@@ -234,7 +234,7 @@ def _read_on(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _read_some(raw: Any) -> bytes:
-    """Some bytes more, none at the end, also where others made the file non-blocking."""
+    """Some more bytes, or none at the end. Also works if another program made the file non-blocking."""
     while (chunk := raw.read(_CHUNK)) is None:
         nonblocking_files.wait(raw.fileno(), select.POLLIN)
     return bytes(chunk)

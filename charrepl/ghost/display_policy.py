@@ -1,12 +1,12 @@
-"""What to show of a ghost: what is expected to save the most keys, for what it costs to read.
+"""How much of a ghost to show: as much as saves the most keys, minus the cost of reading it.
 
-A joint probability that every ghost is cut at asks the wrong question: a long word that is right
-one time in three saves more than a short one that is right every other time, and a wrong ghost
-costs its reader a glance. So each length that a ghost could be cut to has a value in keys, and the
-best one is shown if it is worth more than nothing.
+It would be wrong to cut every ghost at the same joint probability. A long word that is right one time in
+three saves more than a short word that is right every second time. And a wrong ghost costs its reader a
+glance. So each length to which a ghost could be cut has a value in keys, and the best length is shown if
+its value is positive.
 
-A value depends on nothing behind the cut. So of a ghost that streams in, what is shown only ever
-grows, and where the whole of it has arrived, it is what would have been shown of it at once.
+A value does not depend on anything after the cut. So a ghost that streams in only grows on the screen. In
+the end it is the same as if the whole ghost had arrived in one piece.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from charrepl.ghost.state import next_word
 from charrepl.text import graphemes
 
-# The joint probability down to which ghosts are asked for: what is less likely saves next to nothing.
+# Ghosts are asked for down to this joint probability. Less likely ones save almost nothing.
 MIN_CONFIDENCE = 0.02
 # A key that takes a single character saves nothing.
 SHORTEST = 2
@@ -26,13 +26,13 @@ SHORTEST = 2
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How forward ghosts are.
+    """How eagerly ghosts are shown.
 
-    Reading a first word that turns out right is worth `weight * (1 - precision)` keys, on top of
-    those it saves; reading a wrong one costs `weight * precision`.
+    Reading a first word that is right is worth `weight * (1 - precision)` keys, in addition to the keys that
+    it saves. Reading a wrong one costs `weight * precision`.
     """
 
-    precision: float  # the share of right first words at which reading them breaks even
+    precision: float  # the share of right first words at which reading breaks even
     weight: float  # keys
 
 
@@ -41,7 +41,7 @@ ASSERTIVENESS = {
     "normal": Policy(precision=0.5, weight=3.2),
     "bold": Policy(precision=0.5, weight=0.25),
 }
-# Of a writer who has stopped to think: a glance costs nothing, and whatever may save a key is shown.
+# For a writer who has stopped to think: a glance costs nothing, so anything that may save a key is shown.
 PAUSED = Policy(precision=0.5, weight=0.0)
 PAUSED_CONFIDENCE = 0.002
 
@@ -51,19 +51,19 @@ class Cut:
     """A ghost cut to `length` characters, 0 for none."""
 
     length: int = 0
-    probability: float = 0.0  # that all of it is right
+    probability: float = 0.0  # that the whole cut ghost is right
     value: float = -math.inf  # keys
 
 
 def best_cut(ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
-    """The most valuable cut of a ghost, be its value above zero or not.
+    """The most valuable cut of a ghost, even if its value is not positive.
 
     log_probs: nats, one for each character of `ghost`.
     """
     word = len(next_word(ghost))  # of `ghost[:length]` the first word is `ghost[: min(word, length)]`
     best = Cut()
     joint = 0.0
-    first = 0.0  # the probability of the first word, or of what the cut leaves of it
+    first = 0.0  # the probability of the first word, or of its part before the cut
     for length, log_prob in enumerate(log_probs, 1):
         joint += log_prob
         probability = math.exp(joint)
@@ -76,7 +76,7 @@ def best_cut(ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
         value = saved + policy.weight * (first - policy.precision)
         if value > best.value:
             best = Cut(length, probability, value)
-    # Not within what people see as one character, and never shorter: a ghost on the screen only grows.
+    # Never within a grapheme cluster, and never shorter, because a ghost on the screen only grows.
     end = graphemes.end(ghost, best.length)
     if end > best.length:
         best = Cut(end, best.probability * math.exp(math.fsum(log_probs[best.length : end])), best.value)
@@ -86,7 +86,7 @@ def best_cut(ghost: str, log_probs: Sequence[float], policy: Policy) -> Cut:
 def shown(ghost: str, log_probs: Sequence[float], policy: Policy) -> int:
     """How many characters of a ghost to show; see `best_cut` for the arguments.
 
-    All of it, where the daemon gave no log-probabilities.
+    The whole ghost, if the daemon gave no log-probabilities.
     """
     if not log_probs:
         return len(ghost)
@@ -95,10 +95,10 @@ def shown(ghost: str, log_probs: Sequence[float], policy: Policy) -> int:
 
 
 def cuts(ghost: str, log_probs: Sequence[float], policy: Policy, *, final: bool) -> tuple[int, ...]:
-    """Where the parts of a ghost end that are shown one after the other, each once the last is typed.
+    """The ends of the parts of a ghost. Each part is shown when the part before it is typed.
 
-    Each is what `shown` makes of the text up to there; only the first, while more is to come. What is
-    behind the last is not worth showing.
+    Each part is what `shown` gives for the text up to there. While more of the ghost is to come, only the
+    first part. What comes after the last part is not worth showing.
     """
     ends: list[int] = []
     at = 0

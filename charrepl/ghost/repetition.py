@@ -1,16 +1,17 @@
-r"""Where a ghost would go in circles: a greedy one comes back to its own words, and then never leaves them.
+r"""Where a ghost begins to repeat itself. A greedy ghost that returns to its own words repeats them forever.
 
-A ghost repeats itself where words of it come again within `FARTHEST` characters, `ENOUGH` characters of
-them, or where all that stands between two places comes again, be it the writer's own words before the
-cursor. It ends before the second copy. Where the writer has begun that copy, the ghost may end it, and
-begins no other. Within a word, syllables that follow one another many times count too.
+A ghost repeats itself if `ENOUGH` characters of its words come again within `FARTHEST` characters. It also
+does if everything between two places comes again, and this includes the writer's own words before the
+cursor. It ends before the second copy. If the writer has begun that copy, the ghost may complete it, but
+begins no other. Within a word, a syllable that is repeated many times counts too.
 
-Of a character that is no letter, as in `...` or a ruler, there are three in a row at most. Of several, as in
-`?!`, there are two copies; a third may begin where its first one closes, as in `| --- | --- |`. A ghost may
-have as many as the text has already. Spaces alone, as in an indentation, repeat nothing.
+A character that is not a letter, as in `...` or a ruler, comes three times in a row at most. Several such
+characters, as in `?!`, come twice. The first of them may come a third time to close them, as in
+`| --- | --- |`. A ghost may have as many copies as the text has already. Spaces alone, as in an indentation,
+are not a repetition.
 
-All of it is a rule on the text alone, and what it says of a ghost's beginning never changes as the ghost
-grows: so it may be asked piece by piece, and after a part of the ghost was taken.
+The rule depends only on the text. Its answer about a ghost's beginning never changes when the ghost grows.
+So it can be applied piece by piece, and after a part of the ghost was taken.
 """
 
 from __future__ import annotations
@@ -22,30 +23,30 @@ from typing import NamedTuple
 
 from charrepl.text import phrases
 
-# Characters from a copy to the next one. A ghost has 48, so that it would hardly show a larger circle.
+# Characters from a copy to the next one. A ghost has 48, so it could hardly show a longer period.
 FARTHEST = 48
-# So many characters tell a copy of the ghost's own words, be it longer.
+# So many equal characters are enough to recognise a copy, even of a longer one.
 ENOUGH = 8
-# Characters before the cursor that count as begun: two copies, of which the first tells how many there are.
+# Characters before the cursor that we look at: room for two copies.
 REACH = 2 * FARTHEST
 
-# A word begins at a letter or digit that follows none; in scripts without spaces, at each character.
+# A word begins at a letter or digit after something else. In scripts without spaces, at each character.
 _WORD = re.compile(rf"(?<![^\W_])[^\W_]|[{phrases.UNSPACED}]")
-_WITHIN = re.compile(r"[^\W_]+\Z")  # the word that a text ends in
+_WITHIN = re.compile(r"[^\W_]+\Z")  # the unfinished word at a text's end
 _SYLLABLES = re.compile(r"(?=(([^\W_]{1,6}?)\2{2,}))")
-_STUTTER = 12  # characters of syllables that say the same as those before them
+_STUTTER = 12  # characters of repeated syllables, without the first copy
 _WITHOUT_LETTERS = re.compile(r"[\W_]*\Z")
 _SIGN = r"(?!\s)[\W_]"
-# Four of one sign, or two copies of several with a third one begun. Of more there is no third in a ghost.
+# Four times one character, or two copies of several and the first character of a third copy.
 _SIGNS = re.compile(rf"(?=({_SIGN})(?:\1{{3}}|([\W_]{{1,{FARTHEST // 2 - 1}}}?)\1\2\1))")
 
 
 class Straight(NamedTuple):
-    """How much of a ghost goes straight on, in characters."""
+    """How much of a ghost is without repetition, in characters."""
 
-    length: int  # before it repeats itself, as far as it is written; all of it if it does not
-    told: int  # of them, those that stay whatever follows: the others may yet begin a repetition
-    ended: bool  # whether `length` stays whatever follows
+    length: int  # up to the repetition, or the whole ghost so far if there is none
+    told: int  # the part of it that stays, whatever follows; the rest may become part of a repetition
+    ended: bool  # whether `length` stays, whatever follows
 
 
 def straight(before: str, ghost: str) -> Straight:
@@ -61,7 +62,7 @@ def straight(before: str, ghost: str) -> Straight:
         copy_end = cursor + period - (cursor - first) % period
         if alike >= min(period, ENOUGH + cursor - first) and at + alike > copy_end:
             ends = min(ends, copy_end)
-    words: dict[str, list[int]] = {}  # where words of the ghost with this first character begin
+    words: dict[str, list[int]] = {}  # by first character, where the ghost's words begin
     for found in _WORD.finditer(text, cursor):
         at = found.start()
         earlier = words.setdefault(text[at], [])
@@ -79,15 +80,15 @@ def straight(before: str, ghost: str) -> Straight:
 
 
 class _Begun(NamedTuple):
-    """What the text before the cursor has of words."""
+    """The words in the text before the cursor."""
 
-    words: dict[str, list[int]]  # where those with this first character begin
-    copies: list[tuple[int, int]]  # two words each: all from the second on is as from the first on
-    word: int  # where the word begins in which it ends
-    signs: int  # where what has no letter begins in which it ends
+    words: dict[str, list[int]]  # by first character, where they begin
+    copies: list[tuple[int, int]]  # two words each; from there on, the text is the same up to the cursor
+    word: int  # where the unfinished word at its end begins
+    signs: int  # where the characters at its end that are not letters begin
 
 
-@functools.lru_cache(maxsize=256)  # a ghost is looked at with each piece of it
+@functools.lru_cache(maxsize=256)  # called for each piece of a ghost
 def _begun(before: str) -> _Begun:
     within = _WITHIN.search(before)
     signs = _WITHOUT_LETTERS.search(before)
@@ -103,7 +104,7 @@ def _begun(before: str) -> _Begun:
 
 
 def _alike(text: str, first: int, second: int) -> int:
-    """How many characters from `second` on are those from `first` on."""
+    """How many characters from `second` on are the same as those from `first` on."""
     count = 0
     while second + count < len(text) and text[first + count] == text[second + count]:
         count += 1
@@ -111,9 +112,9 @@ def _alike(text: str, first: int, second: int) -> int:
 
 
 def _stutter(text: str, cursor: int, word: int) -> int:
-    """Where a ghost that stutters within a word ends, as a place in the text; its end if none does.
+    """The place in the text where a ghost must end because it stutters within a word; else the text's end.
 
-    `word` is where the one begins that the cursor is in.
+    `word` is where the word with the cursor begins.
     """
     ends = len(text)
     for found in _SYLLABLES.finditer(text, word):
@@ -125,18 +126,18 @@ def _stutter(text: str, cursor: int, word: int) -> int:
 
 
 def _repeated_signs(text: str, cursor: int, signs: int, far: str) -> int:
-    """Where a ghost ends that repeats what has no letter, as a place in the text; its end if none does.
+    """The place in the text where a ghost must end because it repeats symbols; else the text's end.
 
-    `signs` is where such begins that the cursor is in, `far` what stands before the text.
+    `signs` is where the symbols with the cursor begin. `far` is what comes before the text.
     """
     ends, at, seen = len(text), signs, set()
     while found := _SIGNS.search(text, at):
         first = found.start()
         period = len(found[1] + (found[2] or ""))
         last = first + period + _alike(text, first, first + period)
-        # What repeats another way has less than a copy of each in common with this.
+        # A different repetition overlaps with this one by less than a copy of each.
         at = max(first + 1, last - period - FARTHEST // 2)
-        if last <= cursor or (period, last) in seen:  # the latter was begun further left
+        if last <= cursor or (period, last) in seen:  # a seen one began further left
             continue
         seen.add((period, last))
         whole, begin = far + text, len(far) + first

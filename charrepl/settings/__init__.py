@@ -1,4 +1,4 @@
-"""What the user has chosen: config.toml, environment and options, the keys, and which model a name means.
+"""The user's choices: config.toml, environment and options, the keys, and which model a name means.
 
-Any room may read it. Nothing here draws or asks the daemon.
+Any folder may import it. Nothing here draws or asks the daemon.
 """

@@ -1,7 +1,7 @@
-"""The keys: every action of the prompt, what it is called in config.toml, and the keys it has.
+"""The keys: every action of the prompt, its name in config.toml, and its keys.
 
-Keys are written as people write them, `Ctrl-E`, `Alt-Right`, `Shift-Tab`. No terminal is known here,
-nor the library that reads one: `sequence` says how that calls a key.
+Keys are written as people write them: `Ctrl-E`, `Alt-Right`, `Shift-Tab`. This module imports neither the
+terminal nor the library that reads it. `sequence` gives a key's name in that library.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-# A key, as `canonical` spells it, for each way to press it.
+# An action's keys, as `canonical` spells them.
 Keys = tuple[str, ...]
 
 
 class Action(NamedTuple):
-    """What a key can do: `when` it may, what it `does`, and how that is with --plain where it differs."""
+    """An action: `when` it is possible, what it `does`, and what it does with --plain if that differs."""
 
     name: str
     keys: Keys
     when: str
     does: str
     plain: str = ""
-    editor: str = ""  # the line editor's own name for it, with these keys already
+    editor: str = ""  # the line editor's own name for it, if it has these keys there already
 
 
 ACTIONS = (
@@ -52,7 +52,7 @@ ACTIONS = (
     Action("suspend", ("Ctrl-Z",), "line", "go back to the shell, until its fg"),
 )  # fmt: skip
 
-# What else the line editor can do, by readline's names; these have readline's keys and may get more.
+# The line editor's other actions, by readline's names. They have readline's keys, and you may add more.
 EDITING = (
     *("backward_char", "backward_delete_char", "backward_kill_word", "backward_word", "beginning_of_history"),
     *("beginning_of_line", "capitalize_word", "delete_char", "delete_horizontal_space", "downcase_word"),
@@ -62,7 +62,7 @@ EDITING = (
 )
 
 _BY_NAME = {action.name: action for action in ACTIONS}
-# Of two actions on one key, which are in force at the same time, and neither before the other.
+# Kinds of actions that are possible at the same time without an order: they cannot share a key.
 _CLASHES = ({"ghost", "line"}, {"line", "editing"}, {"command", "line"})
 
 _MOVING = ("Up", "Down", "Left", "Right", "Home", "End", "PageUp", "PageDown", "Insert", "Delete")
@@ -72,12 +72,12 @@ _NAMED |= {"escape": "Esc", "return": "Enter", "del": "Delete", "ins": "Insert"}
 _MODIFIERS = {"ctrl": "Ctrl", "control": "Ctrl", "c": "Ctrl", "alt": "Alt", "meta": "Alt", "m": "Alt"}
 _MODIFIERS |= {"shift": "Shift", "s": "Shift"}
 _MODIFIER = re.compile(r"([a-z]+)-(?=.)", re.IGNORECASE)
-# What a terminal sends for them is what it sends for another key.
+# For these a terminal sends the same as for another key.
 _SAME = {"Ctrl-I": "Tab", "Ctrl-M": "Enter", "Ctrl-[": "Esc", "Ctrl-H": "Backspace", "Ctrl-@": "Ctrl-Space"}
 
 
 def canonical(key: str) -> str:
-    """A key in the one spelling that is used here. Raises ValueError, with the reason, if there is none."""
+    """A key in our spelling. Raises ValueError, with the reason, if there is no such key."""
     rest, modifiers = key, set()
     while (found := _MODIFIER.match(rest)) and found[1].lower() in _MODIFIERS:
         modifiers.add(_MODIFIERS[found[1].lower()])
@@ -129,7 +129,7 @@ def _unknown(key: str) -> str:
 
 
 def sequence(key: str) -> tuple[str, ...]:
-    """A key as prompt_toolkit calls it: Alt is Esc and then the key, as terminals send it."""
+    """A key's name in prompt_toolkit. Alt is Esc and then the key, as terminals send it."""
     *modifiers, name = re.split(r"(?<=.)-(?=.)", key)
     plain = {"Esc": "escape", "Backspace": "c-h", "Space": "space"}.get(name, name.lower())
     if "Ctrl" in modifiers:
@@ -143,7 +143,7 @@ def sequence(key: str) -> tuple[str, ...]:
 
 
 def action_name(name: str) -> str | None:
-    """The action that is called so, as readline spells it or as we do; None if there is none."""
+    """The action with this name, in readline's spelling or ours; None if there is none."""
     spelt = name.replace("-", "_")
     return spelt if spelt in _BY_NAME or spelt in EDITING else None
 
@@ -158,7 +158,7 @@ def _when(name: str) -> str:
 
 
 def editor(name: str) -> tuple[Keys, str]:
-    """The keys that the line editor has for an action by itself, and its name there; empty if it has none."""
+    """The keys that the line editor itself binds to an action, and its name there. Empty if it has none."""
     if name in EDITING:
         return (), name.replace("_", "-")
     action = _BY_NAME[name]
@@ -166,7 +166,7 @@ def editor(name: str) -> tuple[Keys, str]:
 
 
 def picked(actions: Iterable[str], *, writing: bool, command: bool) -> str:
-    """The one of a key's actions that is meant now; empty if none is."""
+    """Which of a key's actions applies now; empty if none does."""
     for when, holds in (("writing", writing), ("command", command), ("ghost", not command)):
         found = next((name for name in actions if holds and _when(name) == when), None)
         if found:
@@ -175,7 +175,7 @@ def picked(actions: Iterable[str], *, writing: bool, command: bool) -> str:
 
 
 def clash(given: Mapping[str, Keys]) -> tuple[str, str, str] | None:
-    """The first key that two of the actions have, as (key, action, the other action); None if none has."""
+    """The first key that two actions cannot share, as (key, action, other action); None if there is none."""
     for other, theirs in given.items():
         for name, keys in given.items():
             if name == other:
@@ -188,7 +188,7 @@ def clash(given: Mapping[str, Keys]) -> tuple[str, str, str] | None:
 
 
 def effective(given: Mapping[str, Keys]) -> dict[str, Keys]:
-    """All actions with the keys they have: those given, else the usual ones that no other was given."""
+    """All actions with their keys: those given, else the usual ones that were not given to another action."""
     found = {}
     for action in ACTIONS:
         own = given.get(action.name)
@@ -199,7 +199,7 @@ def effective(given: Mapping[str, Keys]) -> dict[str, Keys]:
 
 
 def usual(name: str) -> Keys:
-    """The keys that an action has where nobody says anything; none for those of the line editor."""
+    """An action's keys if the user chooses none. Empty for the line editor's actions."""
     return _BY_NAME[name].keys if name in _BY_NAME else ()
 
 
@@ -212,7 +212,7 @@ def does(name: str, *, plain: bool = False) -> str:
 
 
 def table(keys: Mapping[str, Keys], *, plain: bool = False) -> list[str]:
-    """The actions that have keys: those, and what they do, as lines."""
+    """Lines for the actions that have keys: the keys, and what they do."""
     rows = [(" ".join(own), does(name, plain=plain)) for name, own in keys.items() if own]
     width = max((len(own) for own, _ in rows), default=0)
     return [f"{own:{width}}  {what}" for own, what in rows]

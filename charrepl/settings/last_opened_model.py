@@ -1,4 +1,4 @@
-"""Which model the prompt opened last without being told, so that another one is never opened in silence."""
+"""Which default model the prompt opened last, so that it says when another becomes the default."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from charrepl.system import paths
 
 
 def announcement(name: str) -> str:
-    """What to say as the prompt opens the default model `name`: nothing, unless it opened another before."""
+    """What to say when the prompt opens the default model `name`. Empty unless it opened another before."""
     file = paths.data_dir() / "opened"
     try:
         before = file.read_text(encoding="utf-8").strip()
@@ -20,6 +20,6 @@ def announcement(name: str) -> str:
     with contextlib.suppress(OSError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_text(f"{name}\n", encoding="utf-8")
-    if before not in [path.name for path in model_names.installed()]:  # the first time, or it is gone
+    if before not in [path.name for path in model_names.installed()]:  # no earlier model, or it is gone
         before = model_names.BUNDLED
     return "" if before == name else f"charrepl opens {name} now, trained last: /model {before} goes back"

@@ -16,18 +16,18 @@ from charrepl.errors import CharreplError, reason
 from charrepl.system import paths, user_directories
 from charrepl.text import graphemes
 
-if TYPE_CHECKING:  # the REPL finds its model before its first paint, and messages come after
+if TYPE_CHECKING:  # the REPL finds its model before its first paint, and imports messages later
     from charrepl.wire.protocol import ModelInfo
 
 BUNDLED = "shakespeare"
-UNLOADABLE = ("bad_model", "no_model", "shortage")  # the codes of errors that another may not have
+UNLOADABLE = ("bad_model", "no_model", "shortage")  # error codes for which another model may work
 _MOST_NAME = 100  # characters
-_MOST_BYTES = 240  # of a file's name, which may have 255, with room for an ending
-_JOINERS = "\u200c\u200d"  # which words of Persian and of Indian languages are written with
+_MOST_BYTES = 240  # a file's name may have 255, and this leaves room for an ending
+_JOINERS = "\u200c\u200d"  # words of Persian and Indian languages need them
 
 
 def _fits(name: str, at: int) -> bool:
-    """Whether a character may stand in a name: letters, digits, signs, and the marks of letters."""
+    """Whether a name may contain a character: letters, digits, some symbols, and the marks of letters."""
     char = name[at]
     if char in _JOINERS:
         return at > 0 and (name[at - 1].isalpha() or unicodedata.category(name[at - 1])[0] == "M")
@@ -47,7 +47,7 @@ def _is_name(name: str) -> bool:
 
 
 def named_after(stem: str) -> str:
-    """A model's name made from a file's, whatever that has in it."""
+    """A model's name made from a file's name, whatever characters that has."""
     stem = unicodedata.normalize("NFC", stem)
     name = re.sub(r" +", "-", "".join(c if _fits(stem, at) else " " for at, c in enumerate(stem)))
     while name and not _begins(name):
@@ -58,7 +58,7 @@ def named_after(stem: str) -> str:
 
 
 def check_name(name: str) -> str:
-    """`name`, composed, if a model can be called that. Raises CharreplError if not."""
+    """`name` in composed form (NFC), if a model can have that name. Raises CharreplError if not."""
     name = unicodedata.normalize("NFC", name)
     if not _is_short(name):
         raise CharreplError(
@@ -80,14 +80,14 @@ def bundled_dir() -> Path:
 
 
 def is_path(model: str) -> bool:
-    """Whether a model is named by its directory rather than by name."""
+    """Whether `model` is a directory rather than a name."""
     return "/" in model or model in (".", "..") or model.startswith("~")
 
 
 def absolute(model: str) -> str:
-    """`model` as the daemon, whose working directory is another, understands it.
+    """`model` as the daemon understands it, which has another working directory.
 
-    Raises CharreplError if it is a directory that no model can be in.
+    Raises CharreplError if it is a directory that cannot contain a model.
     """
     return str(_directory(model)) if is_path(model) else model
 
@@ -95,7 +95,7 @@ def absolute(model: str) -> str:
 def _directory(model: str) -> Path:
     place = user_directories.expanded(model)
     try:
-        # `..` is no name, which a model is listed by.
+        # A model is listed by its directory's name, and `..` is not a name.
         place = place.resolve() if ".." in place.parts else place.absolute()
     except OSError as error:
         raise CharreplError(
@@ -105,17 +105,17 @@ def _directory(model: str) -> Path:
 
 
 def chosen(model: str = "") -> str:
-    """`model` if it names one, else the model that the settings name; empty for the default.
+    """`model` if it is not empty, else the model in the settings; empty for the default.
 
     Raises CharreplError if the configuration is wrong.
     """
-    from charrepl.settings import settings  # the daemon, which is told its models, never reads them
+    from charrepl.settings import settings  # the daemon never needs them: clients tell it the model
 
     return absolute(model or settings.effective().settings.model)
 
 
 def is_usable(directory: Path) -> bool:
-    """Whether there is something to load: training makes the directory long before."""
+    """Whether there is a checkpoint to load: training creates the directory long before."""
     try:
         return (directory / "config.toml").is_file() and any((directory / "checkpoints").glob("best-*[0-9]"))
     except OSError:
@@ -123,9 +123,10 @@ def is_usable(directory: Path) -> bool:
 
 
 def contents(path: Path) -> bytes:
-    """What a file of a model holds. Raises OSError if it cannot be read.
+    """The text of a model's file. Raises OSError if it cannot be read.
 
-    To read a pipe is to wait for whoever writes to it, and everybody waits with the daemon's one reader.
+    It never reads a pipe: that would wait for the writer, and everyone would wait with the daemon's one
+    reader.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, f"{path.name} is not a file")
@@ -133,7 +134,7 @@ def contents(path: Path) -> bytes:
 
 
 def find(model: str = "") -> Path:
-    """The directory of a model, given its name, its directory, or nothing for the default.
+    """The directory of a model, by its name or directory, or of the default model if that is empty.
 
     Raises CharreplError if there is no such model.
     """
@@ -148,7 +149,7 @@ def find(model: str = "") -> Path:
     own = paths.models_dir() / model
     if is_usable(own):
         return own
-    # A directory may have come from a system that takes letters apart.
+    # A directory may come from a system that decomposes letters.
     for path in installed():
         if unicodedata.normalize("NFC", path.name) == model and path != bundled_dir():
             return path
@@ -167,7 +168,7 @@ def find(model: str = "") -> Path:
 
 
 def trained_at(directory: Path) -> float | None:
-    """When a model was last trained to its end, in seconds since 1970; None if it never was, or is gone."""
+    """When the model's last complete training ended, in seconds since 1970; None if never, or it is gone."""
     import json
 
     if not is_usable(directory):
@@ -189,7 +190,7 @@ def default(
     passed_over: Container[Path] = (),
     last_trained: Callable[[Path], float | None] = trained_at,
 ) -> Path:
-    """The last model that was trained to its end, else the bundled one; none of those `passed_over`."""
+    """The model that last completed its training, else the bundled one. Not one of `passed_over`."""
     own = [path for path in installed(usable=lambda path: path not in passed_over) if path != bundled_dir()]
     trained = {path: at for path in own if (at := last_trained(path)) is not None}
     return max(trained, key=trained.__getitem__, default=bundled_dir())
@@ -205,7 +206,7 @@ def changed_at(directory: Path) -> float:
 
 
 def installed(*, usable: Callable[[Path], bool] = is_usable) -> list[Path]:
-    """Every model that can be named, by name; a user's own hides the bundled one of the same name."""
+    """Every model that has a name, by name. A user's own hides a bundled one with the same name."""
     try:
         own = [path for path in paths.models_dir().iterdir() if _is_name(path.name) and usable(path)]
     except OSError:
@@ -216,7 +217,7 @@ def installed(*, usable: Callable[[Path], bool] = is_usable) -> list[Path]:
 
 
 def info(directory: Path, *, loaded: bool = False) -> ModelInfo:
-    """What a person picks a model by. Raises CharreplError if its files cannot be read."""
+    """A model's properties, for a list. Raises CharreplError if its files cannot be read."""
     import json
 
     import msgspec
@@ -229,7 +230,7 @@ def info(directory: Path, *, loaded: bool = False) -> ModelInfo:
         found = {
             "name": directory.name,
             "path": str(directory),
-            "layers": settings.get("layers", 3),  # as charrepl_train.hyperparameters.ModelConfig has them
+            "layers": settings.get("layers", 3),  # the defaults of charrepl_train.hyperparameters.ModelConfig
             "hidden_size": settings.get("hidden_size", 512),
             "characters": len(vocabulary["characters"]),
             "held_out_loss": _held_out(directory / "metrics.jsonl"),
@@ -243,7 +244,7 @@ def info(directory: Path, *, loaded: bool = False) -> ModelInfo:
 
 
 def _held_out(path: Path) -> float | None:
-    """The last held-out loss in a model's metrics, if it was ever measured."""
+    """The last held-out loss in a model's metrics; None if it was never measured."""
     import json
 
     try:

@@ -1,6 +1,6 @@
-"""Settings: what config.toml, the environment and the command line say, read and checked.
+"""Settings: reads and checks config.toml, the environment and the command line.
 
-Read before the first paint, so with tomllib only; nothing is imported where there is no file.
+They are read before the first paint. So this imports only tomllib, and not even that if there is no file.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from charrepl.errors import CharreplError, did_you_mean, reason
 from charrepl.ghost.display_policy import ASSERTIVENESS
 from charrepl.system import paths
 
-if TYPE_CHECKING:  # few give keys, and the prompt waits
+if TYPE_CHECKING:  # few users set keys, and this import delays the prompt
     from charrepl.settings import keymap
 
-# The settings that take one of a few words.
+# The settings whose value is one of a few words.
 CHOICES = {
     "editing_mode": ("emacs", "vi"),
     "assertiveness": tuple(ASSERTIVENESS),
@@ -35,7 +35,7 @@ def _setting(default: Any, does: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What config.toml may say, with the defaults, and what each setting does."""
+    """The settings of config.toml, with their defaults, and what each does."""
 
     model: str = _setting("", "a name or a directory; empty for the last one trained, else the bundled one")
     editing_mode: str = _setting("emacs", '"emacs" or "vi"')
@@ -48,7 +48,7 @@ class Settings:
     plain: str = _setting(
         "auto", 'lines only, for a screen reader: "auto" where TERM is dumb, "always", "never"'
     )
-    keys: Mapping[str, keymap.Keys] = field(default_factory=dict)  # of the actions that are given others
+    keys: Mapping[str, keymap.Keys] = field(default_factory=dict)  # by action, where the user chose keys
 
     def problem(self) -> tuple[str, str] | None:
         """The first setting with a bad value, and what was expected; None if all are good."""
@@ -74,7 +74,7 @@ FILE = "config.toml"
 
 
 class EffectiveSettings(NamedTuple):
-    """The settings in force, and where each that is not as usual comes from."""
+    """The settings in force, and where each that is not the default comes from."""
 
     settings: Settings
     sources: dict[str, str]  # by setting: FILE, "command line", or a variable
@@ -83,9 +83,9 @@ class EffectiveSettings(NamedTuple):
 def effective(
     given: Mapping[str, Any] | None = None, *, environ: Mapping[str, str] | None = None
 ) -> EffectiveSettings:
-    """The settings by the file, over it the environment, over that what is `given` on the command line.
+    """The settings of the file, overridden by the environment, overridden by `given`, the command line.
 
-    What is given and empty does not count. Raises CharreplError if any of it is wrong.
+    Empty values of `given` do not count. Raises CharreplError if anything is wrong.
     """
     settings, in_file = _read(paths.config_file())
     environ = os.environ if environ is None else environ
@@ -101,14 +101,14 @@ def effective(
 
 
 def variable(name: str) -> str:
-    """The environment variable that gives a setting."""
+    """The environment variable for a setting."""
     return f"CHARREPL_{name.upper()}"
 
 
 def load(path: Path) -> Settings:
-    """The settings in `path`, or the defaults where there is no such file.
+    """The settings in `path`, or the defaults if there is no such file.
 
-    Raises CharreplError, naming the line, if the file cannot be read or says something unknown.
+    Raises CharreplError, with the line, if the file cannot be read or contains something unknown.
     """
     return _read(path)[0]
 
@@ -129,7 +129,7 @@ def parse(source: bytes, name: str) -> Settings:
 
 
 def _parse(source: bytes, name: str) -> tuple[Settings, list[str]]:
-    """The settings in a TOML text, and the names of those that are in it."""
+    """The settings in a TOML text, and the names of the settings that it contains."""
     import tomllib
 
     try:
@@ -147,7 +147,7 @@ def _parse(source: bytes, name: str) -> tuple[Settings, list[str]]:
 
 
 def _not_toml(said: str, text: str) -> str:
-    """The line that is not TOML, and what to do about it."""
+    """The number of the line that is not TOML, and what to do about it."""
     at = re.search(r"at line (\d+)", said)
     number = int(at[1]) if at else text.count("\n") + (not text.endswith("\n"))
     line = text.splitlines()[number - 1] if number <= text.count("\n") + 1 and text else ""
@@ -161,7 +161,7 @@ def _not_toml(said: str, text: str) -> str:
 
 
 class _WrongError(Exception):
-    """What is wrong in a file, and the keys that lead to the place."""
+    """An error in a file, and the keys that lead to its place."""
 
     def __init__(self, place: tuple[str, ...], message: str) -> None:
         super().__init__(message)
@@ -228,7 +228,7 @@ def _check_clashes(found: dict[str, keymap.Keys], spelt: Mapping[str | None, str
 
 
 def _shown(value: Any) -> str:
-    """A value as it stands in the file, nearly."""
+    """A value nearly as it is written in the file."""
     return (
         f'"{value}"'
         if isinstance(value, str)
@@ -239,7 +239,7 @@ def _shown(value: Any) -> str:
 
 
 def kinds() -> dict[str, str]:
-    """Every setting that is one value, and its type."""
+    """Every setting with a single value, and its type."""
     return {setting.name: str(setting.type) for setting in fields(Settings) if setting.name != "keys"}
 
 
@@ -254,9 +254,9 @@ def _unknown(key: str, known: Iterable[str]) -> str:
 
 
 def with_value(settings: Settings, key: str, value: str, *, said: str = "") -> Settings:
-    """The settings with one of them as a person typed it. Raises CharreplError if it cannot be that.
+    """The settings, with one of them changed to a typed value. Raises CharreplError if the value is wrong.
 
-    `said` is how they typed it.
+    `said` is how the user typed it.
     """
     kind, said = kinds().get(key), said or f"{key} {value}"
     if kind is None:
@@ -276,9 +276,9 @@ def with_value(settings: Settings, key: str, value: str, *, said: str = "") -> S
 
 
 def line_of(place: tuple[str, ...], text: str) -> int:
-    """The line, from 1, of the statement that sets what the keys in `place` lead to. tomllib does not tell.
+    """The line, from 1, of the statement that sets the value at `place` (a path of keys). tomllib hides it.
 
-    It is the first whose end leaves a text that says so.
+    It is the first line with which the text up to there contains that value.
     """
     import tomllib
 
@@ -287,7 +287,7 @@ def line_of(place: tuple[str, ...], text: str) -> int:
         try:
             found: Any = tomllib.loads("".join(lines[:count]))
         except tomllib.TOMLDecodeError:
-            continue  # in the middle of a statement of several lines
+            continue  # this line is within a statement of several lines
         for key in place:
             found = found.get(key) if isinstance(found, dict) else None
         if found is not None:

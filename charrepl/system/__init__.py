@@ -1,5 +1,5 @@
-"""The operating system as our programs meet it: how they start, standard streams, places for files.
+"""The operating system: how our programs start, standard streams, places for files.
 
-Every room may import from here. It knows nothing of models, prompts or daemons, and imports only
+Every folder may import from here. It knows nothing about models, prompts or daemons, and imports only
 `charrepl.text` and the errors.
 """

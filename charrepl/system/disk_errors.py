@@ -1,4 +1,4 @@
-"""What to do about a file that cannot be written, by what the system says of it."""
+"""What to do about a file that cannot be written, by the system's error."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _REMEDIES = {
 
 
 def advice(error: BaseException, more: str) -> str:
-    """What to do and `more`, which begins with `or` or `and`: that alone, for an error without a remedy."""
+    """What to do, and `more`, which begins with `or` or `and`. If no remedy is known, only `more`."""
     remedy = _REMEDIES.get(_number(error) or 0)
     return f"{remedy} {more}" if remedy else more.partition(" ")[2]
 
 
 def cause(error: BaseException) -> str:
-    """What the system says, also where a library quotes it in a long message of its own."""
+    """The system's message, even if a library quotes it in a long message of its own."""
     number = _number(error)
     return os.strerror(number) if number else reason(error)[:160]
 

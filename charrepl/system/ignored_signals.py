@@ -1,4 +1,4 @@
-"""Which signals a program should heed: whoever starts it may have had some ignored, and means it."""
+"""Which signals a program should handle. If the program that started it ignores some, they stay ignored."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 
 def heeded(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
-    """Those of the signals that were not ignored when this program was started.
+    """The signals that were not ignored when this program was started.
 
-    `nohup` ignores SIGHUP; a shell without job control, SIGINT and SIGQUIT in what it runs in the background.
+    `nohup` ignores SIGHUP. A shell without job control ignores SIGINT and SIGQUIT for background programs.
     """
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]

@@ -1,7 +1,7 @@
-"""Python, started again for another of our programs: what it imports is what an installed command does.
+"""Starts Python for another of our programs. It imports the same modules as an installed command.
 
-Nothing comes from the directory a user happens to be in, which may have a `click.py` or a `random.py` of
-theirs, or be another copy of this project.
+It imports nothing from the current directory, which may contain a `click.py` or a `random.py` of the user,
+or be another copy of this project.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
-# They are meant for one program, and would change how ours end or what they say. The others say where Python
-# and its packages are: those are the user's.
+# These are meant for another program, and would change how ours end or what they print. Other variables say
+# where Python and its packages are. They stay as the user set them.
 _NOT_HANDED_ON = {
     "PYTHONINSPECT",
     "PYTHONPROFILEIMPORTTIME",
@@ -23,7 +23,7 @@ _NOT_HANDED_ON = {
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """The words that run a module as a program, to be given `environment`."""
+    """The command that runs a module as a program. Use it with `environment`."""
     isolation = {"-E": sys.flags.ignore_environment, "-s": sys.flags.no_user_site, "-P": True}
     return [sys.executable, *(option for option, on in isolation.items() if on), "-m", module, *arguments]
 
@@ -31,8 +31,8 @@ def command(module: str, *arguments: str) -> list[str]:
 def environment() -> dict[str, str]:
     """The environment of this process, for `command`.
 
-    What is relative in PYTHONPATH, or empty, is left out: it is another directory wherever a program runs.
-    File names and what is said are UTF-8 to it, whatever the locale is: another of our programs reads them.
+    Relative and empty entries of PYTHONPATH are left out: they mean another directory wherever a program
+    runs. File names and output are UTF-8, whatever the locale is, because another of our programs reads them.
     """
     kept = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
     places = kept.pop("PYTHONPATH", "").split(os.pathsep)
@@ -43,16 +43,16 @@ def environment() -> dict[str, str]:
 
 
 def begin_program() -> None:
-    """What each of our programs does first, before it imports more than this module."""
+    """What each of our programs does first, before other imports."""
     die_of_ctrl_c()
     leave_out_relative_places()
     use_utf8_names()
 
 
 def use_utf8_names() -> None:
-    """Starts this process again with file names in UTF-8, where the locale has another encoding.
+    """Starts this process again with file names in UTF-8, if the locale has another encoding.
 
-    The libraries that read and write models know no other. What is typed and shown stays in the locale's.
+    The libraries that read and write models know only UTF-8. Input and output keep the locale's encoding.
     """
     if sys.getfilesystemencoding().lower() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
         return
@@ -64,16 +64,16 @@ def use_utf8_names() -> None:
 
 
 def leave_out_relative_places() -> None:
-    """Takes the current directory out of `sys.path`, and what is relative in PYTHONPATH.
+    """Removes the current directory and PYTHONPATH's relative entries from `sys.path`.
 
-    To be called before anything is imported from there. Where we are installed ourselves stays.
+    Call it before anything is imported from there. The place where we are installed stays.
     """
     named = os.environ.get("PYTHONPATH")
     try:
         left_out = {
             Path(place).absolute() for place in (named or "/").split(os.pathsep) if _is_relative(place)
         }
-        if Path(sys.path[0]).absolute() == Path.cwd():  # as `python -m` has it
+        if Path(sys.path[0]).absolute() == Path.cwd():  # as with `python -m`
             left_out.add(Path.cwd())
     except OSError:  # it has been removed
         return
@@ -81,13 +81,13 @@ def leave_out_relative_places() -> None:
 
 
 def die_of_ctrl_c() -> None:
-    """Has a Ctrl-C end the process at once, until a command begins: no traceback of an import."""
+    """Makes Ctrl-C end the process immediately until a command begins. So imports print no traceback."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def heed_ctrl_c() -> None:
-    """Has a Ctrl-C raise KeyboardInterrupt again."""
+    """Makes Ctrl-C raise KeyboardInterrupt again."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,6 +1,6 @@
-"""Files that another program has made non-blocking, for all that share them: ssh, node.
+"""Files that another program, such as ssh or node, has made non-blocking for all who share them.
 
-A write that finds no room then fails, and what was to be written is lost: unless one waits and tries again.
+A write to a full pipe then fails instead of waiting, and the data is lost. So we wait and try again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def write_all(descriptor: int, data: Buffer) -> None:
-    """Writes all of it, however long that takes. Raises OSError if it cannot be written."""
+    """Writes all data, however long that takes. Raises OSError if it cannot be written."""
     left = memoryview(data).cast("B")
     while left:
         try:
@@ -28,7 +28,7 @@ def write_all(descriptor: int, data: Buffer) -> None:
 
 
 def wait(descriptor: int, for_what: int) -> None:
-    """Returns once a descriptor may be read or written, or a second later."""
+    """Returns when a descriptor can be read or written, but after a second at most."""
     poll = select.poll()
     poll.register(descriptor, for_what)
     with contextlib.suppress(OSError):
@@ -36,9 +36,9 @@ def wait(descriptor: int, for_what: int) -> None:
 
 
 class Writer(io.RawIOBase):
-    """A descriptor as a file to write to: all is written, and what fails has the file's name in its error.
+    """A descriptor as a file to write to. Everything is written, and errors contain the file's name.
 
-    Unless it `fails`, what cannot be written is dropped.
+    Without `fails`, data that cannot be written is dropped.
     """
 
     def __init__(self, descriptor: int, name: str, *, fails: bool = True, closes: bool = False) -> None:
@@ -71,8 +71,8 @@ class Writer(io.RawIOBase):
 
 
 def patient(stream: TextIO, raw: Writer, *, by_line: bool = False) -> io.TextIOWrapper:
-    """A stream to `raw` that is as another one is, or by the line if so asked."""
-    unbuffered = getattr(stream, "write_through", False)  # as by python -u
+    """A stream to `raw` with the properties of another stream, or with line buffering if asked for."""
+    unbuffered = getattr(stream, "write_through", False)  # as with python -u
     return io.TextIOWrapper(
         raw if unbuffered else io.BufferedWriter(raw),
         encoding=stream.encoding,

@@ -1,10 +1,10 @@
-"""Where charrepl keeps its files: the XDG places, each overridable by one environment variable.
+"""Where charrepl keeps its files: the XDG directories. An environment variable overrides each.
 
 CHARREPL_DATA_DIR     models, history, sessions, logs, programs  (~/.local/share/charrepl)
 CHARREPL_CONFIG_DIR   config.toml, keys                          (~/.config/charrepl)
 CHARREPL_RUNTIME_DIR  the daemon's socket, lock and status file  ($XDG_RUNTIME_DIR/charrepl)
 
-Where there is no home or runtime directory, /tmp/charrepl-UID takes its place.
+If there is no home or runtime directory, /tmp/charrepl-UID is used instead.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 from charrepl.errors import CharreplError, reason
 from charrepl.system import disk_errors, user_directories
 
-# sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
+# sun_path holds 108 bytes on Linux and 104 on macOS, including the NUL at its end.
 _MAX_SOCKET_BYTES = 103
 _SOCKET = "daemon.sock"
 _OURS = "charrepl"
 
 
 def _given(variable: str) -> Path | None:
-    """The directory that an environment variable names, if it does.
+    """The directory that an environment variable names; None if it is not set.
 
-    Raises CharreplError if that would be another one for each of our processes.
+    Raises CharreplError if our processes would not agree on which directory that is.
     """
     said = os.environ.get(variable)
     if not said:
@@ -45,7 +45,7 @@ def _named(place: Path, variable: str) -> Path:
 
 
 def utf8(place: Path, *, fix: str) -> Path:
-    """`place`, if its name is UTF-8, as everything is that our programs tell each other.
+    """`place`, if its name is UTF-8, like all names that our programs exchange.
 
     Raises CharreplError, with the `fix`, if it is not.
     """
@@ -57,12 +57,12 @@ def utf8(place: Path, *, fix: str) -> Path:
 
 
 def told(path: Path) -> str:
-    """A path as our programs tell it each other: they may read names in different locales."""
+    """A path as our programs exchange it: they may run in different locales."""
     return os.fsencode(path).decode()
 
 
 def told_data_dir() -> str:
-    """`data_dir` as our programs tell it each other, by its one name that has no links in it."""
+    """`data_dir` as our programs exchange it: without links in its path."""
     return told(Path(os.path.realpath(data_dir())))
 
 
@@ -71,7 +71,7 @@ def _place(variable: str, kind: str) -> Path:
 
 
 def check() -> None:
-    """Returns if the environment names places that can be used. Raises CharreplError if not."""
+    """Returns if the environment names usable directories. Raises CharreplError if not."""
     for place in (data_dir, _config_dir, runtime_dir):
         place()
 
@@ -82,12 +82,12 @@ def data_dir() -> Path:
 
 
 def config_file() -> Path:
-    """The user's settings; need not exist."""
+    """The user's settings. The file need not exist."""
     return _config_dir() / "config.toml"
 
 
 def keys_dir() -> Path:
-    """The machine's secret key, and the public keys of those it deals with; need not exist."""
+    """The machine's secret key, and other machines' public keys. The directory need not exist."""
     return _config_dir() / "keys"
 
 
@@ -96,7 +96,7 @@ def _config_dir() -> Path:
 
 
 def runtime_dir() -> Path:
-    """The daemon's socket, lock and status file; need not exist."""
+    """The daemon's socket, lock and status file. The directory need not exist."""
     given = _given("CHARREPL_RUNTIME_DIR")
     if given is not None:
         return given
@@ -105,7 +105,7 @@ def runtime_dir() -> Path:
 
 
 def sessions_dir() -> Path:
-    """What was written in the last sessions, a journal each. Only the owner may enter."""
+    """A journal for each of the last sessions. Only the owner may enter."""
     return data_dir() / "sessions"
 
 
@@ -115,7 +115,7 @@ def models_dir() -> Path:
 
 
 def compilation_cache_dir() -> Path:
-    """Compiled XLA programs. They are executed as they are, so only the owner may write here."""
+    """Compiled XLA programs. They are executed without checks, so only the owner may write here."""
     return data_dir() / "compiled"
 
 
@@ -125,12 +125,12 @@ def log_file() -> Path:
 
 
 def lock_file() -> Path:
-    """Held by the daemon for as long as it lives."""
+    """The daemon holds this lock while it lives."""
     return runtime_dir() / "daemon.lock"
 
 
 def starts_file() -> Path | None:
-    """Counts the starts of a daemon that were in vain; none where there is no place for it."""
+    """Counts failed starts of a daemon. None if there is no place for the file."""
     try:
         return private_dir(runtime_dir()) / "starts"
     except CharreplError:
@@ -138,7 +138,7 @@ def starts_file() -> Path | None:
 
 
 def status_file() -> Path:
-    """The daemon's pid and endpoint, for `stop` when the socket does not answer."""
+    """The daemon's pid and endpoint. `stop` needs it when the socket does not answer."""
     return runtime_dir() / "daemon.json"
 
 
@@ -157,14 +157,14 @@ def endpoint() -> str:
 
 
 def private_dir(path: Path) -> Path:
-    """`path`, created if missing, after checking that only this user can enter it.
+    """`path`, created if it is missing. Checks that only this user can enter it.
 
-    Raises CharreplError as `check_private` does, and if it cannot be made.
+    Raises CharreplError as `check_private` does, and if it cannot be created.
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        check_private(path)  # knows better what is in its place, if something is
+        check_private(path)  # if something is in its place, this error says what
         raise CharreplError(
             f"cannot create {path}: {reason(error)}: "
             f"{disk_errors.advice(error, f'or set {_variable(path)} to another place')}"
@@ -174,9 +174,9 @@ def private_dir(path: Path) -> Path:
 
 
 def check_private(path: Path) -> None:
-    """Returns if only this user can enter the directory `path`, or if there is no such thing.
+    """Returns if only this user can enter the directory `path`, or if it does not exist.
 
-    Raises CharreplError if it is a symlink, not a directory, another user's or open to others.
+    Raises CharreplError if it is a symlink, not a directory, another user's, or open to others.
     """
     try:
         found = path.lstat()
@@ -200,7 +200,7 @@ def check_private(path: Path) -> None:
 
 
 def _closing(path: Path) -> str:
-    """How to keep others out of `path`, which may be one that they need, such as /tmp or a home."""
+    """How to keep others out of `path`. Others may need access to it, if it is /tmp or a home."""
     variable = _variable(path)
     if str(path) == os.environ.get(variable) and (path.is_mount() or not _is_our_own(path)):
         return f"set {variable} to a directory of its own, such as {path / _OURS}"
@@ -208,7 +208,7 @@ def _closing(path: Path) -> str:
 
 
 def _is_our_own(place: Path) -> bool:
-    """Whether nothing is in a runtime directory but what daemons leave there."""
+    """Whether a runtime directory contains only what daemons leave there."""
     return all(entry.name.startswith("daemon.") for entry in place.iterdir())
 
 

@@ -1,7 +1,7 @@
-"""Standard error for programs that work on: writing to it never fails and never waits.
+"""Standard error for programs that must go on working: writing to it never fails and never waits.
 
-Its reader may leave (`2>&1 | head`), stop reading (Ctrl-S, a pager), or be a terminal that has gone or a
-disk that is full. Whatever is being computed is worth more than what is said about it.
+Its reader may leave (`2>&1 | head`) or stop reading (Ctrl-S, a pager). The terminal may be gone, or the disk
+full. The computation is worth more than messages about it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import TextIO
 
 from charrepl.system import nonblocking_files
 
-_MOST_WAITING = 1 << 20  # bytes: what is said while more than that waits is dropped
+_MOST_WAITING = 1 << 20  # bytes; while more than this waits, new text is dropped
 
 
 class StandardError:
-    """Hands text to a thread that writes it, in order. What cannot be written is dropped.
+    """Passes text to a thread that writes it in order. What cannot be written is dropped.
 
-    `stream` is where to, as a rule sys.stderr; None, for a closed one, is nowhere.
+    `stream` is usually sys.stderr. If it is None, because standard error is closed, nothing is written.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -36,7 +36,7 @@ class StandardError:
             with contextlib.suppress(OSError, ValueError):  # in memory, or closed
                 self.descriptor = stream.fileno()
             with contextlib.suppress(OSError, ValueError):
-                stream.flush()  # what was printed before goes before
+                stream.flush()  # so that text printed earlier comes first
 
     @property
     def behind(self) -> bool:
@@ -44,7 +44,7 @@ class StandardError:
         return self._bytes > 0
 
     def write(self, text: str) -> int:
-        """Takes text, to be written soon."""
+        """Accepts text, which is written soon."""
         if self.descriptor is None:
             if self._stream is not None:
                 with contextlib.suppress(OSError, ValueError):
@@ -62,21 +62,21 @@ class StandardError:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing: what was taken is on its way."""
+        """Does nothing: accepted text is being written already."""
 
     def drain(self, timeout_s: float | None = None) -> None:
-        """Returns once all is written, or could not be, or after that time."""
+        """Returns when everything is written or cannot be written, or after that time."""
         with self._changed:
             self._changed.wait_for(lambda: not self._bytes, timeout_s)
 
     def _write_all(self) -> None:
-        # A terminal set to stop what writes to it from the background (`stty tostop`) would stop it all.
+        # A terminal may stop background programs that write to it (`stty tostop`). That would stop all of us.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting)
                 data = self._waiting.popleft()
-            with contextlib.suppress(OSError):  # nobody can read it: the next may have better luck
+            with contextlib.suppress(OSError):  # nobody can read this text, but perhaps the next
                 nonblocking_files.write_all(self.descriptor or 0, data)
             with self._changed:
                 self._bytes -= len(data)

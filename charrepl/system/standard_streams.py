@@ -1,8 +1,9 @@
-"""Standard output and standard error that take whatever is written: in any locale, and where they are closed.
+"""Standard output and standard error that accept any text, in any locale, even if they are closed.
 
-Where another program has made them non-blocking, they wait.
+If another program has made them non-blocking, they wait.
 
-What an encoding lacks is written as the nearest that it has; the name of a file as the bytes that it is.
+A character that the encoding lacks is replaced by the nearest that it has. A file's name is written as its
+bytes.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from charrepl.text.control_characters import printable
 
 _NEAREST = str.maketrans("‘’‚“”„«»‐‑–—−·•→↵", '\'\'\'"""""-----..>/')
 _NAMES = {"stdout": "standard output", "stderr": "standard error"}
-_SHOWN = 8  # of the characters that an encoding lacks
+_SHOWN = 8  # so many of the lacking characters are shown
 
 
 class LenientStream:
-    """A handler of encoding errors, for one stream: see https://docs.python.org/3/library/codecs.html."""
+    """Handles a stream's encoding errors: see https://docs.python.org/3/library/codecs.html."""
 
     def __init__(self, encoding: str, *, to_terminal: bool) -> None:
         self.lacking: set[str] = set()
         self._encoding = encoding
-        # A terminal would obey some of them; where a character has several, they would be in pieces.
+        # A terminal would obey some of these bytes. If a character has several, they would come in pieces.
         self._as_bytes = not to_terminal and "?".encode(encoding) == b"?"
 
     def __call__(self, error: UnicodeError) -> tuple[str | bytes, int]:
@@ -52,7 +53,7 @@ class LenientStream:
         return "".join(part for part in parts if part.isascii()) or "?"
 
     def note(self) -> str:
-        """What to say of what was written, if it was not written as it is; else nothing."""
+        """A message, if something was not written exactly; else empty."""
         if not self.lacking:
             return ""
         shown = " ".join(sorted(self.lacking)[:_SHOWN]) + (
@@ -65,9 +66,9 @@ class LenientStream:
 
 
 def echo(text: object, *, err: bool = False, end: str = "\n") -> None:
-    """Writes a text to standard output or error; to a terminal, with what it would obey made visible.
+    """Writes a text to standard output or error. On a terminal, control characters are made visible.
 
-    Names of files, models and commands are whatever somebody chose, and a model writes what it has read.
+    Names of files and models may contain anything, and a model may write any character that it has read.
     """
     stream = sys.stderr if err else sys.stdout
     whole = f"{text}{end}"
@@ -76,12 +77,12 @@ def echo(text: object, *, err: bool = False, end: str = "\n") -> None:
 
 
 def is_output(error: OSError) -> bool:
-    """Whether it was standard output that could not be written."""
+    """Whether the error came from standard output."""
     return bool(error.filename == _NAMES["stdout"])
 
 
 def give_up_output() -> None:
-    """Has what is left to be written to standard output, and all that comes, go nowhere."""
+    """Discards what standard output has not written yet, and everything that follows."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -90,16 +91,16 @@ def _raw(stream: io.TextIOWrapper) -> object:
 
 
 def _is_byte(char: str) -> bool:
-    """Whether it is a byte of a name that is no text, as Python reads it."""
+    """Whether a character is Python's stand-in for a byte that it could not decode in a file's name."""
     return "\udc80" <= char <= "\udcff"
 
 
 def prepare() -> LenientStream:
-    """Makes the streams ready; returns what standard output's encoding turns out to lack."""
+    """Sets up the streams. Returns an object that records what standard output's encoding lacks."""
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # else a file of ours would be opened in its place, and a library's warning go there
+        except OSError:  # otherwise the next file that we open would get this number, and receive warnings
             os.open(os.devnull, os.O_RDWR)
             os.set_inheritable(number, True)
     output, _ = _prepared("stdout"), _prepared("stderr")
@@ -108,12 +109,12 @@ def prepare() -> LenientStream:
 
 def _prepared(name: str) -> LenientStream:
     stream = getattr(sys, name)
-    if stream is None:  # closed, as by `>&-`: nobody reads, as with /dev/null
+    if stream is None:  # closed, as by `>&-`: use /dev/null
         stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  (kept to the end)
         setattr(sys, name, stream)
     elif isinstance(stream, io.TextIOWrapper) and isinstance(_raw(stream), io.FileIO):
         stream.flush()
-        # What is computed is worth more than what is said about it.
+        # The computation is worth more than messages about it.
         raw = nonblocking_files.Writer(stream.fileno(), _NAMES[name], fails=name == "stdout")
         stream = nonblocking_files.patient(stream, raw)
         setattr(sys, name, stream)

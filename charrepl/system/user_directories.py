@@ -1,6 +1,6 @@
-"""A user's own directories, as the XDG specification has them, and one that is private wherever they are.
+"""A user's own directories, as in the XDG specification, and a private directory if those do not exist.
 
-Every process of a user finds the same ones, whatever shell, session, container or `sudo` it was started from.
+All processes of a user find the same directories, whichever shell, session, container or `sudo` started them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 _BELOW_HOME = {"data": ".local/share", "config": ".config"}
-# Everybody may make directories there, and TMPDIR, which differs from one shell to the next, has no say.
+# Everybody may create directories here. We ignore TMPDIR, because it may differ between shells.
 _PUBLIC = ("/tmp", "/var/tmp", "/dev/shm")
-_SESSIONS = Path("/run/user")  # of those who have logged in, a directory each
+_SESSIONS = Path("/run/user")  # has a directory for each user who is logged in
 
 
 def expanded(path: str | Path) -> Path:
-    """`path` with `~` or `~user` at its beginning replaced, if there is such a directory."""
+    """`path` with `~` or `~user` at its beginning replaced, if that directory exists."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -25,7 +25,7 @@ def expanded(path: str | Path) -> Path:
 
 
 def base(kind: str) -> Path:
-    """Where programs have their `data` or `config`; in the private place if there is no home."""
+    """Where programs keep their `data` or `config`. In the private directory if there is no home."""
     xdg, home = os.environ.get(f"XDG_{kind.upper()}_HOME", ""), _home()
     if _is_absolute(xdg) and not _is_left_behind(Path(xdg), home):
         return Path(xdg)
@@ -35,9 +35,9 @@ def base(kind: str) -> Path:
 
 
 def runtime(longest: int) -> Path | None:
-    """Where programs have their sockets while a user is logged in; None if there is no such place.
+    """Where programs keep their sockets while a user is logged in; None if there is no such directory.
 
-    longest: of its name, in bytes: sockets cannot have any path.
+    longest: of its name, in bytes, because a socket's path cannot be long.
     """
     named = os.environ.get("XDG_RUNTIME_DIR", "")
     places = [Path(named)] if _is_absolute(named) else []
@@ -48,16 +48,16 @@ def runtime(longest: int) -> Path | None:
 
 
 def private() -> Path:
-    """A directory that only this user can enter; it is there, or it is made now.
+    """A directory that only this user can enter. It is created if necessary.
 
-    If it can be neither, the first that was tried: who uses it is told what is wrong.
+    If that is impossible, the first one that was tried. Its use then fails with an error that says why.
     """
     places = private_places()
     return next(filter(_is_private, places), places[0])
 
 
 def private_places() -> list[Path]:
-    """Those of which `private` is the first that can be, whether they are there or not."""
+    """The directories that `private` tries, in order. They need not exist."""
     return [Path(public) / f"charrepl-{os.geteuid()}" for public in _PUBLIC]
 
 
@@ -71,7 +71,7 @@ def _is_private(place: Path) -> bool:
 
 
 def _is_ours_alone(place: Path) -> bool:
-    """Whether nobody else can put anything there."""
+    """Whether nobody else can write there."""
     try:
         found = place.stat()
     except OSError:
@@ -81,19 +81,19 @@ def _is_ours_alone(place: Path) -> bool:
 
 
 def _is_absolute(name: str) -> bool:
-    return Path(name).is_absolute()  # the specification has others ignored
+    return Path(name).is_absolute()  # the specification says to ignore others
 
 
 def _is_left_behind(place: Path, home: Path | None) -> bool:
-    """Whether a directory is in the home that root came from, as by `sudo`, and which is not root's."""
+    """Whether a directory is in the home of the user who became root, for example with `sudo`."""
     named = os.environ.get("HOME", "")
     return not os.geteuid() and bool(named) and home != Path(named) and place.is_relative_to(named)
 
 
 def _is_for_us(place: Path) -> bool:
-    """Whether we may leave files there, once it is made.
+    """Whether we may put files in this directory, which need not exist yet.
 
-    Root may not in another user's, as after `sudo`: the other user would be locked out.
+    After `sudo`, root may not use another user's directory: that user could not change the files.
     """
     while not os.access(place, os.F_OK) and place != place.parent:
         place = place.parent
@@ -106,7 +106,7 @@ def _is_for_us(place: Path) -> bool:
 
 
 def _home() -> Path | None:
-    """The home directory; None if there is none that we may leave files in."""
+    """The home directory; None if we may not put files in it."""
     named = os.environ.get("HOME", "")
     if _is_absolute(named) and _is_for_us(Path(named)):
         return Path(named)
@@ -116,5 +116,5 @@ def _home() -> Path | None:
         known = Path(pwd.getpwuid(os.geteuid()).pw_dir)
     except KeyError:
         return None
-    # Root's own may be another's directory, as where a container has a user's in its place.
+    # Even root's own home may belong to another user, for example when a container mounts one there.
     return known if known.is_absolute() and (not os.geteuid() or _is_for_us(known)) else None

@@ -1,4 +1,4 @@
-"""Text as people see it: grapheme clusters, words, phrases, and which characters are safe to show.
+"""Text as people see it: grapheme clusters, words, phrases, and characters that are safe to show.
 
-Pure functions of strings, for every room. Nothing here reads a file, and nothing of charrepl is imported.
+Pure functions of strings, for every folder. Nothing here reads a file or imports other parts of charrepl.
 """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# Marks that nobody sees, some of which reorder a line. Those that join letters (U+200C, U+200D) are not
-# among them: they belong to how the letters are drawn.
+# Invisible marks. Some of them reorder a line. Those that join letters (U+200C, U+200D) are not among them,
+# because they change how letters are drawn.
 _INVISIBLE = (
     *(0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0xFEFF),
     *(*range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFFF9, 0xFFFC)),
@@ -25,15 +25,15 @@ _UNSAFE_BUT_LINES = {code: glyph for code, glyph in _UNSAFE.items() if code != o
 
 
 def visible(text: str) -> str:
-    """`text` safe to draw on one line: control characters as glyphs, a tab as spaces, no invisible marks."""
+    """`text` safe to draw on one line: visible control characters, tabs as spaces, no invisible marks."""
     return text.translate(_UNSAFE)
 
 
 def printable(text: str) -> str:
-    """`text` safe to print: as `visible`, with its newlines left."""
+    """`text` made safe to print: as `visible`, but with its newlines."""
     return text.translate(_UNSAFE_BUT_LINES)
 
 
 def shown(text: str) -> str:
-    """`text` without invisible marks and what would break a line; whoever draws it sees to the controls."""
+    """`text` without invisible marks and line breaks. It still has controls, which the caller must handle."""
     return text.translate(_SHOWN)

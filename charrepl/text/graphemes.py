@@ -1,7 +1,7 @@
-"""Grapheme clusters: the characters that people see, each of one code point or more (UAX #29).
+"""Grapheme clusters: characters as people see them, of one or more code points (UAX #29).
 
-A letter with its marks, a flag, a family, a Hangul syllable. What is deleted, passed over, taken or cut
-off is always whole clusters.
+For example a letter with its marks, a flag, a family, or a Hangul syllable. We delete, move over, take and
+cut only whole clusters.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import wcwidth
 
 
 def letters(text: str) -> int:
-    """How many characters a text has, where a letter and a mark that can be one character are one."""
+    """The number of characters in a text, if each letter and mark that can be one character are one."""
     return len(text) if text.isascii() else len(unicodedata.normalize("NFC", text))
 
 
@@ -28,14 +28,14 @@ def iterate(text: str) -> Iterator[str]:
 
 
 def start(text: str, at: int) -> int:
-    """Where the cluster begins that `at` is inside of; `at`, if it is inside of none."""
+    """The beginning of the cluster that `at` is inside of; `at` itself if it is between clusters."""
     if not 0 < at < len(text) or _apart(text[at - 1], text[at]):
         return at
     return _start_before(text, at + 1)
 
 
 def end(text: str, at: int) -> int:
-    """Where the cluster ends that `at` is inside of; `at`, if it is inside of none."""
+    """The end of the cluster that `at` is inside of; `at` itself if it is between clusters."""
     begins = start(text, at)
     return at if begins == at else begins + len(next(wcwidth.iter_graphemes(text, begins)))
 
@@ -46,15 +46,15 @@ def last_start(text: str) -> int:
 
 
 def cut(text: str, begin: int, most: int) -> int:
-    """Where to end a piece of a text that begins at `begin`: after whole clusters, if one is not too long."""
+    """Where to end a piece of a text that begins at `begin`. Between clusters, unless one is too long."""
     at = start(text, begin + most)
     return min(begin + most, len(text)) if at <= begin else min(at, len(text))
 
 
 def finished(text: str) -> str:
-    """A text that more is to come of, without its last cluster where that may go on.
+    """A text to which more will be added, without its last cluster if that may still grow.
 
-    Letters of ASCII, Han, kana and Hangul syllables are left as they are: they hardly ever do.
+    ASCII letters, Han, kana and Hangul syllables are kept: they hardly ever grow.
     """
     last = text[-1:]
     syllable = last > "\u2e80" and last.isalpha() and unicodedata.east_asian_width(last) == "W"
@@ -67,9 +67,9 @@ def first(text: str) -> str:
 
 
 def _start_before(text: str, at: int) -> int:
-    """Where the cluster begins that has the character before `at`, whatever follows that."""
+    """The beginning of the cluster of the character before `at`, whatever follows that character."""
     begins = int(wcwidth.grapheme_boundary_before(text, at))
-    # It stops at what a sign such as the Arabic number sign precedes, which is of the same cluster.
+    # It also stops after a prefix such as the Arabic number sign, which belongs to the same cluster.
     while begins and _joined(text[begins - 1] + "a") and _joined(text[begins - 1 : begins + 1]):
         begins = int(wcwidth.grapheme_boundary_before(text, begins))
     return begins
@@ -80,5 +80,5 @@ def _joined(pair: str) -> bool:
 
 
 def _apart(before: str, after: str) -> bool:
-    """Whether two characters are plainly of two clusters: all pairs of ASCII are, but CR LF."""
+    """Whether two characters certainly belong to two clusters. ASCII characters do, except CR LF."""
     return before < "\x80" and after < "\x80" and before != "\r"

@@ -1,8 +1,8 @@
-"""Phrases: what stands for a word where a language writes no spaces, as Chinese, Japanese and Thai.
+"""Phrases: our words in languages that write no spaces, such as Chinese, Japanese and Thai.
 
-Where words end there only a dictionary knows. A phrase ends behind punctuation, where Japanese goes from
-the end of a word (hiragana) to the next (kanji, katakana), where the script changes, and after a few
-characters anyhow.
+Only a dictionary knows where words end there. A phrase ends after punctuation, where Japanese changes from
+the end of a word (hiragana) to the next word (kanji, katakana), where the script changes, and after a few
+characters in any case.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import cache
 
 from charrepl.text import graphemes
 
-# Characters of a phrase at most: two words of Chinese, or one of Thai.
+# The most characters of a phrase: two Chinese words, or one Thai word.
 MOST = 6
 
 _HIRAGANA = "\u3041-\u309f"
-# Kanji and katakana, with the marks that go on from them.
+# Kanji and katakana, with the marks that continue them.
 _HAN = (
     "\u3005-\u3007\u30a0-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -28,26 +28,26 @@ _OTHERS = (
     "\ua980-\ua9ff\uaa60-\uaadf"
 )
 _KINDS = (_HIRAGANA, _HAN, _OTHERS)
-# The letters of all of them, for a regular expression.
+# All of their letters, for a regular expression.
 UNSPACED = "".join(_KINDS)
 _HIRAGANA_KIND, _HAN_KIND, _, _SPACED_KIND = range(4)
 
 
 @cache
 def _script() -> re.Pattern[str]:
-    """Matches a letter of the scripts without spaces, in a group for each kind; it takes 3 ms to make."""
+    """Matches a letter of a script without spaces, in a group for each kind. Compiling it takes 3 ms."""
     return re.compile("|".join(f"([{kind}])" for kind in _KINDS))
 
 
 def unspaced(text: str) -> bool:
-    """Whether a text has letters of a script that is written without spaces."""
+    """Whether a text contains letters of a script without spaces."""
     return not text.isascii() and _script().search(text) is not None
 
 
 def first(text: str) -> str:
-    """The first phrase of a text, what stands before it and its separator included."""
+    """The first phrase of a text, with what comes before it and its separator."""
     at = count = 0
-    kind = -1  # of the letter before; none yet
+    kind = -1  # the kind of the letter before; none yet
     ended = False
     for cluster in graphemes.iterate(text):
         char = cluster[0]

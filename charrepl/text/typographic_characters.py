@@ -1,8 +1,8 @@
-"""Typographic quotes and dashes, and the characters of keyboards that are typed for them, one for one."""
+"""Typographic quotes and dashes, and the keyboard character that people type for each."""
 
 from __future__ import annotations
 
-# The fewer places apart, the more alike.
+# The closer together, the more similar.
 OF = {
     '"': "”“„‟»«″",
     "'": "’‘‚‛›‹′ʼ´`",
@@ -13,5 +13,5 @@ _TYPED = str.maketrans({char: plain for plain, alike in OF.items() for char in a
 
 
 def typed(text: str) -> str:
-    """`text` as a keyboard without typeset characters has it."""
+    """`text` as one types it on a keyboard without typographic characters. The length stays the same."""
     return text if text.isascii() and "`" not in text else text.translate(_TYPED)

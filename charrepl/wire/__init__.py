@@ -1,4 +1,4 @@
-"""What client and daemon say to one another: the messages, and which part of a text they are about.
+"""The protocol between client and daemon: the messages, and which part of a text they are about.
 
-Both sides import it. There are no sockets here: `charrepl.client` and `charrepl_daemon.sockets` have those.
+Both sides import it. It has no sockets: those are in `charrepl.client` and `charrepl_daemon.sockets`.
 """

@@ -1,7 +1,7 @@
-"""The window: which part of a text the model reads, as a function of its length alone.
+"""The window: the part of a text that the model reads. It depends only on the text's length.
 
-Bounding the window bounds what a cold start costs, and letting it depend on nothing but the number
-of characters makes a ghost a pure function of the text: no history of edits can change it.
+A limited window limits the cost of a cold start. Because it depends only on the number of characters, a
+ghost is a pure function of the text: the history of edits cannot change it.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""The wire: one JSON frame a message over ZeroMQ, client DEALER to daemon ROUTER.
+"""The wire: one JSON frame per message over ZeroMQ, from the client's DEALER to the daemon's ROUTER.
 
-A message is an object with a `type` and the fields below, and no others; `seq` is chosen by the
-client and repeated in every reply. Every request gets exactly one final reply: `ghost` or `chunk`
-with `final` true, `superseded`, `error`, or the single reply named beside the request. `cancel` alone has
-none of its own.
-`hello`, `status`, `shutdown` and `error` keep their shape across protocol numbers.
+A message is an object with a `type`, the fields below, and no others. The client chooses `seq`, and every
+reply repeats it. Every request gets exactly one final reply: `ghost` or `chunk` with `final` true,
+`superseded`, `error`, or the single reply named beside the request. Only `cancel` has no reply of its own.
+`hello`, `status`, `shutdown` and `error` keep their form in all protocol versions.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ Stop = Literal["none", "line", "sentence"]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
-    """What every message has."""
+    """The field that every message has."""
 
     seq: Seq
 
@@ -38,8 +37,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Decoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the next character is chosen. The default is greedy.
 
-    With `beam`, the whole ghost is chosen, the likeliest that so many beams find, and the other fields are
-    of no effect: for `complete` with one alternative. It comes in one piece.
+    With `beam`, the whole ghost is chosen: the likeliest that so many beams find. It comes in one piece. The
+    other fields then have no effect. This is only for `complete` with one alternative.
     """
 
     temperature: Annotated[float, Meta(ge=0, le=10)] = 0.0  # 0 is greedy
@@ -47,27 +46,27 @@ class Decoding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     top_p: Annotated[float, Meta(gt=0, le=1)] = 1.0
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     beam: Annotated[int, Meta(ge=0, le=8)] = 0  # 0 chooses one character at a time
-    adapt: bool = False  # mix in how the window's own text went on; `complete` alone does, `sample` never
+    adapt: bool = False  # mix in what followed earlier in the window's own text; only `complete` does this
 
 
 # Requests
 
 
 class OfModels(Message, frozen=True, kw_only=True):
-    """What every request has that depends on the models there are."""
+    """The field of every request that depends on the available models."""
 
-    data_dir: Place = ""  # the data directory that is meant; empty, as for guests, for the daemon's own
+    data_dir: Place = ""  # the data directory to use; empty for the daemon's own, as guests must leave it
 
 
 class Hello(Message, tag="hello", frozen=True, kw_only=True):
-    """Opens a conversation; answered by `welcome`, or `error` with code `protocol`."""
+    """Begins a conversation. Answered by `welcome`, or `error` with code `protocol`."""
 
     protocol: int
     version: Name = ""
 
 
 class Complete(OfModels, tag="complete", frozen=True, kw_only=True):
-    """Asks for the ghost after `text`; a newer one of the same session supersedes it."""
+    """Asks for the ghost after `text`. A newer request of the same session supersedes it."""
 
     session: Session
     text: Text  # all the text before the cursor, from `offset` on
@@ -81,7 +80,7 @@ class Complete(OfModels, tag="complete", frozen=True, kw_only=True):
 
 
 class Sample(OfModels, tag="sample", frozen=True, kw_only=True):
-    """Asks for a passage after `text`, streamed as `chunk`s and never superseded."""
+    """Asks for a passage after `text`. It comes in `chunk`s and is never superseded."""
 
     text: Text = ""
     offset: Offset = 0
@@ -92,11 +91,11 @@ class Sample(OfModels, tag="sample", frozen=True, kw_only=True):
 
 
 class Score(OfModels, tag="score", frozen=True, kw_only=True):
-    """Asks for the log-probability of every character of `text`; answered by `scores`.
+    """Asks for the log-probability of every character of `text`. Answered by `scores`.
 
-    A longer text goes in pieces: each but the first gives back the `carry` and `digest` of the
-    `scores` before it, so that the daemon keeps nothing between them. With `adapt`, each character is
-    expected as a ghost that adapts would expect it, from the window before it.
+    A longer text is sent in pieces. Each piece but the first repeats the `carry` and `digest` of the `scores`
+    before it, so that the daemon stores nothing in between. With `adapt`, each character's probability is
+    the one that an adapting ghost would give it, from the window before it.
     """
 
     text: Text
@@ -109,35 +108,35 @@ class Score(OfModels, tag="score", frozen=True, kw_only=True):
 
 
 class Cancel(Message, tag="cancel", frozen=True, kw_only=True):
-    """Gives up the `complete`, `sample` or `score` of the same `seq`.
+    """Cancels the `complete`, `sample` or `score` with the same `seq`.
 
-    That ends with `error`, code `cancelled`; nothing comes if it has had its final reply already.
+    That request ends with `error`, code `cancelled`. Nothing comes if it had its final reply already.
     """
 
 
 class Status(Message, tag="status", frozen=True, kw_only=True):
-    """Asks how the daemon is; answered by `report`."""
+    """Asks for the daemon's state. Answered by `report`."""
 
 
 class Models(OfModels, tag="models", frozen=True, kw_only=True):
-    """Asks what models there are; answered by `model_list`."""
+    """Asks which models there are. Answered by `model_list`."""
 
 
 class Reload(OfModels, tag="reload", frozen=True, kw_only=True):
-    """Asks to load `model` anew from disk; answered by `done`."""
+    """Asks to load `model` from disk again. Answered by `done`."""
 
     model: Place = ""
 
 
 class Shutdown(Message, tag="shutdown", frozen=True, kw_only=True):
-    """Asks the daemon to drain and exit; answered by `done`."""
+    """Asks the daemon to finish its work and exit. Answered by `done`."""
 
 
 # Replies
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as a person picks it."""
+    """A model, as a list shows it to a person."""
 
     name: str
     path: str
@@ -149,7 +148,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Welcome(Message, tag="welcome", frozen=True, kw_only=True):
-    """The daemon introduces itself. Every client of this protocol requires all fields, read or not."""
+    """The daemon introduces itself. Clients of this protocol version require all fields, used or not."""
 
     protocol: int
     version: str
@@ -160,7 +159,7 @@ class Welcome(Message, tag="welcome", frozen=True, kw_only=True):
 
 
 class Ghost(Message, tag="ghost", frozen=True, kw_only=True):
-    """A ghost so far: each one of a `seq` and `alternative` extends the one before."""
+    """A ghost so far. Each with the same `seq` and `alternative` extends the one before."""
 
     session: str
     text: str
@@ -183,9 +182,9 @@ class Chunk(Message, tag="chunk", frozen=True, kw_only=True):
 
 
 class Scores(Message, tag="scores", frozen=True, kw_only=True):
-    """Log-probabilities in nats, one a character, and what the next piece needs to go on.
+    """Log-probabilities in nats, one per character, and what the next piece needs to continue.
 
-    Of a letter that is several characters of the text and one to the model, all is the first one's, and the
+    If the model reads several characters as one letter, the first has the letter's log-probability, and the
     others have 0.
     """
 
@@ -201,11 +200,11 @@ class Report(Message, tag="report", frozen=True, kw_only=True):
 
 
 class ModelList(Message, tag="model_list", frozen=True, kw_only=True):
-    """Every model the daemon can find, the default's name first in `default`."""
+    """Every model that the daemon can find, and the name of the default."""
 
     models: list[ModelInfo]
     default: str
-    notice: str = ""  # why the default is not the last one trained, where that cannot be loaded
+    notice: str = ""  # if the model trained last cannot be loaded: why another is the default
 
 
 class Done(Message, tag="done", frozen=True, kw_only=True):
@@ -213,7 +212,7 @@ class Done(Message, tag="done", frozen=True, kw_only=True):
 
 
 class Error(Message, tag="error", frozen=True, kw_only=True):
-    """The request failed; `message` is one line that names the fix."""
+    """The request failed. `message` is one line that says what to do."""
 
     code: str
     message: str
@@ -224,7 +223,7 @@ Reply = Welcome | Ghost | Superseded | Chunk | Scores | Report | ModelList | Don
 
 
 def is_work(request: Request) -> bool:
-    """Whether a request is one that `cancel` gives up."""
+    """Whether `cancel` can cancel a request."""
     return isinstance(request, Complete | Sample | Score)
 
 
@@ -275,7 +274,7 @@ def decode_request(frame: bytes) -> Request:
 
 
 def decode_reply(frame: bytes) -> Reply:
-    """The reply in a frame. Raises CharreplError if it is not one this version knows."""
+    """The reply in a frame. Raises CharreplError if this version does not know such a reply."""
     try:
         return _reply_decoder.decode(frame)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
