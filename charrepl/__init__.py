@@ -1,11 +1,11 @@
 """Ghost text from a character-level LSTM: the REPL, the client and the wire. Never imports jax.
 
-What `__all__` names is public, and docs/api.md shows it. Everything else may move.
+The names in `__all__` are public, and docs/api.md describes them. Everything else may move.
 """
 
 from charrepl.version import __version__ as __version__
 
-TYPE_CHECKING = False  # as in typing, which every start would wait for
+TYPE_CHECKING = False  # as in typing, whose import would delay every start
 if TYPE_CHECKING:
     from charrepl.client.async_client import AsyncClient, ConnectionState
     from charrepl.client.client import Client, Completion
@@ -36,7 +36,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports what is asked for: our programs start without waiting for ZeroMQ."""
+    """Imports a name when it is first used, so that our programs start without ZeroMQ."""
     if name in _MODULES:
         import importlib
 

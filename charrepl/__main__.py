@@ -4,7 +4,7 @@ from charrepl.system import interpreter
 
 
 def run() -> None:
-    """The command, in a process that imports nothing from the directory it is run in."""
+    """The command, in a process that imports nothing from the current directory."""
     interpreter.begin_program()
     from charrepl.cli.main import main
 

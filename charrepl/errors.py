@@ -1,4 +1,4 @@
-"""The one base error: whatever a user can cause ends as a single line that names the fix."""
+"""The base error. Every error that a user can cause ends as one line that says what to do."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 class CharreplError(Exception):
-    """What was wrong, what was expected and what to do, in one line.
+    """An error whose message says in one line what was wrong, what was expected, and what to do.
 
-    `code` is the machine-readable kind, as carried by the wire's `error` message.
+    `code` is its kind for programs, as in the wire's `error` message.
     """
 
     def __init__(self, message: str, *, code: str = "failed") -> None:
@@ -26,13 +26,13 @@ class DaemonUnavailableError(CharreplError):
 
 
 class ConnectionLostError(DaemonUnavailableError):
-    """The daemon, or the way to it, has gone while an answer was awaited."""
+    """The daemon, or the connection to it, was lost before an answer came."""
 
 
 def reason(error: BaseException) -> str:
-    """The short human cause of an error: `No space left on device` rather than `[Errno 28] ...`."""
+    """The short cause of an error, for people: `No space left on device` rather than `[Errno 28] ...`."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-        from charrepl import resource_shortage  # which looks at what bounds this process
+        from charrepl import resource_shortage  # looks at this process's limits
 
         return resource_shortage.of(error) or str(error.strerror)
     if isinstance(error, OSError) and error.strerror:
@@ -42,7 +42,7 @@ def reason(error: BaseException) -> str:
 
 
 def defect(error: BaseException) -> str:
-    """What to say of an error that nobody but its author can mend, and where it is."""
+    """The message for a defect, which only the authors can fix. It says where the defect is."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -51,8 +51,8 @@ def defect(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean NAME?` for the name nearest to `word`; empty where none is near."""
-    from difflib import get_close_matches  # few make mistakes, and it is not small
+    """`did you mean NAME?` for the name nearest to `word`; empty if none is near."""
+    from difflib import get_close_matches  # rarely needed, and slow to import
 
     near = get_close_matches(word, list(known), n=1)
     return f"did you mean {near[0]}?" if near else ""

@@ -1,4 +1,4 @@
-"""Memory, threads or files that ran short, told from errors that call it by many names, or call it damage."""
+"""Recognises a shortage of memory, threads or files, which errors describe in many ways, even as damage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 Kind = Literal["memory", "threads", "files"]
 
 _ERRNOS: dict[int, Kind] = {errno.ENOMEM: "memory", errno.EMFILE: "files", errno.ENFILE: "files"}
-# As Python, the dynamic loader, glibc, C++, XLA and tensorstore put it.
+# The messages of Python, the dynamic loader, glibc, C++, XLA and tensorstore.
 _WORDS: tuple[tuple[Kind, str], ...] = (
     ("files", r"Too many open files"),
     (
@@ -27,11 +27,11 @@ _WORDS: tuple[tuple[Kind, str], ...] = (
 )
 
 _NPROC = resource.RLIMIT_NPROC
-_NO_LIMIT = 1 << 50  # the first version of control groups has a large number for it
+_NO_LIMIT = 1 << 50  # version 1 of control groups writes a large number for no limit
 
 
 def of(error: BaseException) -> str | None:
-    """What ran short, if that is why an error was raised, and what bounds it here; for a person."""
+    """If a shortage caused an error: what ran short, and its limit here, for a person. Else empty."""
     seen: BaseException | None = error
     for _ in range(10):
         if seen is None:
@@ -46,12 +46,12 @@ def of(error: BaseException) -> str | None:
 
 
 def likely() -> str | None:
-    """Memory, where the address space is limited: programs that lack it end in ways without number."""
+    """A hint at memory if the address space is limited: without memory, programs fail in many ways."""
     return said("memory") if _limit("ulimit -v", resource.RLIMIT_AS) else None
 
 
 def in_text(text: str) -> str | None:
-    """The same of what a program has printed as it ended."""
+    """As `of`, but from what a program printed before it ended."""
     kind = _kind(text)
     return said(kind) if kind else None
 
@@ -62,7 +62,7 @@ def _kind(text: str) -> Kind | None:
 
 
 def said(kind: Kind) -> str:
-    """What ran short, what bounds it here, and what to do."""
+    """What ran short, its limit here, and what to do."""
     address_space = _limit("ulimit -v", resource.RLIMIT_AS, unit=1024)
     if kind == "memory":
         bounds = [*address_space, *_limit("ulimit -d", resource.RLIMIT_DATA, unit=1024), *_group_memory()]
@@ -94,7 +94,7 @@ def _group_threads() -> list[str]:
 
 
 def _of_group(controller: str, *files: str) -> int | None:
-    """A limit of this process's control group, in either version of these (man 7 cgroups)."""
+    """A limit of this process's control group, version 1 or 2 (man 7 cgroups)."""
     try:
         lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,1 +1,1 @@
-"""The daemon: keeps the jitted LSTM and every writer's carry warm behind a ZeroMQ socket."""
+"""The daemon: keeps the compiled LSTM and every writer's carry in memory, behind a ZeroMQ socket."""

@@ -1,10 +1,10 @@
-"""`charrepl-daemon`, and `python -m charrepl_daemon`, which starts the daemon of this very interpreter."""
+"""`charrepl-daemon`, and `python -m charrepl_daemon`, which starts the daemon with the same interpreter."""
 
 from charrepl.system import interpreter
 
 
 def run() -> None:
-    """The command, in a process that imports nothing from the directory it is run in."""
+    """The command, in a process that imports nothing from the current directory."""
     interpreter.begin_program()
     from charrepl_daemon.cli.main import main
 

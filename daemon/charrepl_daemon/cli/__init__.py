@@ -1,4 +1,4 @@
-"""The command line of `charrepl-daemon`: what is started, shown, trusted and stopped.
+"""The command line of `charrepl-daemon`.
 
-Nothing imports from here. What a command does lives in the other folders.
+Nothing imports from here. The other folders do the commands' work.
 """

@@ -1,4 +1,4 @@
-"""Commands about keys: whom this daemon serves through the network, and which others it is served by.
+"""Commands about keys: which machines may use this one's daemon, and which daemons this machine trusts.
 
     here:   charrepl-daemon keygen                            prints this machine's public key
     there:  charrepl-daemon trust tcp://HERE:7878 KEY         prints theirs
@@ -6,7 +6,7 @@
             charrepl-daemon start --endpoint tcp://0.0.0.0:7878
     there:  charrepl --endpoint tcp://HERE:7878
 
-Each prints the next one, ready to be pasted.
+Each command prints the next one, ready to paste.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from charrepl.errors import CharreplError
 from charrepl.system import paths
 from charrepl.system.standard_streams import echo
 
-_PORT = 7878  # in what is printed to be pasted; any other will do
+_PORT = 7878  # in the commands that are printed; any other port works
 
 force_option = click.option("--force", is_flag=True, help="Replace the key that is there.")
 
 
 def listening(endpoint: str) -> str:
-    """What to say of this machine's daemon, which listens on an endpoint."""
+    """What to print when this machine's daemon listens on an endpoint."""
     _, _, port = endpoint.rpartition(":")
     key = credentials.encoded(credentials.own().public)
     names = ", ".join(sorted(file.stem for file in credentials.allowed_files()))
@@ -43,7 +43,7 @@ def listening(endpoint: str) -> str:
 
 
 def _own_or_new() -> credentials.KeyPair:
-    """The pair of this machine, made now if it has none."""
+    """The machine's own pair. It is made now if there is none."""
     try:
         return credentials.own()
     except CharreplError as error:
@@ -218,7 +218,7 @@ def list_keys(as_json: bool, debug: bool) -> None:
 
 @contextlib.contextmanager
 def _complaining() -> Iterator[None]:
-    """Has one bad file be named, and not keep the others from the list."""
+    """Names a bad file, so that the others are still listed."""
     try:
         yield
     except CharreplError as error:

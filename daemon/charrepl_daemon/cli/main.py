@@ -1,4 +1,4 @@
-"""charrepl-daemon: start it, stop it, see how it is."""
+"""charrepl-daemon: start it, stop it, see its status."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from charrepl_daemon.cli import key_commands
 if TYPE_CHECKING:
     from charrepl_daemon.process.status_file import RunningDaemon
 
-_IDLE_MINUTES = 30  # after which a daemon that nobody asked for by name leaves again
+_IDLE_MINUTES = 30  # after so long without use, a daemon that a client started ends
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,7 +43,7 @@ for _command in key_commands.commands:
 
 
 def _serving(command: Any) -> Any:
-    """The options of what is started, shared by `start` and `restart`."""
+    """The options that `start` and `restart` share."""
     for option in (
         click.option("--model", metavar="NAME|DIR", default="", shell_complete=complete_model,
                      help="The model to have ready."),
@@ -63,7 +63,7 @@ def _serving(command: Any) -> Any:
 
 
 def _absolute(serving: dict[str, Any]) -> dict[str, Any]:
-    """The same options, for a process that is elsewhere."""
+    """The same options, with absolute paths, for a process in another directory."""
     from charrepl.settings import model_names
 
     return {**serving, "model": model_names.absolute(serving["model"])}
@@ -72,7 +72,7 @@ def _absolute(serving: dict[str, Any]) -> dict[str, Any]:
 def _arguments(serving: dict[str, Any]) -> list[str]:
     """The same options, as `_serving` gave them, for another process."""
     if serving["metrics_port"] is not None:
-        from charrepl_daemon.metrics import http_endpoint  # asyncio: only where it is asked for
+        from charrepl_daemon.metrics import http_endpoint  # asyncio: only if it is needed
 
         http_endpoint.parse(serving["metrics_port"])
     given = [
@@ -83,25 +83,25 @@ def _arguments(serving: dict[str, Any]) -> list[str]:
     return [word for option in given for word in option]
 
 
-_automatic_option = click.option("--automatic", is_flag=True, hidden=True)  # nobody asked for it by name
+_automatic_option = click.option("--automatic", is_flag=True, hidden=True)  # a client starts it by itself
 
 
 def _given(serving: dict[str, Any]) -> set[str]:
-    """The names of the options that were given, rather than left as they are by default."""
+    """The names of the options that the user gave."""
     source = click.get_current_context().get_parameter_source
     return {name for name in serving if source(name) is not ParameterSource.DEFAULT}
 
 
 def _chosen(serving: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """The options of the daemon before, with those that were given in the place of its own."""
+    """The earlier daemon's options, with the given ones replaced."""
     kept = before.keys() & serving.keys() - _given(serving)
     return {**serving, **{name: before[name] for name in kept}}
 
 
 def _for_a_client(serving: dict[str, Any]) -> dict[str, Any]:
-    """The options of a daemon that a client starts by itself: those of the one that it has to replace.
+    """The options of a daemon that a client starts by itself: those of the daemon that it replaces.
 
-    A model that has gone since is left out: nobody at a prompt could do without it.
+    A model that no longer exists is left out. Otherwise nobody at a prompt would get a daemon.
     """
     from charrepl.settings import model_names
     from charrepl_daemon.lifecycle import control
@@ -115,12 +115,12 @@ def _for_a_client(serving: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(serving: dict[str, Any]) -> None:
-    """Returns if a daemon may be started with these options. Raises CharreplError if none can be."""
+    """Returns if a daemon can be started with these options. Raises CharreplError if not."""
     from charrepl.settings import model_names
 
     model_names.find(serving["model"])
     if serving["endpoint"]:
-        from charrepl_daemon.sockets.network_guests import Network  # zmq: only where it is asked for
+        from charrepl_daemon.sockets.network_guests import Network  # zmq: only if it is needed
 
         Network(serving["endpoint"])
     if serving["metrics_port"] is not None:
@@ -158,7 +158,7 @@ def _say(what: str, daemon: RunningDaemon) -> None:
 
 
 def _tell(serving: dict[str, Any]) -> None:
-    """Says how others reach the daemon, if they were meant to. Raises CharreplError if they do not."""
+    """Prints how others reach the daemon, if that was asked for. Raises CharreplError if they cannot."""
     endpoint, metrics_port = serving["endpoint"], serving["metrics_port"]
     if not endpoint and metrics_port is None:
         return
@@ -230,7 +230,7 @@ def restart(force: bool, if_older: bool, automatic: bool, debug: bool, **serving
         return
     chosen = _for_a_client(serving) if automatic else _chosen(serving, control.options_before())
     arguments = _arguments(chosen)
-    _check(chosen)  # first: the daemon that runs is better than none
+    _check(chosen)  # first, because the old daemon is better than none
     daemon = control.restart(arguments)
     _say("Ready", daemon)
     _tell(chosen)

@@ -1,4 +1,4 @@
 """One model and its caches, and the library of loaded models: from a text to the ghost that follows it.
 
-`serving` drives it on the device's thread. It knows nothing of connections.
+`serving` uses it on the device's thread. It knows nothing about connections.
 """

@@ -1,4 +1,4 @@
-"""Which ways to go on are worth offering beside one another."""
+"""Which alternatives are different enough to be offered together."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from charrepl.ghost.state import next_word
 
-# Characters that tell two ways apart: the first piece of each, so that no alternative waits for another.
+# Characters that are compared: the first piece of each alternative, so that none waits for another.
 _TOLD = 8
 
 
 def distinct(ways: Sequence[tuple[str, bool]], most: int) -> list[int]:
-    """Which of the ways to offer, the likeliest first: at most so many, as far as is known by now.
+    """Which of the alternatives (`ways`) to offer, the likeliest first: at most `most`, as far as known yet.
 
-    ways: what is written of each, and whether it is done; they begin with different characters. Two that
-    say the same after their first, and two that begin with the same word in another case, count as one.
-    More may follow as the ways go on; none is taken back.
+    ways: what is written of each so far, and whether it is done. They begin with different characters. Two
+    count as one if they are the same after the first character, or begin with the same word in upper and
+    lower case. A later call may return more, and never fewer.
     """
     chosen: list[int] = []
     for index, (text, done) in enumerate(ways):

@@ -1,7 +1,7 @@
 """The carry cache: which slot holds the LSTM's state after which prefix of a writer's text.
 
-Text is the truth and this is a cache: any slot may be evicted at any time, and a lookup then finds
-a shorter prefix, which costs time and nothing else. No device: slots are numbers.
+Text is the truth and this is a cache: any slot may be evicted at any time. Then a lookup finds a shorter
+prefix, which only costs time. It uses no device: slots are numbers.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from charrepl.errors import CharreplError
 from charrepl_daemon.engine.session_texts import Branch, Run, Session, Tokens, common, session_of
 from charrepl_daemon.model.carry_store import RESERVED_SLOTS, SCRATCH_SLOT, SPARSE, ZERO_SLOT
 
-RECENT = 64  # characters before the cursor that keep a carry each, so that going back is a lookup
-SLOT_BYTES = 448  # of memory that each slot takes here, at most, besides its carry
-_SLOTS_A_SESSION = 8  # at least, on average: a session takes as much as its first few slots
-_FEWEST_SESSIONS = 256  # that there may be: more than take part in one step
-OWN_SHARE = 2  # one slot in so many may be somebody's own, at most
-_SPARE_SHARE = 8  # one slot in so many may hold what was decoded before anybody asked for it
-_MOST_BRANCHES = 16  # of a session: texts that it may come back to
+RECENT = 64  # each of the last characters before the cursor keeps its carry, so that going back is a lookup
+SLOT_BYTES = 448  # the most memory that a slot needs here, besides its carry
+_SLOTS_A_SESSION = 8  # at least, on average, because a session itself needs as much as a few slots
+_FEWEST_SESSIONS = 256  # so many are always allowed: more than take part in one step
+OWN_SHARE = 2  # at most one slot in so many may belong to a passage or an alternative
+_SPARE_SHARE = 8  # at most one slot in so many may hold what was decoded ahead of any request
+_MOST_BRANCHES = 16  # texts of a session to which it may come back
 
 
 class Plan(NamedTuple):
-    """How to get to a text's carry: start from slot `read`, feed `tokens[known:]`, write slots."""
+    """How to get a text's carry: start from slot `read`, feed `tokens[known:]`, write the slots `writes`."""
 
     read: int
     known: int  # tokens that need not be fed
-    writes: list[int]  # a slot for each fed token, SCRATCH_SLOT where the carry is not kept
+    writes: list[int]  # a slot for each fed token; SCRATCH_SLOT if its carry is not kept
 
 
 class CacheFullError(CharreplError):
-    """Every slot that may be had is in use."""
+    """Every slot that could be evicted is in use."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -44,10 +44,10 @@ class CacheFullError(CharreplError):
 
 
 class CarryCache:
-    """Which slot holds the carry of which text; the least recently used make way.
+    """Which slot holds the carry of which text. The least recently used is evicted first.
 
-    Slots are `RESERVED_SLOTS` to `slots - 1`. A session is any hashable key; sessions never see
-    each other's carries.
+    Slots are `RESERVED_SLOTS` to `slots - 1`. A session is any hashable key. Sessions never see each other's
+    carries.
     """
 
     def __init__(self, slots: int) -> None:
@@ -56,11 +56,11 @@ class CarryCache:
             raise ValueError(f"{slots} slots: at least {least} are needed")
         self._free = list(range(slots - 1, RESERVED_SLOTS - 1, -1))
         self._used: OrderedDict[int, Run] = OrderedDict()  # by last use, oldest first
-        self._spare: OrderedDict[int, Run] = OrderedDict()  # decoded ahead and not asked for: first to go
+        self._spare: OrderedDict[int, Run] = OrderedDict()  # decoded ahead, not asked for: evicted first
         self._depths = np.zeros(slots, np.int32)  # how many tokens the carry in each slot has read
         self._most_spare = slots // _SPARE_SHARE
         self._pinned: set[int] = set()
-        self._owned: OrderedDict[Hashable, int] = OrderedDict()  # of those that keep one, by last use
+        self._owned: OrderedDict[Hashable, int] = OrderedDict()  # the slots of `take_own`, by last use
         self._sessions: dict[Hashable, Session] = {}  # the least recently used first
         self._most_sessions = max(_FEWEST_SESSIONS, slots // _SLOTS_A_SESSION)
         self.hits = 0  # tokens whose carry was found
@@ -74,12 +74,12 @@ class CarryCache:
 
     @property
     def writers(self) -> int:
-        """Writers with any carry, where keys are pairs of a writer and a window; any thread may ask."""
-        keys = list(self._sessions)  # copied at once: the device's thread adds to it meanwhile
+        """How many writers have a carry. Keys must be pairs of a writer and a window. Any thread may ask."""
+        keys = list(self._sessions)  # copied in one step, because the device's thread may change it
         return len({key[0] for key in keys if isinstance(key, tuple)})
 
     def unread(self, key: Hashable, tokens: Tokens) -> int:
-        """How many of `tokens` would have to be fed now. Changes nothing."""
+        """How many of `tokens` must be fed to get their carry. Changes nothing."""
         session = self._sessions.get(key)
         return session.unread(tokens) if session else len(tokens)
 
@@ -92,13 +92,13 @@ class CarryCache:
         most: int | None = None,
         typed: int | None = None,
     ) -> Plan:
-        """The cheapest way to the carry after `tokens`, from the longest prefix still held.
+        """The cheapest way to the carry after `tokens`, from the longest prefix in the cache.
 
-        With `most`, at least SPARSE, a way of no more than so many tokens: to the last carry before
-        there that is kept. The slots to write are taken at once; the caller feeds the tokens, or calls
-        `forget`. The first `typed` of the tokens, all by default, are the writer's; the rest is a ghost.
-        `held` are slots that other rows of the same step read or write; this plan's are added.
-        Raises CacheFullError, nothing taken, if there are not enough others.
+        With `most` (at least SPARSE), the plan feeds at most so many tokens, up to a place whose carry is
+        kept. The slots to write are reserved immediately. The caller must feed the tokens, or call `forget`.
+        The first `typed` of the tokens, by default all, are the writer's; the rest is a ghost. `held` are
+        slots that other rows of the same step read or write. This plan's slots are added to it. Raises
+        CacheFullError, and reserves nothing, if there are not enough other slots.
         """
         held = set() if held is None else held
         session = self._sessions.get(key) or Session(key)
@@ -109,14 +109,14 @@ class CarryCache:
         if known:
             self._touch(read)
         self._settle(session, len(tokens), typed)
-        # Further back than RECENT only one in SPARSE is kept, from the start.
+        # Further back than RECENT, only one carry in SPARSE is kept, counted from the start.
         keep_all = max(0, typed - RECENT)
         self._thin(session, keep_all)
         end = len(tokens) if most is None else min(len(tokens), known + most)
         while end < len(tokens) and end <= keep_all and end % SPARSE:
             end -= 1
         writes: list[int] = []
-        held.add(read)  # must survive the evictions that make room for what follows it
+        held.add(read)  # must survive the evictions that make room for the next carries
         try:
             for depth in range(known + 1, end + 1):
                 slot = SCRATCH_SLOT
@@ -131,7 +131,7 @@ class CarryCache:
                     self._release(slot)
             raise
         self._sessions.pop(key, None)
-        self._sessions[key] = session  # the last used, and again if making room dropped it
+        self._sessions[key] = session  # as the last used. It may also have been dropped to make room
         if len(self._sessions) > self._most_sessions:
             self.forget(next(iter(self._sessions)))
         self.hits += known
@@ -143,11 +143,11 @@ class CarryCache:
     ) -> None:
         """Records that `slots` hold the carries of `before` and each of the tokens `chosen` after it.
 
-        The slots come from `take_free`; those that are not needed go back. What was decoded `ahead` of
-        any request is the first to make way.
+        The slots come from `take_free`. Slots that are not needed are given back. What was decoded `ahead` of
+        any request is evicted first.
         """
         session = self._sessions.get(key)
-        # It may have been forgotten while it was decoding.
+        # The session may have been forgotten during decoding.
         if session is not None and common(session.tokens, before) == len(before):
             self._lead(session, len(before), chosen)
             for depth, slot in zip(itertools.count(len(before) + 1), slots[: len(chosen)], strict=False):
@@ -157,9 +157,9 @@ class CarryCache:
         self.give_back(slots)
 
     def _lead(self, session: Session, at: int, tokens: Tokens) -> None:
-        """Has the path go on from its first `at` tokens by these, and keeps what it had if they lead there.
+        """Makes the path continue after its first `at` tokens with `tokens`. Does nothing if it does already.
 
-        Where they lead elsewhere, what the writer had there becomes a branch, and a ghost is freed.
+        Where they differ, the writer's old text becomes a branch, and an old ghost is freed.
         """
         same = at + common(session.tokens[at:], tokens)
         if same == at + len(tokens):
@@ -172,7 +172,7 @@ class CarryCache:
             self._rejoin(branch, common(branch.tokens, tokens))
 
     def _part(self, session: Session, at: int) -> None:
-        """Cuts the path off after `at` tokens; what the writer had there becomes a branch."""
+        """Cuts the path off after `at` tokens. The writer's text after that becomes a branch."""
         self._free_ghost(session, max(at, session.typed))
         end = session.deepest(len(session.tokens))
         left = Branch(session, at, end)
@@ -184,7 +184,7 @@ class CarryCache:
                 self._free_all(session.branches[0])
 
     def _rejoin(self, branch: Branch, count: int) -> None:
-        """Has the path, which leads along the first `count` tokens of a branch now, take their slots."""
+        """Gives the path the slots of a branch's first `count` tokens, which are on the path now."""
         session, end = branch.session, branch.at + count
         self._move(branch.kept(branch.at, end), session)
         session.slots[branch.at : end] = branch.slots[:count]
@@ -197,7 +197,7 @@ class CarryCache:
             (self._spare if slot in self._spare else self._used)[slot] = run
 
     def _settle(self, session: Session, length: int, typed: int) -> None:
-        """Frees a ghost that does not follow a text of that length; what is typed of it is like any text."""
+        """Frees a ghost that does not follow a text of that length. Its typed part counts as text."""
         if length < session.typed:
             self._free_ghost(session, session.typed)
         for slot in session.kept(session.typed, typed):
@@ -216,10 +216,10 @@ class CarryCache:
         session.thinned = end
 
     def take_free(self, count: int, held: set[int] | None = None, *, ahead: bool = False) -> list[int]:
-        """Slots for carries that belong to no text yet; evicts others, save `held`, for them.
+        """Slots for carries that belong to no text yet. Evicts others for them, but not `held`.
 
-        For what is decoded `ahead` others make way up to its share of all, and then its like.
-        Raises CacheFullError, nothing taken, if there are not enough others.
+        For what is decoded `ahead`, other carries are evicted until its share is used up, then those decoded
+        ahead. Raises CacheFullError, and takes nothing, if there are not enough other slots.
         """
         slots: list[int] = []
         try:
@@ -233,7 +233,7 @@ class CarryCache:
         return slots
 
     def own(self, holder: Hashable, held: set[int]) -> int | None:
-        """The slot that a passage, or an alternative, took for itself; None if it made way for another's."""
+        """The slot that belongs to a passage or an alternative; None if another has taken it."""
         slot = self._owned.get(holder)
         if slot is not None:
             self._owned.move_to_end(holder)
@@ -241,10 +241,10 @@ class CarryCache:
         return slot
 
     def take_own(self, holder: Hashable, held: set[int]) -> int:
-        """A slot for a passage, or for an alternative, which keeps it from one step to the next.
+        """A slot for a passage or an alternative, which keeps it between steps.
 
-        Such hold at most half of all (`OWN_SHARE`): the others are for those who only type. Where they do,
-        the one that was used least recently makes way. Raises CacheFullError if all of them are `held`.
+        They have at most half of all slots (`OWN_SHARE`): the others are for writers who only type. When they
+        have half, the least recently used loses its slot. Raises CacheFullError if all of them are `held`.
         """
         if len(self._owned) < len(self._depths) // OWN_SHARE:
             slot = self.take_free(1, held)[0]
@@ -259,13 +259,13 @@ class CarryCache:
         return slot
 
     def give_back_own(self, holder: Hashable) -> None:
-        """Returns the slot that somebody took for itself, if it has one."""
+        """Gives back the slot that belongs to a passage or an alternative, if it has one."""
         slot = self._owned.pop(holder, None)
         if slot is not None:
             self.give_back([slot])
 
     def give_back(self, slots: Sequence[int]) -> None:
-        """Returns slots of `take_free` that no text came to own."""
+        """Gives back those slots of `take_free` that no text got."""
         for slot in slots:
             if slot in self._pinned:
                 self._pinned.remove(slot)
@@ -279,7 +279,7 @@ class CarryCache:
                 self._free_all(run)
 
     def clear(self) -> None:
-        """Drops every carry, as when the store itself was lost."""
+        """Drops every carry, for example because the store was lost."""
         for key in list(self._sessions):
             self.forget(key)
         for holder in list(self._owned):
@@ -316,7 +316,7 @@ class CarryCache:
             self._release(slot)
 
     def _release(self, slot: int) -> Session:
-        """Frees a slot; returns whose it was. A branch is forgotten with its last."""
+        """Frees a slot. Returns the session it belonged to. A branch without slots is forgotten."""
         run = (self._spare if slot in self._spare else self._used).pop(slot)
         session = session_of(run)
         run.slots[self._depths[slot] - run.at - 1] = ZERO_SLOT

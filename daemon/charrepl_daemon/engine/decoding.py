@@ -1,4 +1,4 @@
-"""What is being written after a text, piece by piece, for one writer."""
+"""A ghost or passage for one writer, as it is being written piece by piece."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charrepl_daemon.model.programs import NEVER
 
 
 class Generation:
-    """A ghost or a passage being written: what it continues, how, and how far it has come."""
+    """A ghost or passage being written: what it continues, how it is decoded, and what is written so far."""
 
     def __init__(
         self,
@@ -36,31 +36,31 @@ class Generation:
     ) -> None:
         self.session = session  # the writer, and where the window starts
         self.tokens = tokens  # of the window: the implicit newline, the text, what was written
-        self._room = tokens  # what they lie in, and what is added to them
-        self.typed = len(tokens) if typed is None else typed  # of them, by the writer
-        self.position = position  # in the whole text, of the next character
+        self._room = tokens  # the array that holds them, with room for more
+        self.typed = len(tokens) if typed is None else typed  # how many of them the writer typed
+        self.position = position  # the next character's position in the whole text
         self.left = max_chars
         self.decoding = decoding
         self.ends = ends
         self.least = least
         self.rank = rank
-        self.own = own  # whether its carry has a slot of its own, and is not cached by text
+        self.own = own  # whether its carry has its own slot, and is not cached by text
         self.unread = unread  # characters of the text still to be read, as far as is known
-        self.kept = kept  # whether its carries are of use when it is done
+        self.kept = kept  # whether its carries are useful when it is done
         self.ahead = ahead  # whether nobody has asked for it yet
-        self.before = before  # the window's text, for a ghost, which ends before it goes in circles
-        self._parts: list[str] = []  # of `text`: to add to a string would copy all of it each time
+        self.before = before  # the window's text, for a ghost, which must not repeat itself
+        self._parts: list[str] = []  # of `text`; adding to one string would copy it each time
         self._news: list[str] = []
-        self._told = 0  # characters of `text` that are sure not to begin a repetition
+        self._told = 0  # characters of `text` that certainly do not begin a repetition
         self.log_probs: list[float] = []
         self.joint = 0.0
         self.seen = False
         self.done = False
 
     def add(self, tokens: Tokens, text: str, log_probs: Sequence[float]) -> None:
-        """Adds characters that were chosen, and how likely each was, in nats."""
+        """Adds chosen characters, and the log-probability of each in nats."""
         begin, end = len(self.tokens), len(self.tokens) + len(tokens)
-        if end > len(self._room):  # at the first: the tokens may be others' too
+        if end > len(self._room):  # always true at first, because others may share the tokens
             self._room = np.concatenate((self.tokens, np.zeros(end, np.int32)))
         self._room[begin:end] = tokens
         self.tokens = self._room[:end]
@@ -71,7 +71,7 @@ class Generation:
         self.left -= len(tokens)
 
     def go_straight(self) -> None:
-        """Ends a ghost where it begins to repeat itself; call it after each piece that was added."""
+        """Ends a ghost where it begins to repeat itself. Call it after each piece that was added."""
         if self.before is None:
             return
         length, self._told, ended = repetition.straight(self.before, self.text)
@@ -85,15 +85,15 @@ class Generation:
 
     @property
     def ready(self) -> int:
-        """How many characters of `text` can be shown by now."""
+        """How many characters of `text` can be shown now."""
         return len(self.text) if self.done or self.before is None else self._told
 
     def recall(
         self, tokens: Tokens, text: str, log_probs: Sequence[float], visible: NDArray[np.bool_]
     ) -> None:
-        """Adds characters of which it is known that they would be chosen, as far as the ghost goes.
+        """Adds characters that are known to be chosen, up to the ghost's end.
 
-        It ends where the program ends it, and its numbers are the program's to the bit.
+        It ends where the compiled program would end it, and its numbers are exactly the program's.
         """
         joint = np.add.accumulate(np.array([self.joint, *log_probs], np.float32))[1:]
         seen = self.seen | np.logical_or.accumulate(visible[tokens])
@@ -107,13 +107,13 @@ class Generation:
 
     @property
     def text(self) -> str:
-        """All that was written."""
+        """Everything that was written."""
         if len(self._parts) > 1:
             self._parts = ["".join(self._parts)]
         return self._parts[0] if self._parts else ""
 
     def news(self) -> str:
-        """What was written of a passage since this was last asked for."""
+        """What was written of a passage since the last call."""
         news, self._news = "".join(self._news), []
         return news
 
@@ -124,5 +124,5 @@ class Generation:
 
 
 def _first(flags: NDArray[np.bool_]) -> int:
-    """Where the first is that is set; behind the last one if none is."""
+    """The index of the first value that is set; the length if none is."""
     return int(flags.argmax()) if flags.any() else len(flags)

@@ -1,4 +1,4 @@
-"""Which model answers where a request names none: the last one trained that can be loaded."""
+"""Which model answers if a request names none: the model trained last that can be loaded."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_KEPT_S = 1.0  # it is read from the disk
-_SHORT_S = 60.0  # after which memory that ran short, or a disk, may be there again
-# That a model is waited for whose disk does not answer, and another one then: it may be the same disk.
+_KEPT_S = 1.0  # how long the answer is used before the disk is read again
+_SHORT_S = 60.0  # after this, there may be enough memory again, or the disk may answer
+# How long we wait for a model whose disk does not answer, and then for another one: it may be on the same
+# disk.
 _DEAD_S, _ANOTHER_S = 4.0, 0.5
 
 
 class DefaultModel:
-    """The model that the daemon was started with, or else the last one trained by now.
+    """The model that the daemon was started with, or else the model trained last.
 
-    One that turns out not to load is passed over, until its files change; for want of memory, for a minute;
-    and one whose disk does not answer, until it does. Any thread may ask.
+    A model that cannot be loaded is passed over until its files change. If memory ran short, it is passed
+    over for a minute. If its disk does not answer, it is passed over until it does. Any thread may ask.
     """
 
     def __init__(self, chosen: str) -> None:
         self.chosen = model_names.find(chosen) if chosen else None
-        self.notice = ""  # what a person should know of the choice, in one line; empty if it is as usual
-        self._lock = threading.Lock()  # never held while the disk is read, which may not answer
-        self._passed_over: dict[Path, tuple[float, str, float]] = {}  # as last changed, why, until when
+        self.notice = ""  # one line about the choice, for a person; empty if the choice is the usual one
+        self._lock = threading.Lock()  # never held while the disk is read, because it may not answer
+        self._passed_over: dict[Path, tuple[float, str, float]] = {}  # when changed, why, until when
         self._reads = HungReads()
         self._found = self.chosen or model_names.bundled_dir()
         self._read_at = time.monotonic()
@@ -48,7 +49,7 @@ class DefaultModel:
 
     @property
     def known(self) -> Path | None:
-        """Its directory, if that was read lately."""
+        """The default model's directory, if that was read a moment ago."""
         fresh = self.chosen is not None or time.monotonic() - self._read_at <= _KEPT_S
         return self._found if fresh else None
 
@@ -85,14 +86,14 @@ class DefaultModel:
         if hung and notice != self.notice:
             log.warning("%s", notice)
         with self._lock:
-            if self._passed_over == before:  # or else it is read anew by whoever changed it
+            if self._passed_over == before:  # otherwise the thread that changed it reads the disk again
                 self._passed_over, self._found, self.notice = passed_over, found, notice
                 self._read_at = time.monotonic()
             return self._found
 
     def pass_over(self, directory: Path, error: CharreplError) -> bool:
-        """Whether another model is the default now that this one could not be loaded."""
-        codes = (*model_names.UNLOADABLE, "busy")  # its disk does not answer
+        """Passes over a model that could not be loaded. Whether another is the default now."""
+        codes = (*model_names.UNLOADABLE, "busy")  # busy: its disk does not answer
         if directory != self._found or self.chosen is not None or error.code not in codes:
             return False
         until = time.monotonic() + _SHORT_S if error.code in ("shortage", "busy") else math.inf

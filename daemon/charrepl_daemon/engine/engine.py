@@ -1,6 +1,6 @@
 """One model on the device: its weights, its store of carries, and the programs that use them.
 
-Used by one thread, save for `compile` and `make`, which any thread may call.
+One thread uses it. Only `compile` and `make` may be called from any thread.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ from charrepl_train.run import checkpoint
 
 log = logging.getLogger(__name__)
 
-Extra = Literal["search", "score"]  # programs that no ghost needs
+Extra = Literal["search", "score"]  # programs that ghosts do not need
 
-_BATCHES = (1, 8, 32)  # rows a program takes; more writers at once are served in turn
+_BATCHES = (1, 8, 32)  # rows of a program; if there are more writers, they take turns
 _GPU_BATCHES = (*_BATCHES, 128)
-_SHORT_PIECE = 4  # characters a call decodes ahead: what a key may have to wait for in vain
-_CROWD_PIECE = 3  # characters a call decodes for a crowd, whose calls are long for each
-_READING_SHARE = 8  # one slot in so many may wait for the rest of its text to be read, at most
-_CROWD = 8  # rows that are none yet
+_SHORT_PIECE = 4  # characters that a call decodes ahead; a key may have to wait for them in vain
+_CROWD_PIECE = 3  # characters that a call decodes for each of many rows, because such calls take long
+_READING_SHARE = 8  # at most one slot in so many may wait until the rest of its text is read
+_CROWD = 8  # more rows than this count as many
 
 
 class DeviceLostError(CharreplError):
-    """The device does not compute any more: only another process may find it well."""
+    """The device does not compute any more. Perhaps it does in another process."""
 
     def __init__(self, message: str) -> None:
         super().__init__(f"{message}: this daemon leaves, ask the next one", code="device")
 
 
 class Engine:
-    """A model that is ready to write: `planner` makes of requests what to `step`.
+    """A model that is ready to write. `planner` turns requests into generations for `step`.
 
-    `cache_bytes` bounds the carries it keeps. Raises CharreplError if the model in `directory` is
-    missing, damaged, or does not compute.
+    `cache_bytes` limits the memory for carries. Raises CharreplError if the model in `directory` is missing,
+    damaged, or does not compute.
     """
 
     def __init__(
@@ -84,7 +84,8 @@ class Engine:
         slots = max(cache_bytes // (carry_bytes + SLOT_BYTES), RESERVED_SLOTS + 4 * RECENT)
         self.vocabulary = loaded.vocabulary
         self._cache, self._known = CarryCache(slots), GreedyCache()
-        # The slot that each text has come to which is not yet read whole: it survives what others need.
+        # For each text that is not completely read yet, the slot reached so far. It is not evicted for
+        # others.
         self._reading: dict[Generation, int] = {}
         self.planner = Planner(self.vocabulary, self._cache, self._known, slots=slots)
         self._slots = slots
@@ -93,7 +94,7 @@ class Engine:
         self._compiled: dict[int, Callable[..., tuple[jax.Array, jax.Array]]] = {}
         self._compiling = threading.Lock()
         self.batches = _GPU_BATCHES if jax_setup.has_gpu() else _BATCHES
-        self._failures = 0  # of the device, since it last did what it should
+        self._failures = 0  # of the device, since it last worked
         store = self._slots, int(np.prod(self._shape))
         self._zeros = compiled_programs.program(lambda: jnp.zeros(store), name="zeros", constants=store)
         self._make_store()
@@ -116,7 +117,7 @@ class Engine:
         self._store = self._zeros()
 
     def compile(self, batch: int) -> None:
-        """Makes the program for `batch` rows ready. Harmless to repeat."""
+        """Prepares the program for `batch` rows. You may call it more than once."""
         with self._compiling:
             if batch not in self._compiled:
                 store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
@@ -130,11 +131,11 @@ class Engine:
                 )
 
     def can(self, extra: Extra | None) -> bool:
-        """Whether a program that no ghost needs is there, if one is wanted."""
+        """Whether the wanted program is ready. True if none is wanted."""
         return extra is None or (self._searcher if extra == "search" else self._scorer).ready
 
     def make(self, extra: Extra) -> None:
-        """Makes such a program ready. Harmless to repeat."""
+        """Prepares a program that ghosts do not need. You may call it more than once."""
         with self._compiling:
             if self.can(extra):
                 return
@@ -145,11 +146,11 @@ class Engine:
                 self._searcher.compile(store, self.planner.ends["none"])
 
     def close(self) -> None:
-        """Gives back what it holds, most of it the device's, at once; of no use afterwards."""
+        """Frees its memory, most of it the device's, immediately. The engine cannot be used afterwards."""
         self.closed = True
         self._cache.clear()
         for array in jax.tree.leaves((self._served.weights, self._served.exact, self._store)):
-            if not array.is_deleted():  # in f32, `exact` is the same
+            if not array.is_deleted():  # in f32, `exact` is the same array
                 array.delete()
 
     @property
@@ -158,7 +159,7 @@ class Engine:
         return max(self._compiled)
 
     def _canary(self) -> None:
-        """Raises CharreplError unless the model writes, with real probabilities."""
+        """Raises CharreplError unless the model writes, and its probabilities are numbers."""
         generation = self.planner.passage(Sample(seq=0, text="\n", max_chars=PIECE, decoding=Decoding()))
         while not generation.done:
             self.step([generation])
@@ -172,7 +173,7 @@ class Engine:
     # Computing
 
     def release(self, generation: Generation) -> None:
-        """Gives back what a writing holds; call it once, when it is done or given up."""
+        """Gives back the slots of a generation. Call it once, when that is done or given up."""
         generation.done = True
         self._reading.pop(generation, None)
         self._cache.give_back_own(generation)
@@ -181,23 +182,24 @@ class Engine:
             self._cache.forget(generation.session)
 
     def step(self, generations: Sequence[Generation]) -> None:
-        """Reads or writes the next piece of each, or of the first few if the cache has room for no more.
+        """Reads or writes the next piece of each generation, or of the first few if the cache is full.
 
-        At most `widest` at once. Those with much to read read `MAX_FED` characters, and write when there
-        are none `unread`. What can still be written afterwards has `done` unset. Raises CharreplError if
-        not even one fits, or if the device failed; every carry is then computed anew when it is needed.
+        At most `widest` at a time. A generation with much to read reads `MAX_FED` characters, and writes when
+        none are `unread`. If more can be written afterwards, its `done` is false. Raises CharreplError if not
+        even one fits, or if the device failed. After a failure, every carry is computed again when it is
+        needed.
         """
         batch = next(b for b in sorted(self._compiled) if b >= len(generations))
         packed = self._packing.blank(batch)
         rows = self._packing.fields(packed)
         most = _CROWD_PIECE if len(generations) > _CROWD else PIECE
         going: list[Generation] = []
-        cached: list[bool] = []  # whether the carries of each are cached by text
+        cached: list[bool] = []  # for each row, whether its carries are cached by text
         held = set(itertools.islice(self._reading.values(), self._slots // _READING_SHARE))
         feeding: set[Hashable] = set()
         try:
             for w in generations:
-                if w.session in feeding:  # an alternative: its text is being read in another row
+                if w.session in feeding:  # an alternative, whose text another row is reading
                     continue
                 i = len(going)
                 try:
@@ -213,7 +215,7 @@ class Engine:
             self._calls_ahead += all(w.ahead for w in going)
             out = self._call(packed)
         except BaseException:
-            # Slots may be taken for carries that were never computed.
+            # Slots may be reserved for carries that were never computed.
             for i, by_text in enumerate(cached):
                 if by_text:
                     self._cache.give_back(rows.keep[i].tolist())
@@ -235,7 +237,7 @@ class Engine:
             w.go_straight()
 
     def _start(self, rows: Rows, i: int, w: Generation, held: set[int], most: int) -> bool:
-        """Fills in where row `i` starts from; whether what it decodes is cached by text."""
+        """Fills in where row `i` starts. Returns whether what it decodes is cached by text."""
         own = self._cache.own(w, held)
         if own is not None:
             rows.read[i] = rows.keep[i] = own
@@ -277,17 +279,17 @@ class Engine:
             adaptation.fill(rows.said, i, w.tokens)
 
     def search(self, search: Search) -> None:
-        """The next steps of a beam search whose text is read. Raises CharreplError if the device failed."""
+        """Takes the next steps of a beam search, after its text was read. Raises CharreplError on failure."""
         slot = ZERO_SLOT
         if search.state is None:
-            while self._cache.unread(search.session, search.tokens):  # its carry has made way for others
+            while self._cache.unread(search.session, search.tokens):  # its carry has been evicted
                 self.step([self.planner.reading(search.session, search.tokens, 0)])
             slot = self._cache.plan(search.session, search.tokens).read
         with self._failing():
             self._searcher.step(search, self._store, slot)
 
     def found(self, search: Search) -> tuple[str, list[float]]:
-        """The ghost that a search came to, and its log-probabilities in nats."""
+        """The ghost that a search found, and its log-probabilities in nats."""
         tokens, log_probs = search.best()
         text = self.vocabulary.decode(np.array(tokens, int))
         if search.before is not None:
@@ -298,35 +300,36 @@ class Engine:
     def score(
         self, text: str, carry: bytes, digest: str, *, before: str | None = None
     ) -> tuple[bytes, list[float]]:
-        """As `Scorer.score`, of this model; compiles that program if nobody has `made` it."""
+        """As `Scorer.score`, for this model. Compiles that program if it is not `made` yet."""
         if not self._scorer.ready:
             self.make("score")
         with self._failing():
             return self._scorer.score(text, carry, digest, before=before)
 
     def _call(self, packed: NDArray[np.int32]) -> Decoded:
-        """A call on the device, for some packed `Rows`."""
+        """Calls a program on the device, for some packed `Rows`."""
         with self._failing():
             self._store, out = self._compiled[len(packed)](self._served.weights, self._store, packed)
             return DECODED.fields(np.asarray(out))
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """Counts a call on the device, and makes good for one that fails, with a CharreplError.
+        """Counts a call on the device. If it fails, recovers and raises CharreplError.
 
-        That is a DeviceLostError where it fails again before any call succeeds: it would for ever.
+        The error is a DeviceLostError if calls fail twice without a success in between: it would go on
+        forever.
         """
         self._calls += 1
         try:
             yield
         except CharreplError:
             raise
-        except Exception as error:  # out of memory, a lost device: whatever the runtime raises
+        except Exception as error:  # out of memory, a lost device: anything that the runtime raises
             log.exception("the device failed")
             compiled_programs.forget()
             why, self._failures = f"the device failed ({reason(error)})", self._failures + 1
             try:
-                self._make_store()  # it was donated, so it is gone with the call
+                self._make_store()  # the old one was donated to the failed call, and is lost
             except Exception as again:
                 raise DeviceLostError(f"{why}, and did not come back ({reason(again)})") from error
             self._lose_carries()
@@ -336,12 +339,12 @@ class Engine:
         self._failures = 0
 
     def _lose_carries(self) -> None:
-        """Forgets what every slot holds: sessions and passages go on from their texts."""
+        """Forgets all slots. Sessions and passages continue from their texts."""
         self._reading.clear()
         self._cache.clear()
 
     def stats(self) -> dict[str, Any]:
-        """What `status` tells about this model."""
+        """What `status` shows about this model."""
         cache = self._cache
         return {
             "name": self.directory.name,
@@ -364,5 +367,5 @@ class Engine:
 
 
 def _budget(w: Generation, most: int) -> int:
-    """How many characters a call that writes at most so many may write for it."""
+    """How many characters a call may write for a generation, if the call writes at most so many."""
     return 0 if w.unread else min(_SHORT_PIECE if w.ahead else most, w.left)

@@ -1,6 +1,6 @@
-"""Taking turns: a connection that asks without end waits for its own requests, and nobody else does.
+"""Taking turns: if a connection sends very many requests, only that connection waits for them.
 
-Pure data: who asks is any hashable key. Used by one thread each, or under its user's lock.
+Pure data: an asker is any hashable key. Each object is used by one thread, or under its user's lock.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_REMEMBERED = 4096  # who were served
+_REMEMBERED = 4096  # askers that were served
 
 
 class FairQueue(Generic[T]):
-    """A queue of which everybody who is in it has the next turn once, and then again."""
+    """A queue in which all askers take turns."""
 
     def __init__(self) -> None:
         self._queues: OrderedDict[Hashable, deque[T]] = OrderedDict()
@@ -25,12 +25,12 @@ class FairQueue(Generic[T]):
         return self._count
 
     def put(self, who: Hashable, item: T) -> None:
-        """Puts an item behind the others of the same asker."""
+        """Adds an item after the same asker's other items."""
         self._queues.setdefault(who, deque()).append(item)
         self._count += 1
 
     def take(self) -> T:
-        """The oldest item of whoever has waited longest for a turn. Raises KeyError if there is none."""
+        """Takes the oldest item of the asker who has waited longest for a turn. Raises KeyError if empty."""
         who, queue = self._queues.popitem(last=False)
         item = queue.popleft()
         self._count -= 1
@@ -39,7 +39,7 @@ class FairQueue(Generic[T]):
         return item
 
     def keep(self, who: Hashable, wanted: Callable[[T], bool]) -> None:
-        """Drops what is not wanted any more of an asker's items."""
+        """Drops those of an asker's items that are not wanted any more."""
         queue = self._queues.get(who)
         if queue is None:
             return
@@ -52,7 +52,7 @@ class FairQueue(Generic[T]):
 
 
 class RoundRobin:
-    """In which order those who wait are to be served, from who was served when."""
+    """The order in which to serve items, by when their askers were last served."""
 
     def __init__(self) -> None:
         self._served: OrderedDict[Hashable, int] = OrderedDict()
@@ -61,10 +61,10 @@ class RoundRobin:
     def order(
         self, items: Iterable[T], who: Callable[[T], Hashable], later: Callable[[T], bool] = lambda _: False
     ) -> list[T]:
-        """The first item of everybody, then everybody's second, and so on.
+        """The first item of every asker, then every asker's second item, and so on.
 
-        Of the first ones, those that may come `later` come last; otherwise whoever was served longest ago
-        is first. What belongs to one asker stays in its order, those that may come later behind the others.
+        Among the first items, those that may come `later` are last. Apart from that, the asker who was served
+        longest ago is first. An asker's own items keep their order, but those that may come later are last.
         """
         counts: Counter[Hashable] = Counter()
         places: list[tuple[int, bool, int, int]] = []
@@ -76,7 +76,7 @@ class RoundRobin:
         return [items[place[-1]] for place in sorted(places)]
 
     def served(self, askers: Iterable[Hashable]) -> None:
-        """Takes note of who has had a turn."""
+        """Records that these askers had a turn."""
         for asker in askers:
             self._count += 1
             self._served[asker] = self._count

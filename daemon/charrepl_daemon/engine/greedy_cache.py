@@ -1,7 +1,6 @@
-"""What the model was found to write after a text, by session: asked for again, it takes no device.
+"""What the model writes after a text, by session. If it is asked for again, no device is needed.
 
-A cache like that of the carries: what it says is a function of the text alone, and losing it costs
-time and nothing else.
+A cache like that of the carries: its answers depend only on the text, and losing them only costs time.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _MOST = 512  # sessions
 
 
 class _Path:
-    """A text and what follows it: from `begin` on, each of `tokens` was chosen by `decoding`."""
+    """A text and what follows it: from `begin` on, `decoding` chose each of `tokens`."""
 
     def __init__(self, tokens: Tokens, decoding: Decoding) -> None:
         self.tokens = tokens
@@ -28,7 +27,7 @@ class _Path:
         self.decoding = decoding
 
     def runs_through(self, tokens: Tokens, decoding: Decoding) -> bool:
-        """Whether it is known what `decoding` chooses after `tokens`, or they are all of the path."""
+        """Whether the path says what `decoding` chooses after `tokens`, or ends with them."""
         count = len(tokens)
         return (
             self.begin <= count <= len(self.tokens)
@@ -38,13 +37,13 @@ class _Path:
 
 
 class GreedyCache:
-    """The path of each session that was last written along; the least recently used make way."""
+    """The last path of each session. The least recently used is dropped first."""
 
     def __init__(self) -> None:
         self._paths: OrderedDict[Hashable, _Path] = OrderedDict()
 
     def after(self, key: Hashable, tokens: Tokens, decoding: Decoding) -> tuple[Tokens, list[float]]:
-        """What `decoding` chooses after `tokens`, and the log-probabilities, as far as is known."""
+        """What `decoding` chooses after `tokens`, as far as is known, and the log-probabilities."""
         path = self._paths.get(key)
         if path is None or not path.runs_through(tokens, _alike(decoding)):
             return tokens[:0], []
@@ -58,7 +57,7 @@ class GreedyCache:
         chosen: Tokens,
         log_probs: Sequence[float],
     ) -> None:
-        """Takes note that after `tokens` these were chosen, each with its log-probability in nats."""
+        """Records that these were chosen after `tokens`, each with its log-probability in nats."""
         path = self._paths.get(key)
         if path is None or not path.runs_through(tokens, _alike(decoding)):
             path = self._paths[key] = _Path(tokens, _alike(decoding))
@@ -66,14 +65,14 @@ class GreedyCache:
         if len(self._paths) > _MOST:
             self._paths.popitem(last=False)
         if common(path.tokens[len(tokens) :], chosen) == len(chosen):
-            return  # it may be known further already
+            return  # perhaps more is known already
         path.tokens = np.concatenate((tokens, chosen))
         del path.log_probs[len(tokens) - path.begin :]
         path.log_probs += log_probs
 
 
 def _alike(decoding: Decoding) -> Decoding:
-    """What stands for all decodings that choose the same."""
+    """One decoding for all that choose the same."""
     if decoding.temperature:
         return decoding
-    return msgspec.structs.replace(decoding, top_k=0, top_p=1.0, seed=0)  # of no effect then
+    return msgspec.structs.replace(decoding, top_k=0, top_p=1.0, seed=0)  # without effect then

@@ -1,6 +1,6 @@
-"""Which directory a model's name means, and what models there are: read on threads for it.
+"""Which directory a model's name means, and which models there are. Separate threads read the disk.
 
-The event loop never waits for a disk, which may be a network's, and nobody waits for long.
+The event loop never waits for a disk, which may be on a network. Nobody waits for long.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ T = TypeVar("T")
 
 _KEPT_S = 1.0
 _MOST = 256  # names
-_AT_ONCE = 4  # reads: one that hangs leaves room for others
-_MOST_LISTED_S = 4.0  # that a list of models waits for one of them
+_AT_ONCE = 4  # reads at a time, so that a hanging one leaves room for others
+_MOST_LISTED_S = 4.0  # a list of models waits no longer than this for one of them
 
 
 class ModelCatalogue:
-    """The models on the disk, as they were a second ago at most."""
+    """The models on the disk. Answers are at most a second old."""
 
     def __init__(self, model: str, library: ModelLibrary) -> None:
-        """`model` is the default, or if empty the last one trained. Raises CharreplError if there is none."""
+        """`model` is the default; if empty, the model trained last. Raises CharreplError if there is none."""
         self.default = DefaultModel(model)
         self._library = library
         self._found: OrderedDict[str, tuple[float, Path]] = OrderedDict()
@@ -43,21 +43,21 @@ class ModelCatalogue:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     def known(self, model: str) -> Path | None:
-        """The directory of the model that a request names, if that was read lately."""
+        """The directory of the model that a request names, if that was read a moment ago."""
         if not model:
             return self.default.known
         read_at, directory = self._found.get(model, (0.0, None))
         return directory if time.monotonic() < read_at + _KEPT_S else None
 
     async def reading(self, path: Path, read: Callable[[Path], T]) -> T:
-        """What a function makes of a path. Raises CharreplError if its disk does not answer for long."""
+        """The result of a function that reads a path. Raises CharreplError if the disk does not answer."""
         async with self._turns:
             return await self._reads.awaited(path, read)
 
     async def find(self, model: str) -> Path:
         """The directory of the model that a request names. Raises CharreplError if there is none.
 
-        Without a name: the one the daemon was started with, or else the last one trained by now.
+        Without a name, the model that the daemon was started with, or else the model trained last.
         """
         directory = self.known(model)
         if directory is not None:
@@ -81,15 +81,15 @@ class ModelCatalogue:
         except CharreplError:
             chosen = self.default.chosen
             if chosen is not None and model == chosen.name:
-                return chosen  # what `models` calls the default, wherever that is
-            # One that is loaded goes on, though its files were taken away.
+                return chosen  # the one that `models` calls the default
+            # A loaded model goes on, even if its files were removed.
             where = Path(model) if model_names.is_path(model) else paths.models_dir() / model
             if self._library.is_loaded(where):
                 return where
             raise
 
     async def listed(self) -> list[protocol.ModelInfo]:
-        """Every model that can be named, save those whose disk does not answer."""
+        """Every model that has a name, except those whose disk does not answer."""
         return await self.reading(paths.models_dir(), lambda _: self._list())
 
     def _list(self) -> list[protocol.ModelInfo]:

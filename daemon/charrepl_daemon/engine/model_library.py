@@ -1,4 +1,4 @@
-"""The models that are ready to write: loaded on first use, one after another, the least used dropped."""
+"""The models in memory. They are loaded on first use, one at a time. The least recently used is dropped."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from charrepl_train.run import checkpoint
 
 log = logging.getLogger(__name__)
 
-_FAILED_S = 1.0  # for which a model that could not be loaded is not tried again
-_LEAVING_S = 5.0  # for which a load waits for those who still use a model that was dropped
-_READING_S = 30.0  # and then for the ghosts that would read their texts for the third time with another
-_MOST_WAITING = 1024  # for one model to be loaded anew
+_FAILED_S = 1.0  # a model that could not be loaded is not tried again for so long
+_LEAVING_S = 5.0  # a load waits so long for requests that still use a dropped model
+_READING_S = 30.0  # and then so long for ghosts that would have to read their texts a third time
+_MOST_WAITING = 1024  # requests that wait until one model is reloaded
 Result = Engine | CharreplError
 Loaded = Callable[[Path, Extra | None, Result | None], None]
 Done = Callable[[CharreplError | None], None]
 
 
 class _Program(NamedTuple):
-    """A program of an engine that is to be made."""
+    """A program to make for an engine."""
 
     engine: Engine
     make: Callable[[], None]
-    wanted: Extra | None = None  # what somebody waits for
+    wanted: Extra | None = None  # the program, if somebody waits for it
 
 
 class _Wish:
-    """That a model be loaded."""
+    """A request to load a model."""
 
     def __init__(self) -> None:
-        self.done: list[Done] = []  # who wants it anew, and is told
+        self.done: list[Done] = []  # called when it is reloaded
 
 
 class ModelLibrary:
-    """Engines by directory. Any thread may ask; one thread loads, and another compiles what is not urgent.
+    """Engines by directory. Any thread may ask. One thread loads; another compiles programs.
 
-    `loaded` is called on one of them when a model has become ready, or a program of it that was waited
-    for, or cannot, or when that is to be asked for again; `wanted` says whether anybody still waits for a
-    model. An engine that is dropped goes to `dropped`, and comes back to `closed` once nobody uses it: until
-    then no other is loaded, so that no more than one is in memory beside the `most`. After a while `hurry`
-    is called.
+    `loaded` is called on one of these threads when a model is ready, or a program that somebody waits for. It
+    is also called if that failed, or if it must be asked for again. `wanted` says whether anybody still waits
+    for a model. `dropped` gets a dropped engine; call `closed` with it when nobody uses it any more. Until
+    then no other is loaded, so that at most one is in memory besides the `most`. After a while, `hurry` is
+    called.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ModelLibrary:
         self._engines: OrderedDict[Path, Engine] = OrderedDict()
         self._failed: dict[Path, tuple[float, CharreplError]] = {}
         self._wishes: dict[Path, _Wish] = {}
-        self._queue: FairQueue[Path] = FairQueue()  # of the wishes
+        self._queue: FairQueue[Path] = FairQueue()  # of the models to load
         self._leaving: set[Engine] = set()
         self._programs: deque[_Program] = deque()
         self._changed = threading.Condition()
@@ -88,7 +88,7 @@ class ModelLibrary:
     def get(self, directory: Path) -> Result | None:
         """The model's engine; None if it is not loaded.
 
-        An error if it could not be loaded a moment ago: a writer asks again at every key.
+        An error if loading failed a moment ago, because a writer asks again with every key.
         """
         with self._changed:
             engine = self._engines.get(directory)
@@ -99,7 +99,7 @@ class ModelLibrary:
             return error if time.monotonic() < failed_at + _FAILED_S else None
 
     def load(self, directory: Path, *, asker: Hashable, anew: Done | None = None) -> None:
-        """Has a model loaded when it is the asker's turn; with `anew` also if it is there, and that is told.
+        """Loads a model when it is the asker's turn. With `anew`, reloads a loaded one, then calls `anew`.
 
         Raises CharreplError with code `busy` if too many wait for that.
         """
@@ -111,13 +111,13 @@ class ModelLibrary:
                 if len(wish.done) >= _MOST_WAITING:
                     raise CharreplError("too many wait for this model: try again in a moment", code="busy")
                 wish.done.append(anew)
-            # In the turns of everybody who wants it; whoever's is first brings it to all.
+            # In the turns of all who want it. The first turn loads it for all.
             self._queue.keep(asker, lambda path: path != directory)
             self._queue.put(asker, directory)
             self._run("load", self._load_next)
 
     def make(self, engine: Engine, extra: Extra) -> None:
-        """Has a program of an engine made, for those who wait for it: before those that nobody waits for."""
+        """Makes a program of an engine that somebody waits for, before programs that nobody waits for."""
         with self._changed:
             self._programs.appendleft(
                 _Program(engine, functools.partial(self._make, engine, extra), wanted=extra)
@@ -125,21 +125,21 @@ class ModelLibrary:
             self._run("compile", self._compile_next)
 
     def _run(self, name: str, work: Callable[[], None]) -> None:
-        """Wakes the thread that does such work, or starts it."""
+        """Wakes the thread for this work, or starts it."""
         self._changed.notify_all()
         if name not in self._threads:
             threading.Thread(target=self._go_on, args=(work,), name=name, daemon=True).start()
-            self._threads.add(name)  # now: if threads ran short, the next one to ask tries again
+            self._threads.add(name)  # only now: if the start failed, the next request tries again
 
     def _go_on(self, work: Callable[[], None]) -> None:
         while not self._stopped:
             try:
-                work()  # what it has at hand is let go of in between: it may be a model
-            except Exception:  # a bug in one must not end the others
+                work()  # a call of its own, so that its variables are freed: one may be a model
+            except Exception:  # a defect with one model must not affect the others
                 log.exception("a model could not be seen to")
 
     def stop(self) -> None:
-        """Begins nothing any more."""
+        """Makes the threads end after their current work."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -155,7 +155,7 @@ class ModelLibrary:
             wish = self._wishes.pop(directory, None)
             present = self._engines.get(directory)
         if wish is None:
-            return  # another's turn has brought it
+            return  # an earlier turn has loaded it
         if not wish.done:
             if present is not None:
                 self._loaded(directory, None, present)
@@ -189,16 +189,16 @@ class ModelLibrary:
                 read=lambda path: self._reads.read(path, checkpoint.load_model),
             )
         except Exception as error:
-            # Whatever a broken model provokes concerns those who asked for it, not the daemon.
+            # A broken model may cause any error. It concerns those who asked for the model, not the daemon.
             log.warning("could not load %s: %s", directory, reason(error))
             if isinstance(error, CharreplError):
-                # What has no code of its own is wrong with its files.
+                # An error without a code of its own means that something is wrong with the model's files.
                 message, code = str(error), "bad_model" if error.code == "failed" else error.code
             elif short := resource_shortage.of(error):
                 message, code = f"could not load {directory.name}: {short}", "shortage"
             else:
                 message, code = f"could not load {directory.name}: {reason(error)}", "bad_model"
-        # Another one: in the traceback of what was raised is all that had been loaded.
+        # A new error, because the traceback of the old one refers to everything that had been loaded.
         return CharreplError(message, code=code)
 
     def _shelve(self, directory: Path, result: Result) -> None:
@@ -221,14 +221,14 @@ class ModelLibrary:
             self._leaving.update(leaving)
             spared = [program for program in self._programs if program.engine in self._leaving]
             self._programs = deque(program for program in self._programs if program not in spared)
-            # The wider programs are used once they are there.
+            # The wider programs are used when they are ready.
             self._programs.append(_Program(result, functools.partial(result.make, "score")))
             self._programs.extend(
                 _Program(result, functools.partial(result.compile, batch)) for batch in result.batches
             )
             try:
                 self._run("compile", self._compile_next)
-            except RuntimeError as error:  # threads ran short: it serves without
+            except RuntimeError as error:  # no more threads: it works without these programs
                 log.warning("could not begin to compile for %s: %s", directory.name, reason(error))
         for engine in leaving:
             self._dropped(engine)
@@ -237,7 +237,7 @@ class ModelLibrary:
                 self._loaded(program.engine.directory, program.wanted, None)
 
     def closed(self, engine: Engine) -> None:
-        """Takes note that nobody uses an engine any more that was dropped."""
+        """Records that nobody uses a dropped engine any more."""
         with self._changed:
             self._leaving.discard(engine)
             self._changed.notify_all()
@@ -252,7 +252,7 @@ class ModelLibrary:
             program = self._programs.popleft()
         try:
             program.make()
-        except Exception as error:  # those that are there go on
+        except Exception as error:  # the existing programs go on working
             if not program.engine.closed:
                 name = program.engine.directory.name
                 log.warning("could not compile a program of %s: %s", name, reason(error))
@@ -267,7 +267,7 @@ class ModelLibrary:
             result = CharreplError(f"could not compile the {extra} program: {reason(error)}", code="internal")
         self._loaded(engine.directory, extra, result)
 
-    # What there is
+    # What is loaded
 
     def engines(self) -> list[Engine]:
         """The engines that are ready, the most recently used last."""
@@ -275,13 +275,13 @@ class ModelLibrary:
             return list(self._engines.values())
 
     def is_loaded(self, directory: Path) -> bool:
-        """Whether a model can answer at once."""
+        """Whether a model can answer immediately."""
         with self._changed:
             return directory in self._engines
 
 
 def made_way(engine: Engine, *, anew: bool) -> CharreplError:
-    """What to say to those who used a model for too long that was dropped, or loaded anew."""
+    """The error for those who used a dropped or reloaded model for too long."""
     name = engine.directory.name
     if anew:
         return CharreplError(f"{name} was loaded anew: ask again", code="busy")

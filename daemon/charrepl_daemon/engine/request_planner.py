@@ -1,4 +1,4 @@
-"""What a request becomes: what to write after which text, from what is known of it already."""
+"""Turns requests into generations: what to write after which text, and how much is known already."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from charrepl_daemon.model.programs import MAX_ALTERNATIVES, MAX_FED, NEVER
 from charrepl_train.text.vocabulary import Vocabulary
 
 _SENTENCE_ENDS = ".!?。！？…\n"
-# Half of the slots that may be somebody's own: whoever types and asks for alternatives has the others.
+# Passages get half of the slots that one may own. The other half is for alternatives.
 _PASSAGES_SHARE = 2 * OWN_SHARE
 _MOST_AHEAD = 64  # characters decoded from a ghost's end on
 
 
 class Planner:
-    """Makes generations of texts, for an `Engine` to compute; reads the engine's caches."""
+    """Makes generations that an `Engine` computes. Reads the engine's caches."""
 
     def __init__(self, vocabulary: Vocabulary, cache: CarryCache, known: GreedyCache, *, slots: int) -> None:
         self._vocabulary = vocabulary
@@ -39,12 +39,12 @@ class Planner:
         }
         self._cache, self._known = cache, known
         self._most_passages = slots // _PASSAGES_SHARE
-        self._passages: set[Generation] = set()  # that are not released
+        self._passages: set[Generation] = set()  # those that are not released yet
         self._passage_number = 0
         self.answered_ahead = 0
 
     def ghosts(self, session: Hashable, request: Complete) -> list[Generation]:
-        """The ghosts asked for, or more: of alternatives, those that turn out alike are left out later.
+        """The ghosts asked for. For alternatives there are more, because similar ones are left out later.
 
         The first of several reads the text; the others begin where it ends.
 
@@ -62,7 +62,7 @@ class Planner:
                 tokens=tokens,
                 position=position,
                 max_chars=request.max_chars,
-                # Alternatives differ in their first character, and each goes on as is likeliest.
+                # Alternatives differ in their first character. Each continues in the likeliest way.
                 decoding=decoding if rank < 0 else Decoding(adapt=decoding.adapt),
                 ends=self.ends[request.stop],
                 least=least if rank < 0 else NEVER,
@@ -82,7 +82,7 @@ class Planner:
         return [generation(rank) for rank in range(count)]
 
     def searched(self, session: Hashable, request: Complete) -> tuple[Generation, Search]:
-        """What reads the text, and the beam search that begins at its end.
+        """A generation that reads the text, and the beam search that begins at its end.
 
         Raises CharreplError if the text sent begins inside the window.
         """
@@ -99,7 +99,7 @@ class Planner:
         return self.reading(search.session, tokens, position), search
 
     def reading(self, session: tuple[Hashable, int], tokens: Tokens, position: int) -> Generation:
-        """What reads a text, so that its carry is there, and writes nothing."""
+        """A generation that only reads a text, so that its carry is in the cache."""
         unread = self._cache.unread(session, tokens)
         reading = Generation(
             session=session,
@@ -114,10 +114,10 @@ class Planner:
         return reading
 
     def passage(self, request: Sample) -> Generation:
-        """The passage asked for; the engine's `release` gives it back in the end.
+        """The passage asked for. In the end, give it back with the engine's `release`.
 
-        It does not adapt: each repetition would make the next one likelier. Raises CacheFullError if there
-        are too many: with more than there are slots for, all would be read anew all the time.
+        It does not adapt, because each repetition would make the next one likelier. Raises CacheFullError if
+        there are too many passages: with more than there are slots, each would be read again and again.
         """
         if len(self._passages) >= self._most_passages:
             raise CacheFullError
@@ -138,11 +138,11 @@ class Planner:
         return passage
 
     def release(self, generation: Generation) -> None:
-        """Counts a passage no longer; of other generations it counts none."""
+        """Stops counting a passage. Has no effect for other generations."""
         self._passages.discard(generation)
 
     def _recall(self, generation: Generation) -> None:
-        """Writes what is known without asking the device."""
+        """Writes what is known already, without the device."""
         tokens, log_probs = self._known.after(generation.session, generation.tokens, generation.decoding)
         if len(tokens):
             text = self._vocabulary.decode(tokens)
@@ -150,9 +150,9 @@ class Planner:
             generation.unread = self._cache.unread(generation.session, generation.tokens)
 
     def ahead(self, ghost: Generation) -> Generation | None:
-        """What goes on from a ghost's end before it is taken; None if there is nothing to gain.
+        """A generation that continues a ghost before it is taken; None if that gains nothing.
 
-        Whatever part of the ghost is taken then, its continuation is known: it is the same path.
+        Then the continuation is known whichever part of the ghost is taken, because it is the same path.
         """
         start = ghost.session[1]
         if not ghost.kept or ghost.rank >= 0 or not ghost.text or window_start(ghost.position) != start:
@@ -170,12 +170,12 @@ class Planner:
             before=None if ghost.before is None else ghost.before + ghost.text,
         )
         self._recall(generation)
-        # Without the carry at its end there is more to work out than it is worth.
+        # If the carry at its end is not in the cache, it is not worth the work.
         lost = self._cache.unread(generation.session, generation.tokens)
         return None if generation.done or lost else generation
 
     def next_window(self, session: Hashable, text: str, offset: int) -> Generation | None:
-        """What reads ahead for when the window moves on; None unless that is near and there is much to read.
+        """A generation that reads the next window; None unless that begins soon and there is much to read.
 
         It writes nothing.
         """
@@ -191,7 +191,7 @@ class Planner:
     def _window(self, request: Complete | Sample) -> tuple[Tokens, int, int]:
         """The tokens that the model reads, the position after them, and where in the text they start.
 
-        The position counts letters as the model reads them, so that it tells nothing but what they are.
+        The position counts letters as the model reads them, so that it depends only on the letters.
         """
         text, offset = request.text, request.offset
         length = offset + len(text)
@@ -205,8 +205,8 @@ class Planner:
         return tokens, start + len(tokens) - 1, start
 
     def _read(self, window: str) -> Tokens:
-        """What the model reads of a window's text."""
-        return self._vocabulary.encode("\n" + window)  # which every window starts after
+        """A window's text as the tokens that the model reads."""
+        return self._vocabulary.encode("\n" + window)  # every window starts after a newline
 
 
 def _least(request: Complete) -> float:
@@ -215,8 +215,8 @@ def _least(request: Complete) -> float:
 
 
 def _before(request: Complete, start: int) -> str | None:
-    """What a ghost must not repeat at once, of the window that begins at `start`.
+    """The text before a ghost, which the ghost must not repeat, from the window's beginning `start` on.
 
-    None for what has no end of its own, as passages and odds.
+    None for requests that have no end of their own, such as the likeliest next characters.
     """
     return None if request.stop == "none" else request.text[start - request.offset :]

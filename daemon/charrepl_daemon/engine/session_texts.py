@@ -1,6 +1,6 @@
-"""A session's texts as arrays: the path that it is on, and the branches that it left.
+"""A session's texts as arrays: its current path, and the branches that it left.
 
-Texts are compared as arrays, so that a key costs the same however long its text is.
+Arrays are compared fast, so that a key costs nearly the same in a long text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Tokens: TypeAlias = NDArray[np.int32]
 
 
 def common(a: Tokens, b: Tokens) -> int:
-    """How many tokens two texts begin with alike."""
+    """How many tokens at their beginning two texts have in common."""
     count = min(len(a), len(b))
     if not count:
         return 0
@@ -27,9 +27,9 @@ def common(a: Tokens, b: Tokens) -> int:
 
 
 class Run:
-    """Tokens that follow the first `at` of a text, and for each the slot of the carry after it.
+    """The tokens after the first `at` of a text, and for each the slot of the carry after it.
 
-    The slot is ZERO_SLOT where the carry is not kept.
+    The slot is ZERO_SLOT if the carry is not kept.
     """
 
     __slots__ = ("at", "slots", "tokens")
@@ -40,19 +40,19 @@ class Run:
         self.slots = slots
 
     def kept(self, begin: int, end: int) -> list[int]:
-        """The slots of its tokens from the text's `begin` to its `end`."""
+        """The kept slots of the tokens from the text's `begin` to its `end`."""
         slots = self.slots[begin - self.at : end - self.at]
         kept: list[int] = slots[slots != ZERO_SLOT].tolist()
         return kept
 
     def deepest(self, count: int) -> int:
-        """How many of its first `count` tokens there are to the last with a carry."""
+        """How many of its first `count` tokens there are up to the last one with a carry."""
         kept = np.flatnonzero(self.slots[:count])
         return int(kept[-1]) + 1 if len(kept) else 0
 
 
 class Branch(Run):
-    """A text that a session left, from where it parts from the session's path."""
+    """A text that a session left, from where it differs from the session's path."""
 
     __slots__ = ("session",)
 
@@ -61,22 +61,22 @@ class Branch(Run):
         self.session = session
 
     def hang_at(self, at: int) -> None:
-        """Has it begin earlier, by what the path still has there."""
+        """Makes it begin earlier, at `at`. The tokens in between are still on the path."""
         between = self.session.tokens[at : self.at]
         self.tokens = np.concatenate((between, self.tokens))
         self.slots = np.concatenate((np.zeros_like(between), self.slots))
         self.at = at
 
     def advance(self, count: int) -> None:
-        """Has it begin later by so many tokens, which are the path's too."""
+        """Makes it begin `count` tokens later, because these are on the path too."""
         self.at, self.tokens, self.slots = self.at + count, self.tokens[count:], self.slots[count:]
 
 
 class Session(Run):
-    """One writer's texts: the path, which begins at nothing and grows in place, and branches that it left.
+    """One writer's texts: the path, which is empty at first and grows in place, and the branches it left.
 
-    A branch holds no slot for what is on the path too, so that each text's carry is at one place. There is
-    no cycle of references in a session without branches, as is one that holds no slot.
+    A branch holds no slots for tokens that are on the path too, so that each carry is in one place. A session
+    without branches has no cycle of references. A session without slots has no branches.
     """
 
     __slots__ = ("_room_slots", "_room_tokens", "branches", "held", "key", "thinned", "typed")
@@ -86,21 +86,21 @@ class Session(Run):
         self._room_slots = np.zeros(0, np.int32)
         super().__init__(0, self._room_tokens, self._room_slots)
         self.key = key
-        self.held = 0  # slots, its branches' too; a session without any is dropped
+        self.held = 0  # its slots and those of its branches; a session without slots is dropped
         self.typed = 0  # tokens of the path that are the writer's; a ghost follows
-        self.thinned = 0  # tokens of the path among which only the sparse carries are left
-        self.branches: list[Branch] = []  # the one last left last
+        self.thinned = 0  # tokens of the path among which only sparse carries are kept
+        self.branches: list[Branch] = []  # the one that was left last is at the end
 
     def unread(self, tokens: Tokens) -> int:
-        """How many of `tokens` come after the last that has a carry."""
+        """How many of `tokens` come after the last one with a carry."""
         same = common(self.tokens, tokens)
-        # Any other branch parts from `tokens` before its first slot.
+        # Every other branch differs from `tokens` before its first slot.
         here = [branch for branch in self.branches if branch.at == same]
         further = max((branch.deepest(common(branch.tokens, tokens[same:])) for branch in here), default=0)
         return len(tokens) - (same + further if further else self.deepest(same))
 
     def cut(self, length: int) -> None:
-        """Cuts the path off after `length` tokens, behind which it has no slots any more."""
+        """Cuts the path off after `length` tokens. It must have no slots after that."""
         for branch in self.branches:
             if branch.at > length:
                 branch.hang_at(length)
@@ -124,7 +124,7 @@ class Session(Run):
 
 
 def session_of(run: Run) -> Session:
-    """The session whose path or branch it is."""
+    """The session of a path or branch."""
     if isinstance(run, Branch):
         return run.session
     assert isinstance(run, Session)

@@ -1,4 +1,4 @@
-"""Reads of the disk that may never end, as on a network's that has gone: nobody waits for them for long."""
+"""Disk reads that may never end, for example if the network is down. Nobody waits for them for long."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from charrepl_daemon.process.supervision import soon
 
 T = TypeVar("T")
 
-_MOST_S = 15.0  # that is waited for one
-_MOST = 8  # left behind at a time: each keeps a thread
+_MOST_S = 15.0  # the longest wait for a read
+_MOST = 8  # unfinished reads left behind at a time; each needs a thread
 
 
 class _Read(NamedTuple, Generic[T]):
-    """One under way."""
+    """A read in progress."""
 
     future: Future[T]
     at: float  # when it began
 
 
 class HungReads:
-    """Those that were left behind, by what they read. Any thread may ask."""
+    """Reads that were left behind unfinished, by path. Any thread may ask."""
 
     def __init__(self) -> None:
         self._left: dict[Path, _Read[Any]] = {}
         self._lock = threading.Lock()
 
     def read(self, path: Path, read: Callable[[Path], T], *, most_s: float | None = None) -> T:
-        """What a function makes of a path. Raises what it raises.
+        """The result of a function that reads a path. Raises what the function raises.
 
-        Raises CharreplError if it takes too long, and at once while it has not ended; it goes on, on its
-        own thread, and what comes of it is let go of.
+        Raises CharreplError if it takes too long. The read then goes on in its thread, and its result is
+        dropped. Until it has ended, further reads of the path raise immediately.
         """
         begun = self._begun(path, read)
         wait([begun.future], most_s or _MOST_S)
         return self._result(path, begun)
 
     async def awaited(self, path: Path, read: Callable[[Path], T]) -> T:
-        """As `read`, for an event loop, which goes on meanwhile."""
+        """As `read`, but does not block the event loop."""
         begun = self._begun(path, read)
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         begun.future.add_done_callback(lambda _: soon(loop, ended.set))
@@ -70,7 +70,7 @@ class HungReads:
             else:
                 future.set_result(result)
 
-        # Of those that the end of the process does not wait for.
+        # A daemon thread, so that the process can end without it.
         threading.Thread(target=run, name="read", daemon=True).start()
         return _Read(future, time.monotonic())
 

@@ -1,4 +1,4 @@
-"""Starting, being, replacing and stopping a daemon, by hand or as a systemd service.
+"""Starting, running, replacing and stopping a daemon, by hand or as a systemd service.
 
-`cli` calls it. Nothing below it knows how the daemon was started.
+`cli` calls it. The folders that it imports do not know how the daemon was started.
 """

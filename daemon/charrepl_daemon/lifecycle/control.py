@@ -1,4 +1,4 @@
-"""The daemon as a process: one at a time, started, watched and stopped from other processes."""
+"""Starts, watches and stops the daemon from other processes. Only one runs at a time."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ START_TIMEOUT_S = 170.0
 _TERM_AFTER_S = 5.0
 _KILL_AFTER_S = 5.0
 _ANSWER_S = 3.0
-_MOST_READ = 1 << 20  # of the log
+_MOST_READ = 1 << 20  # bytes of the log
 _MOST_SILENCES = 2  # each as long as `Client.status` waits
 
 
 def running() -> RunningDaemon | None:
-    """The daemon that holds the lock, if any. A status file without one is stale, and ignored.
+    """The daemon that holds the lock, if there is one. Without a lock, a status file is stale and ignored.
 
-    Its pid is one that is its own now, or 0 if that cannot be found: it may just have begun, or be in a
-    container of its own.
+    Its pid is certainly its own, or 0 if it cannot be found: the daemon may just have begun, or be in a
+    container.
     """
     if not _locked():
         return None
     recorded = status_file.read()
     if recorded is not None and recorded.is_alive:
         return recorded
-    # It could not write the file anew, or has left already.
+    # It could not write the file again, or has ended already.
     pid = process_ids.listening_at(paths.endpoint())
     return RunningDaemon(pid, paths.endpoint(), birth=process_ids.birth(pid))
 
@@ -58,9 +58,9 @@ def _locked() -> bool:
 
 
 def _wait_unlocked(timeout_s: float, *, killed: RunningDaemon | None = None) -> bool:
-    """Whether the daemon let go of its lock, as it does by ending in whatever way, in that time.
+    """Whether the daemon released its lock in that time. It does so however it ends.
 
-    If it was `killed`, as it would not go, that is left for the one after it to tell.
+    If it was `killed` because it did not end, the status file says so for the next daemon.
     """
     lock = Lock(paths.lock_file())
     try:
@@ -73,7 +73,7 @@ def _wait_unlocked(timeout_s: float, *, killed: RunningDaemon | None = None) -> 
                 )
             )
     except FileNotFoundError:
-        pass  # its directory has gone, and the lock with it
+        pass  # its directory is gone, and the lock too
     finally:
         lock.release()
     return True
@@ -83,7 +83,7 @@ def _wait_unlocked(timeout_s: float, *, killed: RunningDaemon | None = None) -> 
 
 
 def start(arguments: list[str]) -> tuple[Literal["started", "running"], RunningDaemon]:
-    """Spawns a daemon and waits until it is ready; one that runs already is left alone.
+    """Spawns a daemon and waits until it is ready. If one runs already, does nothing.
 
     Raises CharreplError with the daemon's own reason if it does not get ready.
     """
@@ -96,11 +96,11 @@ def start(arguments: list[str]) -> tuple[Literal["started", "running"], RunningD
         started = _spawn(arguments, deadline)
         if started is not None:
             return "started", started
-        # Another start was faster. What it started may have ended by now, as that one was told to.
+        # Another start was faster. Its daemon may have ended by now, because it was told to.
 
 
 def _spawn(arguments: list[str], deadline: float) -> RunningDaemon | None:
-    """Spawns a daemon and waits until it is ready; None if another one has taken the lock.
+    """Spawns a daemon and waits until it is ready. None if another one has taken the lock.
 
     Raises CharreplError, with the daemon's own reason, if it does not get ready.
     """
@@ -109,7 +109,7 @@ def _spawn(arguments: list[str], deadline: float) -> RunningDaemon | None:
     output = _open_log()
     logged = _log_size()
     try:
-        # A fresh process, not a fork: JAX's threads do not survive one.
+        # A new process, not a fork: JAX's threads would not survive a fork.
         child = subprocess.Popen(
             [*command, "--ready-fd", str(write_end)],
             stdin=subprocess.DEVNULL,
@@ -118,7 +118,7 @@ def _spawn(arguments: list[str], deadline: float) -> RunningDaemon | None:
             pass_fds=[write_end],
             start_new_session=True,
             cwd="/",
-            # If a service runs us, it is not our child that it waits for.
+            # If a service runs us, it does not wait for our child.
             env={name: value for name, value in interpreter.environment().items() if name != "NOTIFY_SOCKET"},
         )
     except OSError as error:
@@ -148,7 +148,7 @@ def _spawn(arguments: list[str], deadline: float) -> RunningDaemon | None:
 
 
 def _how_it_ended(code: int, logged: int) -> str:
-    """What became of a daemon that ended before it was ready, and said nothing but to the log."""
+    """What happened to a daemon that ended before it was ready, and wrote at most to the log."""
     with contextlib.suppress(OSError), paths.log_file().open("rb") as file:
         file.seek(logged)
         if short := resource_shortage.in_text(file.read(_MOST_READ).decode(errors="replace")):
@@ -172,10 +172,10 @@ def _log_size() -> int:
 
 
 def _settled(deadline: float) -> RunningDaemon | None:
-    """The daemon that runs already, once it answers; None if none does, or it ends meanwhile.
+    """The daemon that runs already, when it answers. None if none runs, or it ends meanwhile.
 
-    So two starts at once both report the one that won, ready. Raises CharreplError if it hangs, or speaks
-    another protocol.
+    So two starts at the same time both report the same daemon as ready. Raises CharreplError if it hangs, or
+    has another protocol version.
     """
     asked = 0
     while (found := running()) is not None:
@@ -196,13 +196,13 @@ def _settled(deadline: float) -> RunningDaemon | None:
                 f"the daemon that runs{found.named} does not answer: run charrepl-daemon restart, "
                 f"and {_see_log()}"
             )
-        time.sleep(0.05)  # it is a process of somebody else's: there is no event to wait for
+        time.sleep(0.05)  # another program started it: there is no event to wait for
     return None
 
 
 def _asked() -> tuple[dict[str, Any] | None, bool]:
-    """What the daemon says of itself, whatever protocol it speaks; or None, and whether it kept silent."""
-    from charrepl.client import Client  # zmq: only where there is something to ask
+    """The daemon's status, whatever its protocol version; or None, and whether it did not answer."""
+    from charrepl.client import Client  # zmq: only if there is a daemon to ask
 
     began = time.monotonic()
     try:
@@ -221,17 +221,17 @@ def _open_log() -> int:
         paths.log_file().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(paths.log_file(), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     except OSError:
-        return subprocess.DEVNULL  # a daemon without a log beats none
+        return subprocess.DEVNULL  # a daemon without a log is better than none
 
 
 # Stopping
 
 
 def stop() -> RunningDaemon | None:
-    """Stops the daemon and waits for its end; returns which it was, or None if none ran.
+    """Stops the daemon and waits for its end. Returns the daemon, or None if none ran.
 
-    Asks first, then terminates, then kills; one that is a unit of systemd's is terminated by that, which
-    would start it again. Raises CharreplError if it lives on.
+    First asks it, then terminates it, then kills it. If it is a systemd unit, systemd terminates it;
+    otherwise systemd would start it again. Raises CharreplError if it still runs.
     """
     found = running()
     if found is None:
@@ -241,11 +241,11 @@ def stop() -> RunningDaemon | None:
         if _wait_unlocked(_TERM_AFTER_S):
             return found
     if found.unit:
-        with contextlib.suppress(CharreplError):  # then it is up to us
+        with contextlib.suppress(CharreplError):  # then we must do it
             systemd_service.control("stop", found.unit)
     for number in (signal.SIGTERM, signal.SIGKILL):
         found = running() or found
-        # Asked again at the last moment: a pid may be another process's by now.
+        # Found again at the last moment: the pid may belong to another process by now.
         if found.is_alive:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(found.pid, number)
@@ -256,7 +256,7 @@ def stop() -> RunningDaemon | None:
 
 
 def ask_to_stop(endpoint: str | None = None) -> None:
-    """Asks the daemon at an endpoint, or else this user's own, to drain and exit.
+    """Asks the daemon at an endpoint, or this user's own, to finish its work and exit.
 
     Raises CharreplError if it does not answer or refuses.
     """
@@ -267,7 +267,7 @@ def ask_to_stop(endpoint: str | None = None) -> None:
 
 
 def status(endpoint: str | None = None) -> dict[str, Any]:
-    """What the daemon at an endpoint, or else this user's own, says of itself.
+    """The status of the daemon at an endpoint, or of this user's own.
 
     Raises DaemonUnavailableError if none runs or it does not answer.
     """
@@ -288,7 +288,7 @@ def status(endpoint: str | None = None) -> dict[str, Any]:
 
 
 def options_before() -> dict[str, Any]:
-    """The options of the daemon that runs, or of the last one if that did not leave in order."""
+    """The options of the running daemon, or of the last one if that did not end normally."""
     found = running() or status_file.read()
     return {} if found is None else found.options
 
@@ -297,7 +297,7 @@ def options_before() -> dict[str, Any]:
 
 
 def metrics_url() -> str:
-    """Where the daemon that runs serves its metrics; empty if it does not, or does not say."""
+    """Where the running daemon serves its metrics; empty if it does not, or does not answer."""
     try:
         return str(status().get("metrics_url") or "")
     except CharreplError:
@@ -305,21 +305,21 @@ def metrics_url() -> str:
 
 
 def check_restart() -> None:
-    """Returns if the daemon may be restarted: nobody types, or it cannot say so.
+    """Returns if the daemon may be restarted: nobody is typing, or it does not answer.
 
-    Raises CharreplError if somebody does.
+    Raises CharreplError if somebody is typing.
     """
     try:
         found = status()
     except CharreplError:
-        return  # it is not there, or out of order: restarting is what will help
+        return  # it does not run, or does not work: a restart helps
     refusal = status_report.refusal(found)
     if refusal:
         raise CharreplError(refusal)
 
 
 def older_runs() -> bool:
-    """Whether a daemon of an older protocol runs, which this program may replace.
+    """Whether a daemon with an older protocol version runs, which this program may replace.
 
     Raises CharreplError if it is newer, if somebody uses it, or if it does not say.
     """
@@ -337,20 +337,20 @@ def older_runs() -> bool:
 
 
 def restart(arguments: list[str]) -> RunningDaemon:
-    """Stops the daemon that runs, if any, and starts one with these arguments of `start`.
+    """Stops the running daemon, if there is one, and starts one with these arguments of `start`.
 
-    Raises CharreplError if either cannot be.
+    Raises CharreplError if that is impossible.
     """
     for _ in range(3):
         stop()
         state, daemon = start(arguments)
         if state == "started":
             return daemon
-        # An open prompt missed its daemon and was faster, without these options.
+        # An open prompt started a daemon first, without these options.
     raise CharreplError("another program keeps starting the daemon: close open prompts and try again")
 
 
 def unit() -> str:
-    """The unit of systemd's that the daemon which runs is; empty if it is none."""
+    """The systemd unit that runs the daemon; empty if none does."""
     found = running()
     return "" if found is None else found.unit

@@ -1,4 +1,4 @@
-"""Being the daemon: what its own process does, from taking the lock to leaving."""
+"""The daemon's own process, from taking the lock to its end."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEVICE_THREAD = "device"  # as `scheduler.py` calls it
+DEVICE_THREAD = "device"  # its name in `scheduler.py`
 
 
 def run_daemon(*, debug: bool = False, **settings: Any) -> NoReturn:
-    """As `serve`, and ends this process, whatever its other threads are doing.
+    """As `serve`, then ends this process, whatever its other threads are doing.
 
-    A program that is being compiled on another thread crashes the interpreter's own way out.
+    The interpreter's normal exit crashes while another thread compiles a program.
     """
-    faulthandler.enable()  # a crash leaves its traceback, of code alone, in the log
+    faulthandler.enable()  # a crash writes a traceback to the log, which has no user data
     _leave_no_core()
     code = 0
     try:
@@ -62,10 +62,10 @@ def run_daemon(*, debug: bool = False, **settings: Any) -> NoReturn:
 
 
 def _leave_no_core() -> None:
-    """A core dump would hold what was typed."""
+    """Prevents core dumps, because they would contain what you type."""
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Linux asks no limit where a program takes the dumps, as systemd-coredump does.
+    # Linux ignores the limit if a program such as systemd-coredump takes the dumps.
     with contextlib.suppress(OSError):
         Path("/proc/self/coredump_filter").write_text("0")
 
@@ -78,9 +78,9 @@ def _leave(code: int) -> NoReturn:
 
 
 def _thread_failed(failed: threading.ExceptHookArgs, *, stopping: bool) -> None:
-    """Ends the daemon if the thread that writes has failed: nobody would be answered any more.
+    """Ends the daemon if the device's thread has failed, because nobody would get an answer any more.
 
-    Its clients start another, which tells in `status` what became of this one.
+    Its clients start another daemon, whose `status` says what happened to this one.
     """
     name = failed.thread.name if failed.thread is not None else "unknown"
     error = failed.exc_value
@@ -90,7 +90,7 @@ def _thread_failed(failed: threading.ExceptHookArgs, *, stopping: bool) -> None:
 
 
 def serve(*, ready_fd: int | None, **options: Any) -> None:
-    """Is the daemon, until it is stopped. Raises CharreplError if it cannot be, or one runs already."""
+    """Runs the daemon until it is stopped. Raises CharreplError if that is impossible or one runs already."""
     os.umask(0o077)
     tell = ReadinessNotifier(ready_fd)
     unwritten = WriteFailures()
@@ -120,24 +120,24 @@ def _serve_alone(
     also_here: bool,
     **options: Any,
 ) -> None:
-    """Is the daemon, holding the lock."""
+    """Runs the daemon, while this process holds the lock."""
     predecessor = status_file.left_behind()
 
     def leave(number: int, frame: object) -> None:
-        # An exception could be lost in whatever is being imported, or crash it.
+        # An exception here could get lost in an import, or crash it.
         ownership.leave()
         tell("the daemon was stopped before it was ready")
         os._exit(130 if number == signal.SIGINT else 1)
 
     for number in heeded([signal.SIGTERM, signal.SIGINT, signal.SIGHUP]):
         signal.signal(number, leave)  # until there is an event loop to tell
-    # At once: until then the file names a daemon of before, and a pid that may be anyone's.
+    # Immediately: until now the file names an earlier daemon, and a pid that may belong to any process.
     ownership.announce()
     try:
         _log_to_file(unwritten, also_here=also_here)
         _serve(ownership, tell, predecessor, unwritten, **options)
     except (CharreplError, KeyboardInterrupt):
-        ownership.leave()  # unless it has, and said why
+        ownership.leave()  # does nothing if it has left already and given a reason
         raise
     except OSError as error:
         ownership.leave()
@@ -150,7 +150,7 @@ def _serve_alone(
     except Exception as error:
         short = resource_shortage.of(error)
         if short is None or ownership.has_left:
-            raise  # the status file stays, and tells of a crash
+            raise  # the status file stays, as a sign of a crash
         ownership.leave()
         raise CharreplError(short) from error
 
@@ -190,7 +190,7 @@ def _serve(
     # Imported here, under the lock: a start that finds a daemon running need not wait for jax.
     from charrepl_train.devices import jax_setup
 
-    jax_setup.prepare(cache=False)  # `compiled_programs.py` has one of its own
+    jax_setup.prepare(cache=False)  # `compiled_programs.py` has its own cache
     from charrepl_daemon.serving.scheduler import Scheduler
     from charrepl_daemon.serving.server import Server
 
@@ -207,9 +207,10 @@ def _serve(
     )
     threading.excepthook = lambda failed: _thread_failed(failed, stopping=server.stopping)
     server.bind()
-    # The thread that sends would wait for the one that computes for 5 ms, the default: longer than a piece.
+    # With the default, the sending thread would wait 5 ms for the computing one: longer than a piece takes.
     sys.setswitchinterval(0.0005)
-    # All stand still while the collector looks through what was imported, 60 ms. What is loaded may go again.
+    # When the collector looks through all imported modules, all threads stop for 60 ms. So they are frozen.
+    # Models are loaded later, and can be freed.
     gc.freeze()
     scheduler.start()
     log.info("started, pid %d, on %s", os.getpid(), jax_setup.describe())
@@ -237,7 +238,7 @@ async def _until_stopped(
     server.supervision.keep_up(ownership.watch(server.listen))
     async with contextlib.AsyncExitStack() as stack:
         if metrics_port is not None:
-            # With Prometheus's library, which nobody else needs to have read.
+            # This imports Prometheus's library, which is not needed otherwise.
             from charrepl_daemon.metrics import http_endpoint, prometheus_text
 
             status = server.status

@@ -1,4 +1,4 @@
-"""The unit file that makes the daemon a systemd service of its user's."""
+"""The unit file that makes the daemon a systemd user service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from charrepl.system import interpreter, user_directories
 
 NAME = "charrepl-daemon.service"
 _MARK = "# Written by charrepl-daemon install-service."
-# What decides where files are, what is imported, what is computed on and in which numbers.
+# Variables that decide where files are, what is imported, and which device and precision are used.
 _KEPT = re.compile(
     r"(CHARREPL|CUDA|GLIBC|HIP|HSA|JAX|LIBTPU|NCCL|NVIDIA|OMP|ROCM|ROCR|TF|TPU|XLA)_\w+"
     r"|HOME|LD_LIBRARY_PATH|PYTHON(HOME|NOUSERSITE|PATH|USERBASE|UTF8)|XDG_(\w+_HOME|RUNTIME_DIR)"
@@ -21,8 +21,8 @@ _KEPT = re.compile(
 
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "%": "%%", "\n": r"\n", "\t": r"\t"})
 
-# What a user's own systemd may restrict without privileges. Not MemoryDenyWriteExecute: XLA writes
-# programs and runs them; nor a system call filter: drivers of GPUs make calls of their own.
+# Restrictions that a user's systemd can set without privileges. Not MemoryDenyWriteExecute, because XLA
+# writes programs and runs them. No system call filter, because GPU drivers make calls of their own.
 _UNIT = """\
 {mark}
 # Run that again to change it; settings of your own go where systemctl --user edit {name} puts them.
@@ -59,7 +59,7 @@ WantedBy=default.target
 def unit(arguments: list[str]) -> str:
     """The text of a unit that runs the daemon with these arguments of `start`.
 
-    It runs this interpreter, in the places and on the devices that this environment decides.
+    It runs this interpreter, with the directories and devices of this environment.
     """
     stop = interpreter.command("charrepl_daemon", "stop")
     start = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
@@ -78,12 +78,12 @@ def unit(arguments: list[str]) -> str:
 
 
 def _argument(word: str) -> str:
-    """A word of a command line: systemd replaces variables in it, unlike in Environment."""
+    """A word of a command line. systemd replaces variables in it, but not in Environment."""
     return _quoted(word.replace("$", "$$"))
 
 
 def _quoted(word: str) -> str:
-    """A word as systemd reads it back: quotes, escapes and `%` specifiers."""
+    """A word as systemd reads it: with quotes, escapes and `%` specifiers."""
     escaped = word.translate(_ESCAPES)
     if any(ord(char) < 0x20 or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in escaped):
         raise CharreplError(
@@ -98,9 +98,9 @@ def file() -> Path:
 
 
 def install(text: str, *, force: bool) -> Path:
-    """Writes the unit; returns where.
+    """Writes the unit. Returns where.
 
-    Raises CharreplError if there is no systemd here, if the file is another's and `force` is not
+    Raises CharreplError if there is no systemd here, if we did not write the existing file and `force` is not
     set, or if it cannot be written.
     """
     if sys.platform != "linux" or shutil.which("systemctl") is None:
@@ -122,9 +122,9 @@ def install(text: str, *, force: bool) -> Path:
 
 
 def control(verb: str, name: str) -> None:
-    """Has systemd `stop` or `restart` a unit, of the user's or else of the machine's, and waits for it.
+    """Makes systemd `stop` or `restart` a unit of the user, or else of the machine. Waits for it.
 
-    Raises CharreplError if it cannot.
+    Raises CharreplError if systemd cannot do it.
     """
     said = ""
     for manager in (["systemctl", "--user"], ["systemctl"]):

@@ -1,4 +1,4 @@
-"""The data directory that a daemon serves the models of, and those who mean another one."""
+"""The data directory whose models a daemon serves, and requests that mean another one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charrepl.wire import protocol
 
 
 def differs(own: str, meant: str) -> bool:
-    """Whether two data directories are two, as `paths.told_data_dir` has them."""
+    """Whether two data directories, as from `paths.told_data_dir`, are different."""
     try:
         return own != meant and not Path(own).samefile(meant)
     except (OSError, ValueError):
@@ -18,7 +18,7 @@ def differs(own: str, meant: str) -> bool:
 
 
 def another(own: str, meant: str) -> CharreplError:
-    """What to say to somebody who means another directory than the daemon's `own`."""
+    """The error for a request that means another directory than the daemon's `own`."""
     return CharreplError(
         f"the daemon that runs serves the models in {own}, and you mean those in {meant}: "
         "charrepl-daemon restart makes it serve these, "
@@ -28,14 +28,14 @@ def another(own: str, meant: str) -> CharreplError:
 
 
 def is_plain(own: str, request: protocol.OfModels) -> bool:
-    """Whether a request means the models in `own`, or a directory, or does not say: by its words alone."""
+    """Whether a request plainly means the models in `own`, or a model's directory. Reads no disk."""
     return request.data_dir in ("", own) or model_names.is_path(getattr(request, "model", ""))
 
 
 def check(own: str, request: protocol.OfModels) -> None:
-    """Returns if a request means the models in `own`, by whatever name. Looks at the disk.
+    """Returns if a request means the models in `own`, under any path. Reads the disk.
 
-    Raises CharreplError with code `data_dir` if it means others.
+    Raises CharreplError with code `data_dir` if it means other models.
     """
     if not is_plain(own, request) and differs(own, request.data_dir):
         raise another(own, request.data_dir)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Failure(NamedTuple):
-    """A file or a model that could not be written or loaded: why, and when."""
+    """Why and when a file could not be written, or a model could not be loaded."""
 
     path: str
     reason: str
@@ -15,6 +15,6 @@ class Failure(NamedTuple):
 
 
 def stamp(seconds: float | None = None) -> str:
-    """A moment, now or so many seconds after the epoch, as people here write it: ISO 8601."""
+    """A time in seconds since the epoch, or now, in ISO 8601 and local time."""
     when = datetime.datetime.now() if seconds is None else datetime.datetime.fromtimestamp(seconds)
     return when.astimezone().isoformat(timespec="seconds")

@@ -1,7 +1,7 @@
-"""The Unix socket that the daemon listens on, made here and handed to ZeroMQ.
+"""The Unix socket on which the daemon listens. It is created here and given to ZeroMQ.
 
-ZeroMQ would take away whatever is at the path when it binds. Here the socket gets its name when it
-already listens, and what is taken away is what was made.
+ZeroMQ would remove whatever is at the path when it binds. Here, the socket gets its name only when it
+listens already, and only our own socket is removed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BACKLOG = 128
 
 
 class Listener:
-    """An ipc endpoint of a ZeroMQ socket. Whoever binds it holds the daemon's lock."""
+    """An ipc endpoint of a ZeroMQ socket. Only the holder of the daemon's lock may bind it."""
 
     def __init__(self, endpoint: str) -> None:
         self.endpoint = endpoint
@@ -29,11 +29,11 @@ class Listener:
         self._bound = ""
 
     def bind(self, owner: zmq.Socket[Any]) -> None:
-        """Listens, in the place of whatever is at the path; connections that are there go on.
+        """Listens, and replaces whatever is at the path. Existing connections stay.
 
         Raises CharreplError if it cannot.
         """
-        unnamed = self._path.with_name("sock.new")  # no longer than the name that it gets
+        unnamed = self._path.with_name("sock.new")  # not longer than the final name
         try:
             unnamed.unlink(missing_ok=True)
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
@@ -54,15 +54,15 @@ class Listener:
             raise CharreplError(f"cannot listen on {self.endpoint}: {reason(error)}") from None
 
     def unbind(self, owner: zmq.Socket[Any]) -> None:
-        """Ends listening, and every connection."""
+        """Stops listening, and ends every connection."""
         owner.unbind(self._bound)
 
     def in_place(self) -> bool:
-        """Whether who connects to the endpoint comes here."""
+        """Whether new connections to the endpoint reach this socket."""
         return self._made is not None and self._made == identity_at(self._path)
 
     def remove(self) -> None:
-        """Takes the socket away, if it is this one that is at the path."""
+        """Removes the socket, if this one is still at the path."""
         with contextlib.suppress(OSError):
             if self.in_place():
                 self._path.unlink()

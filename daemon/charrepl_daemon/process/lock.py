@@ -1,4 +1,4 @@
-"""The daemon's lock file, held through a descriptor: what is at its path may become another's."""
+"""The daemon's lock file, held through a descriptor, because another file may take over its path."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _AGAIN_S = 0.02
 
 
 class Identity(NamedTuple):
-    """Which file it is, whatever its name: no other has these while it is there, or held open."""
+    """Identifies a file, whatever its name. No other file has the same while this one exists or is open."""
 
     device: int
     inode: int
 
 
 def identity(found: os.stat_result) -> Identity:
-    """The identity of what was looked at."""
+    """The identity of a file, from its status."""
     return Identity(found.st_dev, found.st_ino)
 
 
 def identity_at(path: Path) -> Identity | None:
-    """The identity of what is at a path, a symlink itself; None if nothing can be seen there."""
+    """The identity of what is at a path, without following a symlink. None if nothing is visible there."""
     try:
         return identity(path.lstat())
     except OSError:
@@ -33,14 +33,14 @@ def identity_at(path: Path) -> Identity | None:
 
 
 class Lock:
-    """A lock that ends with its process, in whatever way that ends. The file is never removed."""
+    """A lock that ends with its process, however that ends. The file is never removed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor: int | None = None
 
     def acquire(self, timeout_s: float, *, create: bool = True) -> bool:
-        """Whether it could be had in that time. Raises OSError if there can be no such file, or is none."""
+        """Whether the lock was acquired in that time. Raises OSError if the file cannot be opened."""
         deadline = time.monotonic() + timeout_s
         while not self._try(os.O_CREAT if create else 0):
             if time.monotonic() >= deadline:
@@ -64,12 +64,12 @@ class Lock:
         return False
 
     def in_place(self) -> bool:
-        """Whether what is held is still what is at the path."""
+        """Whether the lock is held, and its file is still at the path."""
         held = self._descriptor
         return held is not None and identity(os.fstat(held)) == identity_at(self._path)
 
     def release(self) -> None:
-        """Lets go of it; safe to repeat."""
+        """Releases the lock. You may call it more than once."""
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)

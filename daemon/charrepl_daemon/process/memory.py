@@ -1,8 +1,8 @@
-"""What this process has in memory, and how much of it ZeroMQ holds of messages that have not come whole.
+"""The process's memory, and how much of it ZeroMQ uses for incomplete messages.
 
-ZeroMQ puts the parts of a message together before it gives out any, and bounds the size of each but not
-their number. Its own thread allocates them, so that how often that touches a new page tells how much they
-take. Linux alone tells.
+ZeroMQ collects all parts of a message before it delivers any. It limits the size of each part, but not their
+number. Its own thread allocates them, so the number of new pages that this thread touches shows how much
+memory they take. Only Linux gives this number.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import os
 from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
-_NAME = "ZMQbg/IO"  # of ZeroMQ's threads
-_FAULTS = 7  # where /proc/PID/stat has the pages that were touched first, counted after the name
+_NAME = "ZMQbg/IO"  # the beginning of the names of ZeroMQ's threads
+_FAULTS = 7  # the place of minor page faults in /proc/PID/stat, counted after the name
 
 
 def resident_bytes() -> int:
-    """What this process has in memory; 0 where the system does not tell."""
+    """The bytes that this process has in memory; 0 if the system does not say."""
     try:
         return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
@@ -26,13 +26,13 @@ def resident_bytes() -> int:
 
 
 def give_back() -> None:
-    """Has glibc give back what was freed: it keeps it otherwise, 20 MB a reload."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
+    """Makes glibc return freed memory to the system. Otherwise it keeps 20 MB for each reload."""
+    with contextlib.suppress(OSError, AttributeError):  # if it is another C library
         ctypes.CDLL(None).malloc_trim(0)
 
 
 class Unfinished:
-    """An estimate of what messages take that have not come whole, from one look to the next."""
+    """Estimates the memory of incomplete messages, from one look to the next."""
 
     def __init__(self) -> None:
         self._threads: list[Path] = []
@@ -41,7 +41,7 @@ class Unfinished:
         self.held_bytes = 0
 
     def look(self) -> None:
-        """Adds what came since the last look, or takes off what went."""
+        """Adds what came since the last look, or subtracts what went."""
         resident, touched = resident_bytes(), self._touched_bytes()
         grown = resident - self._resident
         self.held_bytes = max(0, self.held_bytes + min(grown, touched - self._touched))

@@ -1,4 +1,4 @@
-"""Gives memory back to the system that was needed for a while: after floods, bursts, and long texts."""
+"""Returns memory to the system that was needed only for a while: after floods, bursts, and long texts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import asyncio
 from charrepl_daemon.process.memory import give_back, resident_bytes
 
 _LOOK_S = 5.0
-_GROWN_BYTES = 16 << 20  # since memory was given back last
+_GROWN_BYTES = 16 << 20  # growth since memory was last returned
 
 
 async def keep_small() -> None:
-    """Looks after it until cancelled.
+    """Returns memory now and then, until cancelled.
 
-    Many threads allocate, each from an arena of its own, and glibc keeps what is freed in any of them but at
-    its very end.
+    Many threads allocate, each from an arena of its own. glibc keeps all memory that is freed in an arena,
+    except at the arena's end.
     """
     settled = resident_bytes()
     while True:

@@ -1,7 +1,7 @@
-"""What a daemon owns in its runtime directory: the directory, the lock, the socket and the status file.
+"""What a daemon owns: its runtime directory, and in it the lock, the socket and the status file.
 
-Any of them may be removed under it, by who cleans up temporary files, and made anew by another daemon. So
-what it holds is compared with what is at its place, and nothing is taken away by its name alone.
+A program that cleans up temporary files may remove any of them, and another daemon may create them again. So
+a daemon compares what it holds with what is at the path, and never removes anything only because of its name.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _MARK_S = 15.0
 
 
 class Ownership:
-    """The place of one daemon, from `take` to `leave`; `status` is what its file says."""
+    """What one daemon owns, from `take` to `leave`. `status` is the content of its status file."""
 
     def __init__(self, status: RunningDaemon, *, unwritten: Callable[[Path, str], None]) -> None:
         self.status = status
         self.listener = Listener(status.endpoint)
         self._unwritten = unwritten
         self._directory = paths.runtime_dir()
-        self._entered: int | None = None  # a descriptor: what is held open is not mistaken for another
+        self._entered: int | None = None  # a descriptor of the directory, which identifies it while open
         self._lock: Lock | None = None
         self._complaint = ""
-        self.has_left = False  # its place, well or not
+        self.has_left = False  # whether `leave` was called, after a failure or not
 
     def take(self) -> None:
-        """Takes the lock. Raises CharreplError with code TAKEN if a daemon has it, or if it cannot be had."""
+        """Takes the lock. Raises CharreplError if that is impossible, with code TAKEN if a daemon has it."""
         self._enter()
         if not self._take_lock():
             other = process_ids.listening_at(self.status.endpoint)
@@ -64,7 +64,7 @@ class Ownership:
     def _take_lock(self) -> bool:
         lock = Lock(paths.lock_file())
         try:
-            # Not at the first try: a `status` looks whether it is free by holding it for a moment.
+            # With a time limit, because `status` holds the lock for a moment to see whether it is free.
             if not lock.acquire(_LOCK_S):
                 return False
         except OSError as error:
@@ -87,14 +87,14 @@ class Ownership:
 
     @property
     def _owns_status_file(self) -> bool:
-        """Whether the file is this daemon's, or of no daemon at all; only who holds the lock writes one."""
+        """Whether the file is this daemon's, or missing. Only the holder of the lock writes it."""
         found = status_file.read()
         return found is None or (found.pid, found.birth) == (self.status.pid, self.status.birth)
 
     def keep(self, listen: Callable[[], None]) -> None:
-        """Makes anew what has gone from its place; `listen` binds the listener again.
+        """Restores what is gone from its path. `listen` binds the listener again.
 
-        Raises CharreplError if another daemon is there, or nobody could reach this one any more.
+        Raises CharreplError if another daemon is there, or if nobody could reach this one any more.
         """
         if identity_at(self._directory) != self._mine:
             self._enter()
@@ -112,7 +112,7 @@ class Ownership:
             log.warning("%s was not this daemon's: written anew", paths.status_file())
 
     def _complain_once(self) -> None:
-        """Says what keeps clients out of the directory, which its owner can mend."""
+        """Logs once why clients cannot use the directory. Its owner can fix that."""
         complaint = ""
         try:
             paths.check_private(self._directory)
@@ -123,7 +123,7 @@ class Ownership:
         self._complaint = complaint
 
     async def watch(self, listen: Callable[[], None]) -> None:
-        """Keeps it, and marks the status file as current now and then, until cancelled. Raises as `keep`."""
+        """Calls `keep` now and then, and marks the status file as current, until cancelled. Raises as `keep`."""
         marked = -_MARK_S
         while not self.has_left:
             self.keep(listen)
@@ -133,10 +133,10 @@ class Ownership:
             await asyncio.sleep(_LOOK_S)
 
     def leave(self, failure: BaseException | None = None) -> None:
-        """Takes away what is its own; safe to repeat.
+        """Removes what the daemon owns. You may call it more than once.
 
-        The next daemon is told of a `failure`: the status file stays, as after a crash, with the reason
-        in it if there is one for people.
+        After a `failure`, the status file stays for the next daemon, as after a crash. It contains the
+        reason, if that is for people.
         """
         if self.has_left or self._lock is None or not self._lock.in_place():
             return
@@ -148,7 +148,7 @@ class Ownership:
             status_file.remove()
 
     def release(self) -> None:
-        """Lets the next daemon in."""
+        """Releases the lock, so that the next daemon can start."""
         if self._lock is not None:
             self._lock.release()
         self._close()

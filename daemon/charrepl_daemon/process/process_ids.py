@@ -1,6 +1,6 @@
-"""Processes named by more than their pid, which is another process's once they have ended.
+"""Identifies processes by more than their pid, because another process may get it when they have ended.
 
-A pid also means nothing where it cannot be seen, as in another container with the same directories.
+A pid also means nothing where its process is not visible, as in another container with the same directories.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _CONNECT_S = 1
 
 
 def birth(pid: int) -> str:
-    """When, and where, the process with a pid began: no other has both. Empty if there is none to be seen."""
+    """When and where the process with a pid began: no other process has both. Empty if none is visible."""
     if pid <= 0:
         return ""
     try:
@@ -34,10 +34,10 @@ def birth(pid: int) -> str:
 
 
 def listening_at(endpoint: str) -> int:
-    """The pid of who listens at an ipc endpoint, as the system says; 0 if nobody, or nobody to be seen."""
+    """The pid of the process that listens at an ipc endpoint, as the system says; 0 if none is visible."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            # Not Python's time-out, which fails at once where many wait to be let in.
+            # Not Python's timeout, which fails immediately if many connections wait.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _CONNECT_S, 0))
             probe.connect(endpoint.removeprefix("ipc://"))
             if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""Telling who waits for the daemon how far it is: `start`, through a pipe, and systemd.
+"""Tells `start`, through a pipe, and systemd when the daemon is ready, or why it is not.
 
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
@@ -14,30 +14,30 @@ import time
 from pathlib import Path
 
 READY = "ready"
-TAKEN = "taken"  # by another daemon, the lock
+TAKEN = "taken"  # another daemon has the lock
 
 
 class ReadinessNotifier:
-    """The pipe to whoever started us, or None where nobody waits: one line goes through it."""
+    """The pipe to the process that started us, for one line. None if nobody waits."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
     def __call__(self, line: str) -> None:
         if self._descriptor is not None:
-            with contextlib.suppress(OSError):  # whoever started us has given up
+            with contextlib.suppress(OSError):  # the other process has given up
                 os.write(self._descriptor, line.encode(errors="surrogateescape") + b"\n")
             self.close()
 
     def close(self) -> None:
-        """Lets whoever waits know that nothing more will be said; safe to repeat."""
+        """Closes the pipe, so that nobody waits any longer. You may call it more than once."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
 def read_line(descriptor: int, timeout_s: float) -> str | None:
-    """What the daemon said through its pipe; empty if it ended, None if it said nothing in time."""
+    """What the daemon wrote into the pipe. Empty if it ended, None if it wrote nothing in time."""
     deadline, said = time.monotonic() + timeout_s, b""
     while not said.endswith(b"\n"):
         left = deadline - time.monotonic()
@@ -51,7 +51,7 @@ def read_line(descriptor: int, timeout_s: float) -> str | None:
 
 
 def notify(state: str) -> None:
-    """Tells systemd, if it started us, one or more lines as `READY=1`. Never fails."""
+    """Sends systemd one or more lines such as `READY=1`, if systemd started us. Never fails."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -62,13 +62,13 @@ def notify(state: str) -> None:
             link.connect(address)
             link.send(state.encode())
     except OSError:
-        pass  # systemd will find out by itself
+        pass  # systemd will notice by itself
 
 
 def unit() -> str:
-    """The systemd unit that this process is the main one of, if it is: `NAME.service`."""
+    """The systemd unit, `NAME.service`, whose main process this is; empty if it is not."""
     own = str(os.getpid())
-    # A shell in somebody else's unit hands these on.
+    # A shell in another unit passes these variables on.
     if not os.environ.get("NOTIFY_SOCKET") or os.environ.get("SYSTEMD_EXEC_PID", own) != own:
         return ""
     try:

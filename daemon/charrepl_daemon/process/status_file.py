@@ -1,7 +1,7 @@
-"""The daemon's status file: who runs, and, found by the one after it, how its life ended.
+"""The daemon's status file: which daemon runs. The next daemon finds in it how the last one ended.
 
-A daemon that leaves in order takes the file with it. One that is still there when the lock is free
-was left by a daemon that could not, or that says in it why it left.
+A daemon that ends normally removes the file. If the file is there while the lock is free, its daemon could
+not remove it, or wrote into it why it ended.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _MOST_BYTES = 1 << 16
 
 
 class RunningDaemon(msgspec.Struct, frozen=True):
-    """What the status file says of the daemon that wrote it."""
+    """What the status file says about the daemon that wrote it."""
 
-    pid: int  # 0 where it cannot be known
+    pid: int  # 0 if it is not known
     endpoint: str
-    birth: str = ""  # as `pids.birth` has it
-    options: dict[str, Any] = {}  # of `start`, for the daemon after it
-    unit: str = ""  # that the service manager runs it as
-    ended: str = ""  # how, once it has
+    birth: str = ""  # from `process_ids.birth`
+    options: dict[str, Any] = {}  # of `start`, for the next daemon
+    unit: str = ""  # the service manager's unit, if it runs the daemon
+    ended: str = ""  # how it ended, if it has
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process still is: not another with its pid."""
+        """Whether its process is alive, and not another process with its pid."""
         return bool(self.birth) and self.birth == process_ids.birth(self.pid)
 
     @property
     def named(self) -> str:
-        """` (pid 17)`, or nothing where that is not known."""
+        """` (pid 17)`; empty if the pid is not known."""
         return f" (pid {self.pid})" if self.pid else ""
 
 
 class Predecessor(msgspec.Struct, frozen=True):
-    """A daemon that did not leave in order, and when it was last seen, give or take 15 seconds."""
+    """A daemon that did not end normally, and when it was last seen, to within 15 seconds."""
 
     pid: int
     how: str
@@ -53,7 +53,7 @@ class Predecessor(msgspec.Struct, frozen=True):
 
 
 def write(status: RunningDaemon) -> str:
-    """Writes the file; returns why that failed, or nothing: a daemon does without."""
+    """Writes the file. Returns why that failed, or an empty string: a daemon can work without it."""
     temporary = paths.status_file().with_suffix(".new")
     try:
         temporary.write_bytes(msgspec.json.encode(status))
@@ -64,9 +64,9 @@ def write(status: RunningDaemon) -> str:
 
 
 def read() -> RunningDaemon | None:
-    """What the file says, of a daemon that may be gone; None if there is none, or it is damaged."""
+    """The file's content. Its daemon may be gone. None if there is no file, or it is damaged."""
     try:
-        # Not to wait for a writer, should it be a FIFO; nor to read what a symlink leads to.
+        # Does not wait for the writer of a FIFO, and does not follow a symlink.
         descriptor = os.open(paths.status_file(), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb") as file:
             return msgspec.json.decode(file.read(_MOST_BYTES), type=RunningDaemon)
@@ -75,7 +75,7 @@ def read() -> RunningDaemon | None:
 
 
 def left_behind() -> Predecessor | None:
-    """The daemon that left its file. Ask only while no daemon runs: holding the lock, or not finding it."""
+    """The daemon that left its file. Call it only while no daemon runs: hold the lock, or see it missing."""
     found = read()
     if found is None or not found.pid:
         return None
@@ -93,6 +93,6 @@ def mark() -> None:
 
 
 def remove() -> None:
-    """Takes the file away, as who leaves in order does."""
+    """Removes the file, at a normal end."""
     with contextlib.suppress(OSError):
         paths.status_file().unlink(missing_ok=True)

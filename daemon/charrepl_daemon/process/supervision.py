@@ -1,4 +1,4 @@
-"""Tasks that serving cannot do without: if one fails, the daemon leaves, and whoever comes starts another."""
+"""Tasks that the daemon needs. If one fails, the daemon ends, and the next client starts another."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ log = logging.getLogger(__name__)
 
 
 class Supervision:
-    """The tasks of one event loop; `stop` is called when one has failed."""
+    """The tasks of one event loop. `stop` is called when one has failed."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
-        self.failure: BaseException | None = None  # the first
+        self.failure: BaseException | None = None  # the first failure
         self._stop = stop
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -33,7 +33,7 @@ class Supervision:
         task.add_done_callback(ended)
 
     def give_up(self, error: BaseException) -> None:
-        """Takes note of an error with which there is no going on."""
+        """Records an error after which the daemon cannot go on."""
         if self.failure is None:
             told = isinstance(error, CharreplError)
             log.critical("cannot go on: %s", error, exc_info=None if told else error)
@@ -41,7 +41,7 @@ class Supervision:
         self._stop()
 
     def callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Takes note of an error that nobody handled: somebody may wait for what was not done."""
+        """Records an error that nobody handled: somebody may be waiting for what was not done."""
         error = context.get("exception")
         if error is not None and "handle" in context:
             self.give_up(error)
@@ -57,7 +57,7 @@ class Supervision:
 
 
 def soon(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *arguments: object) -> None:
-    """Has an event loop make a call, from another thread; one that outlives the loop tells nobody."""
+    """Calls a function in an event loop, from another thread. Does nothing if the loop has ended."""
     try:
         loop.call_soon_threadsafe(call, *arguments)
     except RuntimeError:

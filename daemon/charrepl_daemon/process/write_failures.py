@@ -1,4 +1,4 @@
-"""What could not be written, the log or compiled programs: the daemon serves on, and `status` tells of it."""
+"""Files that could not be written: log, compiled programs. The daemon goes on, and `status` shows them."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from charrepl_daemon.process.failures import Failure, stamp
 from charrepl_daemon.process.lock import Identity, identity, identity_at
 
 MOST_BYTES = 1 << 20  # of one log file
-_PLACE = "not_written"  # an attribute of log records
+_PLACE = "not_written"  # the name of an attribute of log records
 
 
 def at(path: Path) -> dict[str, Path]:
-    """The `extra` of a log record that says what could not be written there, or was found half written."""
+    """The `extra` of a log record about a file that could not be written, or was found half written."""
     return {_PLACE: path}
 
 
 class WriteFailures(logging.Handler):
-    """The last failure of each place that could not be written: from `note`, and from log records.
+    """The last failure of each file that could not be written, from `note` and from log records.
 
     Any thread may add to it.
     """
@@ -35,25 +35,25 @@ class WriteFailures(logging.Handler):
         self._failures: dict[str, Failure] = {}
 
     def note(self, path: Path, why: str) -> None:
-        """Takes note that something there could not be written, or was found half written."""
+        """Records that a file could not be written, or was found half written."""
         self._failures[str(path)] = Failure(str(path), why, stamp())
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Takes note of a record whose `extra` is `at(path)`."""
+        """Records the failure in a log record whose `extra` is `at(path)`."""
         path = getattr(record, _PLACE, None)
         if path is not None:
             self.note(path, record.getMessage())
 
     def report(self) -> list[dict[str, Any]]:
-        """What `status --json` tells of it."""
+        """The failures, as `status --json` shows them."""
         return [failure._asdict() for failure in list(self._failures.values())]
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
-    """The log, kept small. A line that cannot be written is lost, and noted.
+    """The log, kept small. A line that cannot be written is lost, and the failure is recorded.
 
-    Where standard output or standard error lead to it, they go on to each file that takes its place: a
-    crash writes its traceback there. Another daemon may share it, and move it away.
+    If standard output or standard error lead to the log, they follow to each new file, so that a crash writes
+    its traceback there. Another daemon may write to the same log, and rotate it.
     """
 
     def __init__(self, path: Path, unwritten: WriteFailures) -> None:
@@ -67,20 +67,20 @@ class LogFile(logging.handlers.RotatingFileHandler):
         stream: TextIOWrapper = super()._open()
         opened = identity(os.fstat(stream.fileno()))
         for descriptor in (1, 2):
-            with contextlib.suppress(OSError):  # it is closed
+            with contextlib.suppress(OSError):  # if it is closed
                 if identity(os.fstat(descriptor)) == self._identity != opened:
                     os.dup2(stream.fileno(), descriptor)
         self._identity = opened
         return stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a line, to the file that is at the path now."""
+        """Writes a line to the file that is at the path now."""
         if self.stream is not None and identity_at(Path(self.baseFilename)) != self._identity:
             self.stream.close()
-            self.stream = None  # opened at need, as logging has it
+            self.stream = None  # logging opens it when needed
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
-        """Notes why, and nothing else: standard error leads to the same full disk."""
+        """Records why. Prints nothing, because standard error leads to the same full disk."""
         error = sys.exc_info()[1]
         self._unwritten.note(Path(self.baseFilename), reason(error) if error else "unknown")
