@@ -123,7 +123,7 @@ class Ownership:
         self._complaint = complaint
 
     async def watch(self, listen: Callable[[], None]) -> None:
-        """Calls `keep` now and then, and marks the status file as current, until cancelled. Raises as `keep`."""
+        """Calls `keep`, and marks the status file as current, until cancelled. Raises as `keep`."""
         marked = -_MARK_S
         while not self.has_left:
             self.keep(listen)
