@@ -12,6 +12,7 @@ from charrepl.wire import protocol
 from charrepl_daemon.engine.decoding import Generation
 from charrepl_daemon.engine.engine import Engine, Extra
 from charrepl_daemon.serving.work_ahead import WorkAhead
+from charrepl_daemon.sockets.connections import Connection
 
 Work = protocol.Complete | protocol.Sample | protocol.Score
 
@@ -34,13 +35,16 @@ class Job(abc.ABC):
         directory: Path,
         connection: Hashable,
         deliver: Callable[[Job, protocol.Reply], None],
+        through: Connection | None = None,
     ) -> None:
         self.request = request
         self.directory = directory
         self.connection = connection
+        self.through = through  # the connection as the system knows it, where it is known
         self._deliver = deliver
         self.received = time.perf_counter()
-        self.cancelled = False
+        self.cancelled = False  # nobody waits for it any more, or it is finished
+        self.answered = False  # its final reply was handed over, or can reach nobody
         self.engine: Engine | None = None
         self.generations: list[Generation] = []
         self.taken_up: float | None = None

@@ -10,6 +10,7 @@ from charrepl_daemon.serving.ghost_jobs import BeamSearchJob, GhostJob
 from charrepl_daemon.serving.job import Job, Work
 from charrepl_daemon.serving.passage_jobs import PassageJob
 from charrepl_daemon.serving.score_jobs import ScoreJob
+from charrepl_daemon.sockets.connections import Connection
 
 
 def job_for(
@@ -18,6 +19,7 @@ def job_for(
     directory: Path,
     connection: Hashable,
     deliver: Callable[[Job, protocol.Reply], None],
+    through: Connection | None = None,
 ) -> Job:
     """The job of a request; the arguments are those of `Job`."""
     kind: type[Job]
@@ -28,4 +30,4 @@ def job_for(
             kind = PassageJob
         case protocol.Score():
             kind = ScoreJob
-    return kind(request, directory=directory, connection=connection, deliver=deliver)
+    return kind(request, directory=directory, connection=connection, deliver=deliver, through=through)

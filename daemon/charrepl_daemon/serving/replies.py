@@ -1,4 +1,4 @@
-"""The requests that connections wait for, and the replies to them, sent by the thread that has them."""
+"""The replies to jobs, one final one each, sent by the thread that has them; the scheduler has the jobs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from charrepl.wire import protocol
 from charrepl_daemon.metrics.declarations import CLIENTS_LET_GO, SUPERSEDED
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.scheduler import Scheduler
-from charrepl_daemon.sockets.connections import Connection
 from charrepl_daemon.sockets.network_guests import NO_LONGER, Peer
 from charrepl_daemon.sockets.outbox import Outbox
 from charrepl_daemon.sockets.router import Router
@@ -37,58 +36,43 @@ class Replies:
         self._admits = admits
         # A reply may be the last one of a job, and show that its connection has gone, all at once.
         self._lock = threading.RLock()
-        self._jobs: dict[Peer, set[Job]] = {}  # of each connection that waits for any
-        self._through: dict[Peer, Connection] = {}  # what these came through
         self._looking = False
         self._later = later
         self._outbox: Outbox[Job] = Outbox(
             socket_of, lock=self._lock, sent=scheduler.sent, gone=self._gone, later=later
         )
 
-    def expect(self, peer: Peer, job: Job, through: Connection | None = None) -> None:
-        """Takes note that a connection waits for a job, and what it came through."""
-        with self._lock:
-            self._jobs.setdefault(peer, set()).add(job)
-            if through is not None:
-                self._through[peer] = through
-            if not self._looking:
-                self._looking = True
-                self._later(_LOOK_S, self._look)
+    def watch(self) -> None:
+        """Has it seen who leaves, as long as there are jobs. On the event loop."""
+        if not self._looking:
+            self._looking = True
+            self._later(_LOOK_S, self._look)
 
     def _look(self) -> None:
         """Gives up what those wait for who have left."""
-        with self._lock:
-            self._through = {peer: through for peer, through in self._through.items() if peer in self._jobs}
-            for peer in [peer for peer, through in self._through.items() if not through.is_open]:
-                self._outbox.let_go(peer)
-            self._looking = bool(self._jobs)
-            if self._looking:
-                self._later(_LOOK_S, self._look)
+        jobs = self._scheduler.unfinished()
+        closed = {through for through in {job.through for job in jobs} if through and not through.is_open}
+        # Who has connected anew under the same name is there.
+        there = {job.connection for job in jobs if job.through not in closed}
+        for peer in {job.connection for job in jobs} - there:
+            assert isinstance(peer, Peer)
+            self._outbox.let_go(peer)
+        self._looking = bool(jobs)
+        if jobs:
+            self._later(_LOOK_S, self._look)
 
-    def forget(self, peer: Peer, job: Job) -> None:
-        """Expects no more of a job."""
-        with self._lock:
-            jobs = self._jobs.get(peer, set())
-            jobs.discard(job)
-            if not jobs:
-                self._jobs.pop(peer, None)
-
-    def awaited(self) -> set[Peer]:
-        """The connections that wait for something."""
-        with self._lock:
-            return set(self._jobs)
-
-    def reply(self, peer: Peer, job: Job, reply: protocol.Reply) -> None:
+    def reply(self, job: Job, reply: protocol.Reply) -> None:
         """Sends a job's reply, unless its final one was sent."""
+        peer = job.connection
+        assert isinstance(peer, Peer)
         with self._lock:
-            if job not in self._jobs.get(peer, set()):
+            if job.answered:
                 self._scheduler.sent(job)
                 return  # this one was on its way from the other thread
             if not self._admits(peer):
                 self._scheduler.abandon(job)
                 reply = protocol.Error(seq=job.request.seq, code="forbidden", message=NO_LONGER)
-            if protocol.is_final(reply):
-                self.forget(peer, job)
+            job.answered = protocol.is_final(reply)
             self.send(peer, reply, job)
 
     def send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
@@ -100,20 +84,23 @@ class Replies:
     def cancel(self, peer: Peer, seq: int) -> None:
         """Gives up a connection's job that it wants no answer to any more."""
         with self._lock:
-            for job in [job for job in self._jobs.get(peer, ()) if job.request.seq == seq]:
-                self._scheduler.abandon(job)
-                self.reply(peer, job, cancelled(seq))
+            for job in self._unanswered(peer):
+                if job.request.seq == seq:
+                    self._scheduler.abandon(job)
+                    self.reply(job, cancelled(seq))
 
     def refuse_the_rest(self) -> None:
         """Answers what could not be finished before the end."""
-        with self._lock:
-            left = [(peer, job) for peer, jobs in self._jobs.items() for job in jobs]
-        for peer, job in left:
-            self.reply(peer, job, stopped(job.request.seq))
+        for job in self._unanswered():
+            self.reply(job, stopped(job.request.seq))
+
+    def _unanswered(self, peer: Peer | None = None) -> list[Job]:
+        return [job for job in self._scheduler.unfinished(peer) if not job.answered]
 
     def _gone(self, peer: Peer) -> None:
         self._metrics.count(CLIENTS_LET_GO)
-        for job in self._jobs.pop(peer, set()):
+        for job in self._unanswered(peer):
+            job.answered = True
             self._scheduler.abandon(job)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Hashable
 from pathlib import Path
 
@@ -63,8 +63,8 @@ class Scheduler:
         self._idle = WorkAhead()
         self._draining = False
         self._stopping = False
-        self._count = 0  # of jobs that are not finished
-        self._jobs: Counter[Hashable] = Counter()  # the same by connection
+        self._unfinished: dict[Hashable, set[Job]] = {}  # by connection: those that somebody waits for
+        self._count = 0  # of them
         self._thread = threading.Thread(target=self._work, name="device", daemon=True)
         self._compiles = CompileCounter(self._thread)
 
@@ -85,7 +85,10 @@ class Scheduler:
             older = self._ghosts.get(job.session) if job.is_ghost else None
             if older is not None:
                 self._cancel(older)
-            elif self._count >= _MOST_JOBS and self._jobs[job.connection] >= self._share_of_jobs:
+            elif (
+                self._count >= _MOST_JOBS
+                and len(self._unfinished.get(job.connection, ())) >= self._share_of_jobs
+            ):
                 self.metrics.count(REFUSED)
                 raise CharreplError(f"{self._count} requests are waiting: try again in a moment", code="busy")
             if job.is_ghost:
@@ -93,7 +96,7 @@ class Scheduler:
             if older is not None:  # typed faster than this thread gets its turn
                 self._new.keep(job.connection, lambda other: other is not older)
             self._new.put(job.connection, job)
-            self._jobs[job.connection] += 1
+            self._unfinished.setdefault(job.connection, set()).add(job)
             self._count += 1
             self.metrics.count(REQUESTS[str(job.request.__struct_config__.tag)])
             self._changed.notify()
@@ -118,13 +121,14 @@ class Scheduler:
     @property
     def _share_of_jobs(self) -> int:
         """How many requests each connection may have waiting though there are as many as may be."""
-        return max(1, _MOST_JOBS // max(1, len(self._jobs)))
+        return max(1, _MOST_JOBS // max(1, len(self._unfinished)))
 
     def _count_out(self, job: Job) -> None:
         self._count -= 1
-        self._jobs[job.connection] -= 1
-        if not self._jobs[job.connection]:
-            del self._jobs[job.connection]
+        jobs = self._unfinished[job.connection]
+        jobs.remove(job)
+        if not jobs:
+            del self._unfinished[job.connection]
 
     def sent(self, job: Job) -> None:
         """Takes note that a reply of the job has left."""
@@ -151,8 +155,15 @@ class Scheduler:
         self.library.stop()
 
     def waiting(self) -> int:
-        """Jobs that are not finished."""
+        """How many jobs are not finished."""
         return self._count
+
+    def unfinished(self, connection: Hashable | None = None) -> list[Job]:
+        """The jobs that are not finished and not given up, of a connection or of all."""
+        with self._changed:
+            if connection is not None:
+                return list(self._unfinished.get(connection, ()))
+            return [job for jobs in self._unfinished.values() for job in jobs]
 
     @property
     def compiles(self) -> int:

@@ -7,6 +7,7 @@ allow-list (`network_guests.py`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -90,7 +91,6 @@ class Server:
         self._metrics = scheduler.metrics
         self.status = Status(
             scheduler,
-            self._replies,
             listener,
             device=device,
             data_dir=self._data_dir,
@@ -345,31 +345,28 @@ class Server:
                 return
             job.count_unsent(1)
             if peer.is_owner:
-                self._replies.reply(peer, job, reply)
+                self._replies.reply(job, reply)
             else:  # the allow-list is the event loop's
-                soon(self._loop, self._replies.reply, peer, job, reply)
+                soon(self._loop, self._replies.reply, job, reply)
 
-        job = job_for(request, directory=directory, connection=peer, deliver=deliver)
-        self._replies.expect(peer, job, through)
-        try:
-            self._scheduler.submit(job)
-        except CharreplError:
-            self._replies.forget(peer, job)
-            raise
+        self._scheduler.submit(
+            job_for(request, directory=directory, connection=peer, deliver=deliver, through=through)
+        )
+        self._replies.watch()
 
     def _failed(self, peer: Peer, job: Job, reply: protocol.Error) -> None:
         """Has another model answer a job whose model could not be loaded, if it named none; else says so."""
         error = CharreplError(reply.message, code=reply.code)
         default = self._catalogue.default
+        if job.answered:  # cancelled, or refused at the end
+            return
         if default.pass_over(job.directory, error) and not job.request.model:
-            self._replies.forget(peer, job)
-            try:
-                self._submit(peer, None, job.request, default())
+            with contextlib.suppress(CharreplError):  # busy, or stopping
+                self._submit(peer, job.through, job.request, default())
+                job.answered = True  # by the other one
                 return
-            except CharreplError:  # busy, or stopping
-                self._replies.expect(peer, job)
         job.count_unsent(1)
-        self._replies.reply(peer, job, reply)
+        self._replies.reply(job, reply)
 
     def _send(self, peer: Peer, reply: protocol.Reply) -> None:
         self._replies.send(peer, reply)

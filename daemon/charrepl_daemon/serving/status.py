@@ -13,7 +13,6 @@ from charrepl_daemon.metrics.counters import Snapshot, Writers
 from charrepl_daemon.metrics.declarations import ACTIVE_S
 from charrepl_daemon.process.failures import stamp
 from charrepl_daemon.process.listener import Listener
-from charrepl_daemon.serving.replies import Replies
 from charrepl_daemon.serving.scheduler import Scheduler
 from charrepl_daemon.sockets.network_guests import Network, Peer
 
@@ -24,7 +23,6 @@ class Status:
     def __init__(
         self,
         scheduler: Scheduler,
-        replies: Replies,
         listener: Listener,
         *,
         device: str,
@@ -36,7 +34,6 @@ class Status:
     ) -> None:
         self._scheduler = scheduler
         self._metrics = scheduler.metrics
-        self._replies = replies
         self._listener = listener
         self._device = device
         self._data_dir = data_dir
@@ -87,7 +84,7 @@ class Status:
     def _active(self, asker: Peer | None) -> int:
         """Sessions at work, of connections besides the asker's."""
         typing = self._writers.besides(asker, time.monotonic())
-        reading = self._replies.awaited() - {peer for peer, _ in typing}
+        reading = {job.connection for job in self._scheduler.unfinished()} - {peer for peer, _ in typing}
         return len(typing) + len(reading - {asker})
 
     def latencies(self) -> dict[str, Snapshot]:
