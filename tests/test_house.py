@@ -64,6 +64,7 @@ ORDER = {
         "writing",
         "suggestions",
         "http_server",
+        "lsp",
         "editing",
         "commands",
         "repl",

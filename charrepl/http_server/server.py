@@ -22,7 +22,6 @@ from charrepl.http_server.endpoints import Defaults, Endpoints
 from charrepl.suggestions.keys_saved import KeysSaved
 from charrepl.suggestions.suggester import Suggester
 
-COUNTS_S = 10.0  # from one time that counts are written to the next
 _BACKLOG = 256
 _SEND_BYTES = 64 << 10  # that the system keeps for a reader that is slow; answers have some hundred
 
@@ -127,18 +126,6 @@ async def serve(
         endpoints = Endpoints(suggester, TakenGhosts(counts), access=Access(key), defaults=defaults)
         server = _Server(uvicorn.Config(endpoints.app, **connections.settings()))
         server.heed_signals()
-        writing = asyncio.create_task(_write(counts))
-        try:
+        async with counts.kept_written():
             ready()  # who connects from here on waits in the socket's queue
             await server.serve([opened])
-        finally:
-            writing.cancel()
-            with contextlib.suppress(OSError):  # a full disk costs some counts
-                counts.write()
-
-
-async def _write(counts: KeysSaved) -> None:
-    while True:
-        await asyncio.sleep(COUNTS_S)
-        with contextlib.suppress(OSError):
-            await asyncio.to_thread(counts.write)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime
 import threading
 from collections import defaultdict
+from collections.abc import AsyncIterator
 
 import msgspec
 
@@ -12,6 +15,7 @@ from charrepl.suggestions.state_file import StateFile
 from charrepl.system import paths
 
 KEPT_DAYS = 366
+WRITE_S = 10.0  # from one time that counts are written to the next
 
 
 class Counts(msgspec.Struct):
@@ -73,6 +77,24 @@ class KeysSaved:
                 for which, counts in new.items():
                     self._new[which].add(counts)
             raise
+
+    @contextlib.asynccontextmanager
+    async def kept_written(self) -> AsyncIterator[None]:
+        """Writes what is new now and then, and in the end. A full disk costs some counts."""
+
+        async def write_now_and_then() -> None:
+            while True:
+                await asyncio.sleep(WRITE_S)
+                with contextlib.suppress(OSError):
+                    await asyncio.to_thread(self.write)
+
+        writing = asyncio.create_task(write_now_and_then())
+        try:
+            yield
+        finally:
+            writing.cancel()
+            with contextlib.suppress(OSError):
+                self.write()
 
     def read(self) -> ByDay:
         """The counts in the file, the oldest day first."""

@@ -8,6 +8,7 @@ reply repeats it. Every request gets exactly one final reply: `ghost` or `chunk`
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -253,7 +254,7 @@ def _clean(message: Message) -> Message:
 
 def replace_surrogates(text: str) -> str:
     """`text` with each lone surrogate replaced by U+FFFD, so that lengths and positions stay."""
-    return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def decode_request(frame: bytes) -> Request:
