@@ -1,4 +1,4 @@
-"""A model to pass on: its best weights in bf16, and what serving needs. `python -m charrepl_train.bundle`.
+"""A model to share: its best weights in bf16, and what serving needs. `python -m charrepl_train.bundle`.
 
 This is how the model inside charrepl was made from the one that was trained.
 """
@@ -23,7 +23,7 @@ _KEPT = ("config.toml", "vocab.json", "metrics.jsonl", "MODEL_CARD.md")
 def bundle(source: Path, target: Path) -> int:
     """Writes the model in `source` to the new directory `target`; returns its size in bytes.
 
-    Raises CharreplError if `source` is no model or `target` exists.
+    Raises CharreplError if `source` is not a model or `target` exists.
     """
     if target.exists():
         raise CharreplError(f"{target} exists: remove it or choose another place")

@@ -102,7 +102,7 @@ def main(
     if corpus.count(text_files.STANDARD_INPUT) > 1:
         raise click.UsageError("standard input can be read only once: give - once")
     if encoding is not None:
-        encodings.codec(encoding)  # before anything is made for a run that cannot be
+        encodings.codec(encoding)  # before any file is created for a run that is impossible
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
     paths.utf8(directory, fix="choose another place with --out")
     wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed)
@@ -118,7 +118,7 @@ def main(
             stack.enter_context(begin_or_resume.held(directory, resume=resume))
         from charrepl.terminal.heartbeat import heartbeat
         from charrepl.terminal.progress import Display
-        from charrepl_train.text.corpus import read  # numpy: only once the command line is known to be right
+        from charrepl_train.text.corpus import read  # numpy: only after the command line was checked
 
         display = stack.enter_context(Display(sys.stderr if leads else None, now=clock))
         begins = stack.enter_context(heartbeat(display, now=clock))
@@ -169,7 +169,7 @@ def main(
 
 @contextlib.contextmanager
 def _one_line_where_it_ends() -> Iterator[None]:
-    """Turns a signal that ended it before there was anything to save into a message and an exit code."""
+    """Turns a signal that came before there was anything to save into a message and an exit code."""
     try:
         yield
     except EndedError as error:
@@ -183,7 +183,7 @@ def _tell_at_once(display: Display, message: str) -> None:
 
 
 def _name(name: str | None, corpus: Path) -> str:
-    """The model's name: as given, else made from the file's, whatever that has in it."""
+    """The model's name: as given, else made from the file's name, whatever characters that has."""
     return model_names.check_name(name or model_names.named_after(corpus.stem))
 
 
@@ -212,7 +212,7 @@ def _train(
     clock: Clock,
     stopped: Interruption,
 ) -> dict[str, float] | None:
-    """Trains to the end, and returns what was measured there; None if it was stopped, and saved."""
+    """Trains to the end, and returns what was measured there; None if it was stopped and saved."""
     from charrepl_train.display import loss_curve, tensorboard
     from charrepl_train.display.report import Reporter
     from charrepl_train.run import metrics_history
@@ -226,7 +226,7 @@ def _train(
 
     def tick(news: StepReport) -> None:
         reporter.tick(news)
-        begins("Measuring")  # which is what takes long between two of them
+        begins("Measuring")  # between two evaluations, this is what takes long
 
     reporter = Reporter(display, metrics_history.read(trainer.directory))
     with begin_or_resume.in_one_line(trainer.config, trainer.directory):
@@ -240,7 +240,7 @@ def _train(
             raise
     results = None
     if not trainer.devices.any(stopped()):
-        # Whatever is measured here changes nothing that is kept: there is nothing more to save.
+        # Measuring changes nothing that is saved, so there is nothing more to save.
         with (
             contextlib.suppress(KeyboardInterrupt),
             begin_or_resume.in_one_line(trainer.config, trainer.directory),
@@ -255,7 +255,7 @@ def _train(
 
 
 def _train_along(trainer: Trainer, stopped: Interruption) -> None:
-    """Takes the steps that process 0 takes, and leaves all else to it."""
+    """Takes the same steps as process 0, which does everything else."""
     with begin_or_resume.in_one_line(trainer.config, trainer.directory):
         for _ in trainer.train(interrupted=stopped):
             pass
@@ -264,11 +264,11 @@ def _train_along(trainer: Trainer, stopped: Interruption) -> None:
 
 
 def _tell_daemon(directory: Path) -> None:
-    """Has a running daemon take up the new weights of a model that it holds, if it will."""
+    """Tells a running daemon to reload the model, if it has it in memory. Ignores failures."""
     from charrepl.client import Client
     from charrepl.wire import protocol
 
-    # Any other model it loads on first use: nothing is lost where it cannot be told.
+    # The daemon loads any other model on first use, so a failure here does no harm.
     with contextlib.suppress(CharreplError):
         if not daemon_startup.is_listening(paths.endpoint()):
             return
@@ -284,8 +284,8 @@ def _typing(directory: Path) -> str:
 
 
 def _configured() -> str:
-    """The model that the settings name, which no other takes the place of; empty if they name none."""
-    with contextlib.suppress(CharreplError):  # which is for charrepl to complain of
+    """The model in the settings, which a new model does not replace; empty if there is none."""
+    with contextlib.suppress(CharreplError):  # charrepl itself reports wrong settings
         return model_names.chosen()
     return ""
 

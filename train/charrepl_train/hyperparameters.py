@@ -1,4 +1,4 @@
-"""Hyper-parameters: every setting of a model and its training, validated, readable as TOML."""
+"""Hyper-parameters: every setting of a model and its training. They are validated, and read from TOML."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What training needs besides the text."""
 
     # Text
-    held_out: Fraction = 0.1  # last part of the text, only ever measured
-    dev: Fraction = 0.05  # last part of the rest, chooses the best checkpoint
-    max_characters: Annotated[int, Meta(ge=2, le=65_535)] = 8192  # rarer ones become the unknown
+    held_out: Fraction = 0.1  # the last part of the text, which is only measured
+    dev: Fraction = 0.05  # the last part of the rest, which chooses the best checkpoint
+    max_characters: Annotated[int, Meta(ge=2, le=65_535)] = 8192  # rarer ones become the unknown character
     # Batches
     batching: Literal["streams", "chunks"] = "streams"  # carry kept across steps, or zeroed at each chunk
     batch_size: Annotated[int, Meta(ge=1, le=65_536)] = 32
-    sequence_length: Annotated[int, Meta(ge=1, le=16_384)] = 64  # predictions a sequence
-    random_offsets: bool = True  # each epoch of streams starts elsewhere in the text
-    reset_every: Annotated[float, Meta(ge=0, le=1e9)] = 1024.0  # characters to a zeroed carry; 0: never
-    # In pieces of the streams, names replaced by invented ones; auto: where the text has enough of them
+    sequence_length: Annotated[int, Meta(ge=1, le=16_384)] = 64  # predictions per sequence
+    random_offsets: bool = True  # each epoch of streams starts at another place in the text
+    reset_every: Annotated[float, Meta(ge=0, le=1e9)] = 1024.0  # characters until a carry is zeroed; 0: never
+    # Replace names by invented ones in parts of the text; auto: if the text has enough names
     rename_names: bool | Literal["auto"] = False
     rename_share: Annotated[float, Meta(ge=0, le=1)] = 0.5  # of the pieces
     # Length
@@ -61,11 +61,11 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     clip_norm: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0  # of the gradient; 0 does not clip
     schedule: Literal["cosine", "constant", "steps"] = "cosine"
     warmup: Fraction = 0.02  # part of all steps, cosine and constant
-    cooldown: Fraction = 0.0  # part of all steps, the last ones, in which a constant rate falls
-    final_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01  # of learning_rate, to which it falls
-    decay: Annotated[float, Meta(gt=0, le=1)] = 0.97  # of the rate, every decay_epochs, steps only
+    cooldown: Fraction = 0.0  # the last part of all steps, in which a constant rate falls
+    final_rate: Annotated[float, Meta(ge=0, le=1)] = 0.01  # the rate falls to this part of learning_rate
+    decay: Annotated[float, Meta(gt=0, le=1)] = 0.97  # factor of the rate every decay_epochs; for steps only
     decay_epochs: Annotated[float, Meta(gt=0, le=1_000_000)] = 5.0
-    average: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # decay a step of the averaged weights; 0: none
+    average: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # decay of the averaged weights per step; 0: none
     # Regularisation
     dropout: Fraction = 0.0  # between layers
     output_dropout: Fraction = 0.0  # before the output
@@ -74,26 +74,28 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # Choosing
     calibrate: bool = True  # divide the output by the temperature that gives the lowest dev loss
     # Numbers
-    # Of the products; sums and the cell state stay f32. A new run makes of auto what is faster on its device.
+    # Of products; sums and the cell state stay f32. In a new run, auto becomes what is faster on its device.
     precision: Literal["auto", "f32", "bf16"] = "f32"
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     # Watching
-    evaluations: Annotated[int, Meta(ge=0, le=10_000)] = 20  # or about a tenth of the time, if that is less
+    evaluations: Annotated[int, Meta(ge=0, le=10_000)] = (
+        20  # fewer if they would take a tenth of the time
+    )
     sample_characters: Annotated[int, Meta(ge=0, le=10_000)] = 200
-    sample_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0  # to an evaluation, if not 0
+    sample_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0  # epochs between evaluations, if not 0
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A whole run: what `config.toml` in a model's directory holds."""
+    """All settings of a run: the content of `config.toml` in a model's directory."""
 
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
 
 
 def parse(text: str, *, source: str, base: Config | None = None) -> Config:
-    """The settings in a TOML text; those it does not name are as in `base`, or the defaults.
+    """The settings in a TOML text. Those that it does not contain are as in `base`, or the defaults.
 
-    Raises CharreplError, naming `source`, the setting and the fix, if one is misspelt or out of range.
+    Raises CharreplError, with `source`, the setting and the fix, if one is misspelt or out of range.
     """
     try:
         config = msgspec.convert(tables := tomllib.loads(text), Config)
@@ -120,7 +122,7 @@ def replace(config: Config, **tables: dict[str, Any]) -> Config:
 
 
 def load(path: Path, *, base: Config | None = None) -> Config:
-    """The settings in a file. Raises CharreplError if it cannot be read or holds a wrong one."""
+    """The settings in a file. Raises CharreplError if it cannot be read or contains a wrong setting."""
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
@@ -137,8 +139,8 @@ def preset(name: str) -> Config:
 
 
 def dump(config: Config) -> str:
-    """`config` as TOML that `parse` reads back to the same settings."""
-    # Every value is a number or a word, and JSON writes those as TOML does.
+    """`config` as TOML, from which `parse` reads the same settings."""
+    # Every value is a number or a word, and JSON and TOML write those in the same way.
     lines = []
     for table in config.__struct_fields__:
         lines.append(f"[{table}]")

@@ -1,4 +1,4 @@
-"""What JAX runs on: the settings that every process of ours gives it, and one step on several devices.
+"""JAX's devices: the settings that all our processes share, and one step on several devices.
 
-The daemon shares `jax_setup`. Nothing here knows of models.
+The daemon shares `jax_setup`. Nothing here knows about models.
 """

@@ -1,7 +1,7 @@
-"""One training on several devices: each holds all the weights and has its share of a batch's sequences.
+"""One training on several devices. Each has all the weights, and a share of a batch's sequences.
 
-Gradients are summed once a step, so that the steps are those that one device would take with the whole batch,
-but for the order of sums. With one device nothing here touches what is computed.
+Gradients are summed once per step. So the steps are those of one device with the whole batch, except for the
+order of sums. With one device, nothing here changes the computation.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ WHOLE = PartitionSpec()  # on every device
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tree = TypeVar("Tree")
-State = dict[str, Any]  # of update.py
+State = dict[str, Any]  # of training_step.py
 
 
 def gather(data: bytes) -> list[bytes]:
-    """What each process passed, in order of process; all of one length."""
-    # Bytes: of numbers, jax would round those of 64 bits.
+    """What each process passed, in order of process. All must have the same length."""
+    # Passed as bytes, because jax would round 64-bit numbers.
     gathered = multihost_utils.process_allgather(np.frombuffer(data, np.uint8))
     return [row.tobytes() for row in np.asarray(gathered).reshape(-1, len(data))]
 
 
 def broadcast(data: bytes) -> bytes:
-    """What process 0 passed, in every process."""
+    """What process 0 passed, returned in every process."""
     size = int.from_bytes(gather(len(data).to_bytes(8))[0])
-    mine = np.frombuffer(data[:size].ljust(size, b"\0"), np.uint8)  # only process 0's is looked at
+    mine = np.frombuffer(data[:size].ljust(size, b"\0"), np.uint8)  # only process 0's counts
     return np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes()
 
 
 class Share(NamedTuple):
-    """How a batch is spread: over a mesh, as many sequences a device; the last may be padding.
+    """How a batch is spread over a mesh: the same number of sequences per device. The last may be padding.
 
-    Hashable, for jax.jit to take as it is. The methods are for inside of `run`.
+    Hashable, so that it can be a static argument of jax.jit. Use the methods only inside `run`.
     """
 
     mesh: Mesh
@@ -52,7 +52,7 @@ class Share(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """Sequences a device."""
+        """Sequences per device."""
         return -(-self.batch // self.mesh.size)
 
     def run(self, function: Function, in_specs: Any, out_specs: Any) -> Function:
@@ -65,19 +65,19 @@ class Share(NamedTuple):
         return jax.lax.axis_index(AXIS) * self.rows
 
     def varying(self, tree: Tree) -> Tree:
-        """`tree` as this device's own: what depends on it is not summed unasked."""
+        """`tree` as this device's own, so that what depends on it is not summed automatically."""
         own: Tree = jax.lax.pcast(tree, AXIS, to="varying")
         return own
 
     def mean(self, values: jax.Array) -> jax.Array:
-        """What the values here, [time, batch], contribute to the mean over the whole batch."""
+        """The contribution of this device's values, [time, batch], to the mean over the whole batch."""
         if self.batch % self.mesh.size:
             values = jnp.where(self.first() + jnp.arange(self.rows) < self.batch, values, 0)
         return values.sum() / (len(values) * self.batch)
 
 
 class Devices:
-    """All devices of this process and of the others; `mesh` is None where there is only one."""
+    """All devices of all processes. `mesh` is None if there is only one."""
 
     def __init__(self) -> None:
         devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
@@ -92,24 +92,24 @@ class Devices:
         self.leads = jax.process_index() == 0
 
     def share(self, batch: int) -> Share | None:
-        """How a batch of so many sequences is spread, None where it is not."""
+        """How a batch of `batch` sequences is spread; None if it is not."""
         return None if self.mesh is None else Share(self.mesh, batch)
 
     def rows(self, batch: int) -> range:
-        """Which sequences of a batch this process has; those from `batch` on are padding."""
+        """Which sequences of a batch this process has. Those from `batch` on are padding."""
         share = self.share(batch)
         if share is None:
             return range(batch)
         return range(self._here.start * share.rows, self._here.stop * share.rows)
 
     def own_rows(self, whole: np.ndarray) -> np.ndarray:
-        """The `rows` of an array [batch, ...]; the padding is zeros."""
+        """The `rows` of an array [batch, ...]. Padding is zeros."""
         rows = self.rows(len(whole))
         own = whole[rows.start : rows.stop]
         return np.pad(own, [(0, len(rows) - len(own))] + [(0, 0)] * (whole.ndim - 1))
 
     def spread(self, own: np.ndarray, *, axis: int = 0) -> Any:
-        """An array spread over all devices along its `axis`, of the `rows` here."""
+        """An array spread over all devices along its `axis`, from this process's `rows`."""
         if self.mesh is None:
             return own
         shape = list(own.shape)
@@ -118,7 +118,7 @@ class Devices:
         return jax.make_array_from_process_local_data(sharding, own, tuple(shape))
 
     def steps(self, own: Steps) -> Steps:
-        """What training steps read, spread over all devices, of the `rows` here."""
+        """The input of training steps, spread over all devices, from this process's `rows`."""
         return own._replace(windows=self.spread(own.windows, axis=1), resets=self.spread(own.resets, axis=1))
 
     def copied(self, tree: Tree) -> Tree:
@@ -134,16 +134,16 @@ class Devices:
         return self.copied(self._led(tree))
 
     def local(self, tree: Tree) -> Tree:
-        """A tree that is on all devices, on one of this process alone."""
+        """A tree that is on all devices, copied to one device of this process."""
         if self.mesh is None:
             return tree
         local: Tree = jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
         return local
 
     def placed(self, state: State) -> State:
-        """Process 0's state of a training on all devices, the carry spread by batch.
+        """Process 0's training state on all devices, with the carry spread by batch.
 
-        A state that is there already is left as it is.
+        A state that is placed already is not changed.
         """
         if self.mesh is None or isinstance(state["step"].sharding, NamedSharding):
             return state
@@ -152,22 +152,22 @@ class Devices:
         return {name: carry if name == "carry" else self.copied(tree) for name, tree in state.items()}
 
     def whole(self, state: State, batch: int) -> State:
-        """A state that is `placed` as it would be on a single device."""
+        """A `placed` state in the form that it has on a single device."""
         if self.mesh is None:
             return state
         whole = self.local({**state, "carry": self._collect(state["carry"])})
         return {**whole, "carry": whole["carry"][:batch]}
 
     def leading(self, own: float) -> float:
-        """The number that process 0 passed, in every process."""
+        """The number that process 0 passed, returned in every process."""
         return own if self.alone else struct.unpack("d", gather(struct.pack("d", own))[0])[0]
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether the value is true in any process."""
         return here if self.alone else b"\1" in gather(bytes([here]))
 
     def _led(self, tree: Tree) -> Tree:
-        """The tree of process 0, in each; the others pass one of the same shapes."""
+        """The tree of process 0, returned in each process. The others pass one with the same shapes."""
         if self.alone:
             return tree
         leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, tree))

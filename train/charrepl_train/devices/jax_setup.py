@@ -1,4 +1,4 @@
-"""What JAX runs on, and the settings every one of our processes gives it."""
+"""JAX's devices, and the settings that all our processes share."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from charrepl.system import paths
 from charrepl_train.devices import xla_flags
 
 _CPU = Path("/proc/cpuinfo")
-# What of JAX's environment is a user's: the devices, how processes meet, and what is said of it all. The rest
-# changes the numbers, or how they come about, and those are ours.
+# JAX's environment variables that a user may set: for devices, for how processes meet, and for logging. The
+# others change the numbers or how they are computed. We decide those.
 _THEIRS = re.compile(
     r"JAX_(COMPILER_DETAILED_LOGGING\w+|COORDINATOR\w+|CPU_COLLECTIVES\w+|CUDA_VISIBLE_DEVICES|DEBUG_LOG_MODULES"
     r"|DUMP_IR\w+|EXPLAIN_CACHE_MISSES|LOCAL_DEVICE_IDS|LOG_\w+|LOGGING_LEVEL|NUM_CPU_DEVICES|NUM_PROCESSES"
     r"|PARTITION_INDEX|PLATFORM_NAME|PLATFORMS|PROCESS_ID|ROCM_VISIBLE_DEVICES|SLICE_INDEX|TRACEBACK_FILTERING)"
 )
-# What says which processor it is, in the words of x86, ARM, RISC-V, POWER and s390.
+# The fields that identify a processor, on x86, ARM, RISC-V, POWER and s390.
 _IDENTIFIES = re.compile(
     r"(vendor_id|cpu family|model|model name|stepping|flags"
     r"|Features|features|CPU (implementer|architecture|variant|part|revision)"
     r"|isa|uarch|mvendorid|marchid|mimpid|cpu|machine)\s*:"
 )
-HUGE_PAGES = "glibc.malloc.hugetlb=1"  # has malloc ask for huge pages, which `madvise` kernels wait for
+HUGE_PAGES = "glibc.malloc.hugetlb=1"  # makes malloc ask for huge pages, as `madvise` kernels require
 
 
 def use_huge_pages() -> None:
-    """Starts this process again with its large arrays in huge pages, where that takes asking.
+    """Starts this process again with its large arrays in huge pages, if the kernel must be asked for them.
 
-    A step touches half a gigabyte, and a page is 4 KiB unless the allocator asks for more; glibc reads
-    this setting only as a process starts. Returns where there is nothing to gain, or nobody to ask.
+    A step touches half a gigabyte, and a page has 4 KiB unless the allocator asks for more. glibc reads this
+    setting only when a process starts. Returns if that gains nothing, or is not possible.
     """
     tunables = os.environ.get("GLIBC_TUNABLES", "")
     if "glibc.malloc.hugetlb" in tunables or not _huge_pages_on_request():
@@ -53,11 +53,11 @@ def _huge_pages_on_request() -> bool:
 
 
 def prepare(*, cache: bool = True) -> None:
-    """Sets what must be set before jax is imported; call it first.
+    """Sets what must be set before jax is imported. Call it first.
 
     cache: whether JAX keeps the programs that it compiles. Raises CharreplError if the environment has a
-    mistake in it that JAX or XLA would end with, and if the directory of compiled programs is open to others:
-    they are run as they are found.
+    mistake that would make JAX or XLA fail, or if the directory of compiled programs is open to others,
+    because programs are run without checks.
     """
     # The GPU's memory is shared with whatever else the user runs: take it as needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -72,26 +72,26 @@ def prepare(*, cache: bool = True) -> None:
         raise CharreplError(f"JAX cannot be imported ({reason(error)}){_blame()}") from error
 
     directory = paths.compilation_cache_dir()
-    with contextlib.suppress(OSError):  # a full disk, or one that is only read: programs are not kept
+    with contextlib.suppress(OSError):  # on a full or read-only disk, programs are not kept
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths.check_private(directory)
-    if not cache or not os.access(directory, os.W_OK):  # where JAX would warn at each of them
+    if not cache or not os.access(directory, os.W_OK):  # JAX would warn at each program
         return
     jax.config.update("jax_compilation_cache_dir", str(directory))
-    # The default leaves out programs that compile in under a second: here, most of them.
+    # By default, programs that compile in under a second are not kept. Most of ours do.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
 def leave_out_numbers() -> None:
-    """Takes out of the environment what would have JAX or Flax compute in other numbers than ours."""
+    """Removes variables from the environment that would make JAX or Flax compute other numbers than ours."""
     for name in list(os.environ):
         if name.startswith(("JAX_", "FLAX_", "NNX_")) and not _THEIRS.fullmatch(name):
             del os.environ[name]
 
 
 def _blame() -> str:
-    """Which variables a failure of JAX may come from, and what to do."""
+    """Which variables may have caused a failure of JAX, and what to do."""
     found = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("JAX_")]
     return f": correct or unset {' and '.join(found)}" if found else ""
 
@@ -99,7 +99,7 @@ def _blame() -> str:
 def describe() -> str:
     """What JAX runs on, for a person: `CPU, 2 cores`, `NVIDIA H100 80GB HBM3`.
 
-    Raises CharreplError if JAX finds no device it can use.
+    Raises CharreplError if JAX finds no usable device.
     """
     devices = _devices()
     kind = devices[0].device_kind
@@ -120,7 +120,7 @@ def multiplies_bf16() -> bool:
 
 
 def cpu_flags() -> set[str]:
-    """What the processor can do beyond its basics, in Linux's words; empty where nothing says."""
+    """The processor's extensions, in Linux's words; empty if that is not known."""
     try:
         cpu = _CPU.read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -130,9 +130,9 @@ def cpu_flags() -> set[str]:
 
 
 def processor() -> str:
-    """The make of this machine's processors, and what they can do; empty where nothing says.
+    """The models of this machine's processors, and their extensions; empty if that is not known.
 
-    Programs compiled for one processor may fault on another.
+    Programs compiled for one processor may crash on another.
     """
     if sys.platform == "darwin":
         asked = ["sysctl", "-a", "hw.cputype", "hw.cpusubtype", "hw.optional", "machdep.cpu"]
@@ -145,7 +145,7 @@ def processor() -> str:
         cpu = _CPU.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    # Of each kind of core: an ARM processor may have several.
+    # For each kind of core, because an ARM processor may have several.
     told = {" ".join(line.split()) for line in cpu.splitlines() if _IDENTIFIES.match(line)}
     return "\n".join(sorted(told))
 
@@ -155,8 +155,8 @@ def _devices() -> list[Any]:
 
     try:
         return list(jax.devices())
-    except Exception as error:  # a plugin for a device that is not there raises whatever it likes
-        why = reason(error).partition(" (set JAX_PLATFORMS")[0]  # to nothing, which is not all that helps
+    except Exception as error:  # a plugin for a missing device may raise anything
+        why = reason(error).partition(" (set JAX_PLATFORMS")[0]  # JAX's own advice is not enough
         raise CharreplError(
             f"JAX found no device ({why}){_blame()}, or set JAX_PLATFORMS=cpu to use the processor"
         ) from error

@@ -1,4 +1,4 @@
-"""What XLA makes of XLA_FLAGS, found out in a process of its own: a mistake in it ends the process.
+"""Tries XLA_FLAGS in a separate process, because XLA ends the process if there is a mistake in it.
 
 python -m charrepl_train.devices.xla_flags    reads the flags as XLA does
 """
@@ -15,13 +15,13 @@ from charrepl.system import interpreter
 _TIMEOUT_S = 60
 _MISTAKE = re.compile(
     rb"^[EF]\d.*?\] (.*)", re.MULTILINE
-)  # XLA's log: a letter for how grave it is, when, where
-# What it ends with, so that it counts: it gives up on the rules for what is not a number.
+)  # XLA's log: a letter for the severity, the time, the place
+# Added at the end, so that it wins. Fast math would ignore the rules for values that are not numbers.
 _OURS = "--xla_cpu_enable_fast_math=false"
 
 
 def settle() -> None:
-    """Returns if XLA can read XLA_FLAGS, which from then on leave our numbers as they are.
+    """Returns if XLA can read XLA_FLAGS. Changes them so that they do not change our numbers.
 
     Raises CharreplError if it cannot.
     """
@@ -31,12 +31,12 @@ def settle() -> None:
     why = _complaint()
     if why:
         raise CharreplError(f"XLA cannot read XLA_FLAGS={flags} ({why}): correct it, or unset it")
-    if flags.startswith("-"):  # and is not the name of a file of them
+    if flags.startswith("-"):  # otherwise it is the name of a file of flags
         os.environ["XLA_FLAGS"] = f"{flags} {_OURS}"
 
 
 def _complaint() -> str:
-    """What XLA says of its flags as it ends; empty if it can read them."""
+    """XLA's error about its flags; empty if it can read them."""
     try:
         done = subprocess.run(
             interpreter.command("charrepl_train.devices.xla_flags"),
@@ -46,19 +46,19 @@ def _complaint() -> str:
             timeout=_TIMEOUT_S,
             check=False,
         )
-    except subprocess.TimeoutExpired:  # a pipe, perhaps, in the place of a file of flags
+    except subprocess.TimeoutExpired:  # perhaps the file of flags is a pipe
         return f"it was not done after {_TIMEOUT_S} s"
     if not done.returncode:
         return ""
     said = _MISTAKE.search(done.stderr)
     lines = done.stderr.splitlines() or [b"it says nothing"]
-    # Python's own way to say it ends with what it was.
+    # In a Python traceback, the error is the last line.
     text = said[1] if said else lines[-1 if lines[0].startswith(b"Traceback") else 0]
     return text.decode(errors="replace")[:200]
 
 
 def read() -> None:
-    """Has XLA read its flags."""
+    """Makes XLA read its flags."""
     from jaxlib import xla_client
 
     xla_client.make_cpu_client()

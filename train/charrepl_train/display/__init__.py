@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress, the loss as a chart and a picture, TensorBoard.
+"""What a person sees of a run: progress, a chart and a picture of the loss, TensorBoard.
 
-Only `cli` imports from here. It reads what `run` says and changes nothing.
+Only `cli` imports from here. It reads what `run` reports and changes nothing.
 """

@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # matplotlib is an extra
 
 _TRAINING, _DEV, _HELD_OUT, _RATE = "#0072b2", "#d55e00", "#222222", "#666666"  # Okabe and Ito's, and greys
 _BITS = 1.4426950408889634  # in a nat
-_FEW = 60  # evaluations, up to which each is marked
+_FEW = 60  # with at most so many evaluations, each is marked
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure everywhere
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so the figure is the same everywhere
     "font.size": 8,
     "axes.linewidth": 0.6,
     "axes.edgecolor": "#444444",
@@ -36,14 +36,14 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": "#444444",
     "legend.frameon": False,
     "lines.solid_capstyle": "round",
-    "svg.hashsalt": "charrepl",  # else every file has other identifiers
+    "svg.hashsalt": "charrepl",  # otherwise every file has different identifiers
 }
 
 
 def save(directory: Path, *, warn: Callable[[str], None]) -> None:
     """Writes both files into a model's directory, if matplotlib is installed and anything was measured.
 
-    A figure is worth no training: whatever fails is told to `warn` in one line.
+    If that fails, `warn` gets one line: a missing figure must not end a training.
     """
     records = metrics_history.read(directory)
     if importlib.util.find_spec("matplotlib") is None or not any(r.loss is not None for r in records):
@@ -61,8 +61,8 @@ def save(directory: Path, *, warn: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _own_style() -> Iterator[None]:
-    """Lends matplotlib our settings, whatever the user's own are, and silences its remarks."""
-    logger = logging.getLogger("matplotlib")  # on fonts and caches, mostly
+    """Gives matplotlib our settings instead of the user's, and silences its log."""
+    logger = logging.getLogger("matplotlib")  # mostly about fonts and caches
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
@@ -101,7 +101,8 @@ def draw(records: list[Record]) -> Figure:
 def _draw_losses(axes: Axes, records: list[Record]) -> None:
     marker = "o" if len(records) <= _FEW else ""
     steps, values = _series(records, "loss")
-    # Each is the mean since the one before: at its last step it would seem to lag behind the dev loss.
+    # Each value is the mean since the one before. Drawn at its last step, it would seem to lag behind the dev
+    # loss.
     middles = [(before + step) / 2 for before, step in itertools.pairwise([0, *steps])]
     axes.plot(
         middles, values, color=_TRAINING, linewidth=1.2, marker=marker, markersize=2, label="training loss"
@@ -134,11 +135,11 @@ def _draw_losses(axes: Axes, records: list[Record]) -> None:
 
 
 def _series(records: list[Record], name: str) -> tuple[list[int], list[float]]:
-    """The steps at which something was measured, and its values."""
+    """The steps at which a value was measured, and the values."""
     found = [(record.step, getattr(record, name)) for record in records]
     return [step for step, value in found if value is not None], [v for _, v in found if v is not None]
 
 
 def _times(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """What turns one axis's numbers into the other's, and back."""
+    """The functions that convert between the two axes."""
     return (lambda number: number * factor), (lambda number: number / factor)

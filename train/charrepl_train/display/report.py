@@ -18,9 +18,9 @@ from charrepl_train.run.metrics_history import Record
 from charrepl_train.run.records import Metrics, StepReport
 
 _REVEALED = 12  # characters of the sample that appear at each tick
-_WIDE = 112  # columns from which the sample is beside the curve
+_WIDE = 112  # with so many columns, the sample is beside the curve
 _CURVE, _SAMPLE, _LOWEST_SAMPLE = 9, 12, 5  # lines
-_ABOVE = 3  # lines of a low terminal that are left to what is printed
+_ABOVE = 3  # lines of a low terminal that stay free for printed lines
 
 
 def line(metrics: Metrics) -> str:
@@ -33,7 +33,7 @@ def line(metrics: Metrics) -> str:
 
 
 def status(tick: StepReport, *, dev_loss: float | None = None) -> str:
-    """Where a run is in one line, and how long the rest takes, once steps were timed for long enough."""
+    """A run's progress in one line, and the time left if steps were timed for long enough."""
     decided = tick.total < UNDECIDED
     parts = [f"step {tick.step:,}" + (f" of {tick.total:,}" if decided else ""), f"loss {tick.loss:.3f}"]
     if dev_loss is not None:
@@ -48,7 +48,7 @@ def status(tick: StepReport, *, dev_loss: float | None = None) -> str:
 class Reporter:
     """Progress on a terminal, or plain lines in a log.
 
-    `history` is what was measured before, where a run is resumed: its curve goes on.
+    `history` is what was measured before a run was resumed. The curve continues it.
     """
 
     def __init__(self, display: Display, history: Sequence[Record] = ()) -> None:
@@ -62,19 +62,19 @@ class Reporter:
 
     def tick(self, tick: StepReport) -> None:
         """Redraws the bar and the curve, and reveals some more of the sample."""
-        if tick.total < UNDECIDED:  # steps that are only timed are taken back
+        if tick.total < UNDECIDED:  # not for steps that are only timed, because they are taken back
             self._trace.add(tick.step, tick.loss)
         self._shown += _REVEALED
         if self._display.draws:
             self._display.draw(self._draw(tick))
         elif tick.steady and not self._promised:
-            self._promised = True  # from a pace that was measured: what one can plan by
+            self._promised = True  # from a measured pace, so that you can plan with it
             self._display.say(status(tick))
         else:
             self._display.now_and_then(lambda: status(tick))
 
     def metrics(self, metrics: Metrics) -> None:
-        """Prints an evaluation above the bar; the sample too, where there is no bar to hold it."""
+        """Prints an evaluation above the bar. Prints the sample too, if there is no bar to show it."""
         self._display.say(line(metrics))
         if metrics.dev_loss is not None:
             self._dev.append((metrics.step, metrics.dev_loss))
@@ -94,7 +94,7 @@ class Reporter:
         beside = bool(self._sample) and width >= _WIDE
         half = (width - 2) // 2
         lines = self._curve(half, _SAMPLE) if beside else self._curve(width, _CURVE)
-        # On a low terminal the sample makes room, then the curve: what is printed above stays in sight.
+        # On a low terminal we leave out the sample, then the curve, so that the printed lines stay visible.
         if height < _ABOVE + (_SAMPLE if beside else _CURVE + _LOWEST_SAMPLE):
             lines = []
         latest = self._dev[-1][1] if self._dev and not lines else None

@@ -12,7 +12,7 @@ from charrepl.errors import reason
 from charrepl_train.run import metrics_history
 from charrepl_train.run.metrics_history import Record
 
-_OURS = ".charrepl"  # at the end of a file's name: what others wrote here stays
+_OURS = ".charrepl"  # the end of our files' names; other programs' files stay
 _TAGS = {
     "loss": "loss/training",
     "dev_loss": "loss/dev",
@@ -24,10 +24,10 @@ _TAGS = {
 
 
 class TensorBoardEvents:
-    """What TensorBoard reads of a run, in `tensorboard/` of its directory, if that package is installed.
+    """A run's files for TensorBoard, in `tensorboard/` of its directory, if that package is installed.
 
-    The first update of a process begins a new file with all that was ever measured and empties the one
-    before, so that a resumed run shows each step once; later ones append to it.
+    The first update of a process writes a new file with everything that was ever measured, and empties the
+    old one, so that a resumed run shows each step once. Later updates append to it.
     """
 
     def __init__(self, directory: Path, *, warn: Callable[[str], None]) -> None:
@@ -38,7 +38,7 @@ class TensorBoardEvents:
         self._on = importlib.util.find_spec("tensorboard") is not None
 
     def update(self) -> None:
-        """Writes what is new. If that fails, `warn` is told in one line, once: training goes on."""
+        """Writes what is new. If that fails, `warn` gets one line, once, and training goes on."""
         if not self._on:
             return
         records = metrics_history.read(self._directory)
@@ -58,8 +58,8 @@ class TensorBoardEvents:
     def _begin(self) -> Path:
         folder = self._directory / "tensorboard"
         folder.mkdir(exist_ok=True)
-        # TensorBoard reads one file after another in order of name. One that is looking on would wait at
-        # a removed file for ever, but goes on from an emptied one, which the next start then removes.
+        # TensorBoard reads the files in order of name. A running TensorBoard would wait forever at a removed
+        # file, but it continues after an emptied one. The next start removes that.
         for old in folder.glob(f"events.out.tfevents.*{_OURS}"):
             if old.stat().st_size:
                 old.write_bytes(b"")
@@ -69,9 +69,9 @@ class TensorBoardEvents:
 
 
 def encode(records: list[Record], *, now: float, begins: bool = False) -> bytes:
-    """An event file's bytes, or a further part of one, for records the last of which is of the time `now`.
+    """The bytes of an event file, or of a further part, for records of which the last was made at `now`.
 
-    Pauses between the runs of a resumed training are left out of the times.
+    The times leave out pauses before a training was resumed.
     """
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -83,7 +83,7 @@ def encode(records: list[Record], *, now: float, begins: bool = False) -> bytes:
     events = []
     if begins:
         events.append(Event(wall_time=began, file_version="brain.Event:2"))
-        # Whoever is looking on forgets the steps of the file before.
+        # A running TensorBoard then forgets the steps of the earlier file.
         events.append(Event(wall_time=began, session_log=SessionLog(status=SessionLog.START)))
     for record in records:
         if record.elapsed_s is not None:
@@ -95,7 +95,7 @@ def encode(records: list[Record], *, now: float, begins: bool = False) -> bytes:
         ]
         events.append(Event(wall_time=at, step=record.step, summary=Summary(value=values)))
         if record.sample is not None:
-            # Indented it is code to Markdown: its lines stay lines, its stars stars.
+            # Indented text is code in Markdown: lines and stars stay as they are.
             text = "\n".join(f"    {line}" for line in record.sample.split("\n"))
             events.append(Event(wall_time=at, step=record.step, summary=text_pb("sample", text)))
     file = io.BytesIO()

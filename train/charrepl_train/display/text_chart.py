@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 from rich.text import Text
 
-NARROWEST, LOWEST = 36, 5  # characters and lines: in less than these a curve says nothing
-_FEWEST_COLUMNS = 24  # beside the labels, which losses beyond reason make long
-_STEEP = 0.05  # part of the steps, at the start, whose fall would flatten all that follows
+NARROWEST, LOWEST = 36, 5  # characters and lines; a smaller curve shows nothing
+_FEWEST_COLUMNS = 24  # beside the labels, which are long if losses are extreme
+_STEEP = 0.05  # the first part of the steps, whose steep fall would make the rest look flat
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # by row and column (Unicode, U+2800)
 
 Point = tuple[float, float]  # step, nats per character
 
 
 class Series(NamedTuple):
-    """One curve, its points in order of step. Dotted or not tells two apart without colours too."""
+    """One curve, with points in order of step. `dotted` tells two curves apart without colours."""
 
     name: str
     points: Sequence[Point]
@@ -27,7 +27,7 @@ class Series(NamedTuple):
 
 
 class GrowingCurve:
-    """A curve that grows without end in few points: when there are too many, neighbours become their mean."""
+    """A growing curve with a limited number of points. If there are too many, it merges neighbours."""
 
     def __init__(self, most: int = 1024) -> None:
         self.points: list[Point] = []
@@ -36,7 +36,7 @@ class GrowingCurve:
         self._waiting: list[Point] = []
 
     def add(self, step: float, loss: float) -> None:
-        """Takes up the loss of a step after those before."""
+        """Adds the loss of the next step."""
         self._waiting.append((step, loss))
         if len(self._waiting) < self._each:
             return
@@ -48,10 +48,10 @@ class GrowingCurve:
 
 
 def draw(series: Sequence[Series], *, width: int, height: int) -> list[Text]:
-    """`height` lines of at most `width` characters; none where there is no curve yet, or no room for one.
+    """`height` lines of at most `width` characters. None if there is no curve yet, or no room for one.
 
-    The first line gives the unit and names the curves, the last one is the axis of steps. A series
-    is drawn over those before it. The fall of the first steps may begin above the chart.
+    The first line gives the unit and the curves' names; the last line is the axis of steps. Each series is
+    drawn over the earlier ones. The fall of the first steps may begin above the chart.
     """
     series = [one._replace(points=[p for p in one.points if math.isfinite(p[1])]) for one in series]
     series = [one for one in series if one.points]
@@ -90,7 +90,7 @@ def _mean(points: Sequence[Point]) -> Point:
 
 
 def _range(series: Sequence[Series], settled: float) -> tuple[float, float]:
-    """The lowest loss, and the highest one from the step `settled` on; never the same."""
+    """The lowest loss, and the highest loss from the step `settled` on. Always two different numbers."""
     bottom = min(loss for one in series for _, loss in one.points)
     top = bottom
     for one in series:
@@ -102,7 +102,7 @@ def _range(series: Sequence[Series], settled: float) -> tuple[float, float]:
 
 
 def _labels(bottom: float, top: float, rows: int) -> list[str]:
-    """What stands beside each row: the loss at the top, in the middle and at the bottom."""
+    """The label of each row: the loss at the top, in the middle and at the bottom."""
     marked = {0, (rows - 1) // 2, rows - 1}
     digits = 2 if top - bottom >= 0.1 else 3
     return [
@@ -112,9 +112,9 @@ def _labels(bottom: float, top: float, rows: int) -> list[str]:
 
 
 def _path(points: Sequence[Point]) -> Iterator[tuple[int, int]]:
-    """The dots of a line through all points, one after another; those in one column are their mean.
+    """The dots of a line through all points in order. Points in one column become their mean.
 
-    What is above the chart is at -1: it may be far above.
+    Points above the chart are at -1, because they may be far above.
     """
     columns: dict[int, list[Point]] = {}
     for point in points:
@@ -132,7 +132,7 @@ def _path(points: Sequence[Point]) -> Iterator[tuple[int, int]]:
 
 
 def _legend(series: Sequence[Series], width: int) -> Text:
-    """The unit and the names of the curves, the last series first, as many as there is room for."""
+    """The unit, and as many names of curves as there is room for, the last series first."""
     line = Text("nats per character", style="dim")
     for one in reversed(series):
         entry = Text(f"  {'⠂⠂' if one.dotted else '⠒⠒'} ", style=one.style)
@@ -143,7 +143,7 @@ def _legend(series: Sequence[Series], width: int) -> Text:
 
 
 def _axis(first: float, last: float, width: int) -> str:
-    """As in `└ 0 ──────── 500 ──────── step 1,000`, with what there is room for."""
+    """The axis, as in `└ 0 ──────── 500 ──────── step 1,000`, with as much as there is room for."""
     start, middle, end = f"└ {first:,.0f} ", f" {(first + last) / 2:,.0f} ", f" step {last:,.0f}"
     before = width // 2 - len(start) - len(middle) // 2
     if before < 1 or width - len(start) - before - len(middle) - len(end) < 1:
