@@ -78,9 +78,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     precision: Literal["auto", "f32", "bf16"] = "f32"
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     # Watching
-    evaluations: Annotated[int, Meta(ge=0, le=10_000)] = (
-        20  # fewer if they would take a tenth of the time
-    )
+    evaluations: Annotated[int, Meta(ge=0, le=10_000)] = 20  # fewer if they would take a tenth of the time
     sample_characters: Annotated[int, Meta(ge=0, le=10_000)] = 200
     sample_epochs: Annotated[float, Meta(ge=0, le=1_000_000)] = 0.0  # epochs between evaluations, if not 0
 
