@@ -63,6 +63,8 @@ ORDER = {
         "client",
         "writing",
         "suggestions",
+        "line_protocol",
+        "shells",
         "http_server",
         "lsp",
         "editing",

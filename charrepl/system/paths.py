@@ -2,7 +2,7 @@
 
 CHARREPL_DATA_DIR     models, history, sessions, logs, programs  (~/.local/share/charrepl)
 CHARREPL_CONFIG_DIR   config.toml, keys                          (~/.config/charrepl)
-CHARREPL_RUNTIME_DIR  the daemon's socket, lock and status file  ($XDG_RUNTIME_DIR/charrepl)
+CHARREPL_RUNTIME_DIR  the daemon's sockets, lock and status file ($XDG_RUNTIME_DIR/charrepl)
 
 If there is no home or runtime directory, /tmp/charrepl-UID is used instead.
 """
@@ -19,6 +19,7 @@ from charrepl.system import disk_errors, user_directories
 # sun_path holds 108 bytes on Linux and 104 on macOS, including the NUL at its end.
 _MAX_SOCKET_BYTES = 103
 _SOCKET = "daemon.sock"
+_LINE_SOCKET = "daemon.line"  # no longer
 _OURS = "charrepl"
 
 
@@ -154,6 +155,11 @@ def endpoint() -> str:
             "set CHARREPL_RUNTIME_DIR to a shorter directory"
         )
     return f"ipc://{path}"
+
+
+def line_socket() -> Path:
+    """The Unix socket at which this user's daemon speaks the line protocol."""
+    return runtime_dir() / _LINE_SOCKET
 
 
 def private_dir(path: Path) -> Path:

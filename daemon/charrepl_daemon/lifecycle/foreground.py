@@ -198,6 +198,7 @@ def _serve(
     server = Server(
         ownership.listener,
         scheduler,
+        line_listener=ownership.line_listener,
         model=model,
         device=jax_setup.describe(),
         idle_s=None if idle_minutes is None else 60 * idle_minutes,

@@ -1,4 +1,4 @@
-"""What a daemon owns: its runtime directory, and in it the lock, the socket and the status file.
+"""What a daemon owns: its runtime directory, and in it the lock, the sockets and the status file.
 
 A program that cleans up temporary files may remove any of them, and another daemon may create them again. So
 a daemon compares what it holds with what is at the path, and never removes anything only because of its name.
@@ -19,7 +19,7 @@ import msgspec
 from charrepl.errors import CharreplError, reason
 from charrepl.system import disk_errors, paths
 from charrepl_daemon.process import process_ids, status_file
-from charrepl_daemon.process.listener import Listener
+from charrepl_daemon.process.listener import Listener, ListeningPath
 from charrepl_daemon.process.lock import Identity, Lock, identity, identity_at
 from charrepl_daemon.process.readiness import TAKEN
 from charrepl_daemon.process.status_file import RunningDaemon
@@ -37,6 +37,7 @@ class Ownership:
     def __init__(self, status: RunningDaemon, *, unwritten: Callable[[Path, str], None]) -> None:
         self.status = status
         self.listener = Listener(status.endpoint)
+        self.line_listener = ListeningPath(paths.line_socket())
         self._unwritten = unwritten
         self._directory = paths.runtime_dir()
         self._entered: int | None = None  # a descriptor of the directory, which identifies it while open
@@ -82,6 +83,10 @@ class Ownership:
             self._unwritten(paths.status_file(), failed)
 
     @property
+    def _listeners(self) -> tuple[ListeningPath, ...]:
+        return self.listener, self.line_listener
+
+    @property
     def _mine(self) -> Identity | None:
         return None if self._entered is None else identity(os.fstat(self._entered))
 
@@ -92,7 +97,7 @@ class Ownership:
         return found is None or (found.pid, found.birth) == (self.status.pid, self.status.birth)
 
     def keep(self, listen: Callable[[], None]) -> None:
-        """Restores what is gone from its path. `listen` binds the listener again.
+        """Restores what is gone from its path. `listen` binds the listeners again.
 
         Raises CharreplError if another daemon is there, or if nobody could reach this one any more.
         """
@@ -105,9 +110,10 @@ class Ownership:
             if not self._take_lock():
                 raise CharreplError(f"another daemon has its place now, {self._directory}", code=TAKEN)
             log.warning("%s was gone: locked anew", paths.lock_file())
-        if not self.listener.in_place():
+        gone = [listener.path for listener in self._listeners if not listener.in_place()]
+        if gone:
             listen()
-            log.warning("%s was gone: listening again", self.status.endpoint)
+            log.warning("%s was gone: listening again", ", ".join(map(str, gone)))
         if status_file.read() != self.status and not status_file.write(self.status):
             log.warning("%s was not this daemon's: written anew", paths.status_file())
 
@@ -141,7 +147,8 @@ class Ownership:
         if self.has_left or self._lock is None or not self._lock.in_place():
             return
         self.has_left = True
-        self.listener.remove()
+        for listener in self._listeners:
+            listener.remove()
         if isinstance(failure, CharreplError):
             status_file.write(msgspec.structs.replace(self.status, birth="", ended=f"left: {failure}"))
         elif failure is None and self._owns_status_file:

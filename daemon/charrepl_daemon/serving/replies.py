@@ -10,8 +10,7 @@ from charrepl_daemon.metrics.declarations import CLIENTS_LET_GO, SUPERSEDED
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.scheduler import Scheduler
 from charrepl_daemon.sockets.network_guests import NO_LONGER, Peer
-from charrepl_daemon.sockets.outbox import Outbox
-from charrepl_daemon.sockets.router import Router
+from charrepl_daemon.sockets.outbox import Outbox, Transport
 
 _LOOK_S = 0.25  # between two looks at whether those who wait are still there
 STOPPED = "the daemon was stopped: ask again"
@@ -26,7 +25,7 @@ class Replies:
     def __init__(
         self,
         scheduler: Scheduler,
-        socket_of: Callable[[Peer], Router],
+        socket_of: Callable[[Peer], Transport],
         *,
         admits: Callable[[Peer], bool],
         later: Callable[[float, Callable[[], None]], None],

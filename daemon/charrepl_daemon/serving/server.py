@@ -1,7 +1,7 @@
 """The sockets: one asyncio thread that reads requests, and never computes.
 
-One socket is the owner's, who may do everything; the other, if asked for, is for those on the
-allow-list (`network_guests.py`).
+One socket is the owner's, who may do everything, and one beside it takes lines of text for shells
+(`line_socket.py`); another, if asked for, is for those on the allow-list (`network_guests.py`).
 """
 
 from __future__ import annotations
@@ -27,18 +27,21 @@ from charrepl.wire import protocol
 from charrepl_daemon.engine.model_catalogue import ModelCatalogue
 from charrepl_daemon.metrics.declarations import CONNECTIONS_CLOSED, MALFORMED, STOPS
 from charrepl_daemon.process import data_directory, memory_trimming
-from charrepl_daemon.process.listener import Listener
+from charrepl_daemon.process.listener import Listener, ListeningPath
 from charrepl_daemon.process.supervision import Supervision, soon
 from charrepl_daemon.serving.disk_lookups import Lookups, PendingRequest
 from charrepl_daemon.serving.job import Job, Work
 from charrepl_daemon.serving.jobs import job_for
+from charrepl_daemon.serving.line_requests import LineRequests
 from charrepl_daemon.serving.reloads import Reloads
 from charrepl_daemon.serving.replies import STOPPED, Replies
 from charrepl_daemon.serving.scheduler import Scheduler
 from charrepl_daemon.serving.status import Status
 from charrepl_daemon.sockets import connections, file_descriptors, message_limit
 from charrepl_daemon.sockets.connections import Connection, Connections
+from charrepl_daemon.sockets.line_socket import LineSocket
 from charrepl_daemon.sockets.network_guests import Network, Peer
+from charrepl_daemon.sockets.outbox import Transport
 from charrepl_daemon.sockets.router import Router
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ class Server:
         listener: Listener,
         scheduler: Scheduler,
         *,
+        line_listener: ListeningPath,
         model: str,
         device: str,
         idle_s: float | None,
@@ -89,6 +93,8 @@ class Server:
             send=self._send,
         )
         self._metrics = scheduler.metrics
+        self._line_requests = LineRequests(self._handle)
+        self._lines = LineSocket(line_listener, self._line_requests.suggest, metrics=self._metrics)
         self.status = Status(
             scheduler,
             listener,
@@ -101,7 +107,7 @@ class Server:
         )
 
     def bind(self) -> None:
-        """Takes the owner's endpoint. Raises CharreplError if it cannot.
+        """Takes the owner's sockets. Raises CharreplError if it cannot.
 
         The caller holds the daemon's lock: ZeroMQ silently steals an ipc address that is in use.
         """
@@ -118,8 +124,10 @@ class Server:
         self.listen()
 
     def listen(self) -> None:
-        """Listens at the owner's endpoint, if need be once more: who is connected stays so."""
-        self._listener.bind(self._socket)
+        """Listens at the owner's sockets, if need be once more: who is connected stays so."""
+        if not self._listener.in_place():
+            self._listener.bind(self._socket)
+        self._lines.listen(most_descriptors=self._most_descriptors)
 
     def _router(self) -> Router:
         socket = Router(self._context)
@@ -154,6 +162,7 @@ class Server:
 
         self._scheduler.lost = lambda error: soon(loop, self.supervision.give_up, error)
         load(self._catalogue.default())
+        self._lines.begin()
         self.supervision.keep_up(self._receive())
         self.supervision.keep_up(self._crowd.watch(self._listener))
         self.supervision.keep_up(message_limit.cut_off(self._connections, self._metrics))
@@ -195,6 +204,7 @@ class Server:
             stopping.cancel()
             self._lookups.close()
             await self.supervision.cancel()
+            await self._lines.close()
             self._crowd.close()
             self._socket.close()
             if self._network is not None:
@@ -377,5 +387,7 @@ class Server:
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
         soon(self._loop, self._loop.call_later, seconds, call)
 
-    def _socket_of(self, peer: Peer) -> Router:
+    def _socket_of(self, peer: Peer) -> Transport:
+        if peer.on_lines:
+            return self._line_requests
         return self._socket if self._network is None or peer.is_owner else self._network.socket

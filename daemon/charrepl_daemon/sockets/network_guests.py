@@ -45,6 +45,7 @@ class Peer(NamedTuple):
 
     identity: bytes  # what ROUTER calls it
     key: str | None = None  # the public key it has proved to hold; None for the owner, on the ipc socket
+    on_lines: bool = False  # whether it speaks the line protocol; `identity` is what it calls its document
 
     @property
     def is_owner(self) -> bool:

@@ -6,12 +6,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import zmq
 
 from charrepl_daemon.sockets.network_guests import Peer
-from charrepl_daemon.sockets.router import Router
 
 Request = TypeVar("Request")  # what a reply belongs to
 
@@ -23,6 +22,13 @@ _MOST = 20_000  # replies to a client that does not read
 _MOST_BYTES = 64 << 20
 _MOST_BYTES_IN_ALL = 256 << 20
 _OVERHEAD = 200  # bytes that a reply takes besides its own
+
+
+class Transport(Protocol):
+    """What takes replies to clients, on any thread."""
+
+    def send_to(self, identity: bytes, frame: bytes) -> None:
+        """Sends a reply. Raises zmq.Again if there is no room yet, another ZMQError if nobody is there."""
 
 
 class _Unsent(Generic[Request]):
@@ -43,7 +49,7 @@ class Outbox(Generic[Request]):
 
     def __init__(
         self,
-        socket_of: Callable[[Peer], Router],
+        socket_of: Callable[[Peer], Transport],
         *,
         lock: threading.RLock,
         sent: Callable[[Request], None],

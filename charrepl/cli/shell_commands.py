@@ -1,0 +1,90 @@
+"""The commands `charrepl shell` and `charrepl pipe`: ghosts in shells and scripts."""
+
+from __future__ import annotations
+
+import re
+
+import click
+
+from charrepl.cli.exit_codes import exit_codes
+from charrepl.cli.options import assertiveness_option, debug_option, endpoint_option, model_option
+from charrepl.shells.script import KEYS, script
+from charrepl.suggestions.hosts import HOSTS
+from charrepl.suggestions.request import MOST_LINES
+from charrepl.system.standard_streams import echo
+
+
+def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    found = re.fullmatch(r"(\d{1,6})(ms|s)", value, re.ASCII)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no time: give 50ms or 1s.", ctx, param)
+    return int(found[1]) / (1 if found[2] == "s" else 1000)
+
+
+@click.command()
+@click.option(
+    "--within",
+    "within_s",
+    metavar="TIME",
+    callback=_seconds,
+    default="50ms",
+    show_default=True,
+    help="Until an empty answer.",
+)
+@click.option("--host", type=click.Choice(HOSTS), help="The program that asks, which charrepl off may name.")
+@click.option(
+    "--lines", type=click.IntRange(1, MOST_LINES), default=1, show_default=True, help="Of a ghost, at most."
+)
+@model_option
+@assertiveness_option
+@endpoint_option
+@debug_option
+@exit_codes
+def pipe(
+    within_s: float,
+    host: str | None,
+    lines: int,
+    model: str,
+    assertiveness: str | None,
+    endpoint: str | None,
+    debug: bool,
+) -> None:
+    """Answer texts on standard input with ghosts on standard output, each ended by NUL, for a coprocess."""
+    import asyncio
+    import sys
+
+    from charrepl.line_protocol import pipe
+    from charrepl.line_protocol.settings import LineSettings
+    from charrepl.settings import model_names, settings
+
+    chosen = settings.effective({"assertiveness": assertiveness or ""}).settings
+    wanted = LineSettings(
+        host=host or "",
+        document="pipe",
+        model=model_names.absolute(model or chosen.model),
+        assertiveness=chosen.assertiveness,
+        lines=lines,
+        encoding=sys.stdin.encoding if sys.stdin else "utf-8",
+    )
+    asyncio.run(pipe.run(wanted, endpoint=endpoint, within_s=within_s))
+
+
+@click.command()
+@click.argument("name", metavar="zsh|bash|fish", type=click.Choice(tuple(KEYS)))
+@click.option("--key", metavar="KEY", default="", help="Another than Alt-; as the shell itself calls it.")
+@model_option
+@assertiveness_option
+@debug_option
+@exit_codes
+def shell(name: str, key: str, model: str, assertiveness: str | None, debug: bool) -> None:
+    """Print what brings ghosts to a shell, for a line in its start-up file: eval "$(charrepl shell zsh)"."""
+    from charrepl.settings import model_names, settings
+
+    if key and not KEYS[name]:
+        raise click.UsageError(f"{name} shows ghosts by itself, and its own keys take them: leave out --key.")
+    chosen = settings.effective({"assertiveness": assertiveness or ""}).settings
+    wanted = model_names.absolute(model or chosen.model)
+    echo(script(name, model=wanted, assertiveness=chosen.assertiveness, key=key), end="")
+
+
+commands = (pipe, shell)

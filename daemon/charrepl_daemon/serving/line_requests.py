@@ -1,0 +1,122 @@
+"""What the line socket's clients ask, as requests like all others, and what they are shown of the replies."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from charrepl.errors import CharreplError
+from charrepl.ghost.display_policy import MIN_CONFIDENCE
+from charrepl.suggestions import fitting
+from charrepl.suggestions.off_switch import OffSwitch
+from charrepl.suggestions.request import LINE_CHARS, SuggestionRequest, Suggestions
+from charrepl.wire import protocol
+from charrepl.wire.context_window import windowed
+from charrepl_daemon.process.supervision import soon
+from charrepl_daemon.sockets.connections import Connection
+from charrepl_daemon.sockets.network_guests import Peer
+
+log = logging.getLogger(__name__)
+
+# Looks at the disk, at once: one that does not answer leaves room for others.
+_LOOKERS = 8
+_PASSING = ("busy", "stopping", "cancelled")  # the codes of errors that say nothing of what was asked
+_FAILED = "the daemon failed on this text: see charrepl-daemon logs"
+
+
+class LineRequests:
+    """Those under way, of one event loop.
+
+    `handle` takes a peer's request, whose replies come to `send_to`, or raises CharreplError.
+    """
+
+    def __init__(self, handle: Callable[[Peer, Connection | None, protocol.Request], None]) -> None:
+        self._handle = handle
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[protocol.Reply]] = {}
+        self._off_switch = OffSwitch()
+        self._looks: dict[tuple[str, Path | None], asyncio.Future[str]] = {}
+        self._lookers = ThreadPoolExecutor(_LOOKERS, thread_name_prefix="off switch")
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def send_to(self, identity: bytes, frame: bytes) -> None:
+        """Takes a reply, on any thread."""
+        if self._loop is not None:
+            soon(self._loop, self._replied, frame)
+
+    def _replied(self, frame: bytes) -> None:
+        reply = protocol.decode_reply(frame)
+        answer = self._answers.get(reply.seq)
+        if answer is not None and not answer.done() and protocol.is_final(reply):
+            answer.set_result(reply)
+
+    async def suggest(self, request: SuggestionRequest, *, timeout_s: float) -> Suggestions:
+        """As `Suggester.suggest`."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if await self._is_off(request.host, request.path):
+                    return Suggestions(outcome="off")
+                return self._fitted(request, await self._ask(request))
+        except TimeoutError:
+            return Suggestions(outcome="late")
+        except CharreplError as error:
+            if error.code in _PASSING:
+                return Suggestions(outcome="unavailable")
+            raise
+        except Exception as error:  # a bug in one answer must not end the others
+            log.exception("a text could not be answered")
+            raise CharreplError(_FAILED) from error
+
+    async def _is_off(self, host: str, path: Path | None) -> bool:
+        """Whether ghosts are off; where a disk does not tell, this ends with the time there is."""
+        look = self._looks.get((host, path))
+        if look is None:
+            assert self._loop is not None
+            look = self._loop.run_in_executor(self._lookers, self._off_switch.why_off, host, path)
+            self._looks[host, path] = look
+            look.add_done_callback(lambda _: self._looks.pop((host, path)))
+        return bool(await asyncio.shield(look))
+
+    async def _ask(self, request: SuggestionRequest) -> protocol.Reply:
+        assert self._loop is not None
+        seq = next(self._numbers)
+        peer = Peer(request.document.encode("utf-8", "replace"), on_lines=True)
+        text, offset = windowed(request.before)
+        answer: asyncio.Future[protocol.Reply] = self._loop.create_future()
+        self._answers[seq] = answer
+        try:
+            self._handle(
+                peer,
+                None,
+                protocol.Complete(
+                    seq=seq,
+                    session="line",
+                    text=text,
+                    offset=offset,
+                    model=request.model,
+                    max_chars=LINE_CHARS * request.lines,
+                    stop="line" if request.lines == 1 else "none",
+                    min_confidence=0.0 if request.on_demand else MIN_CONFIDENCE,
+                    decoding=protocol.Decoding(adapt=request.adapt),
+                ),
+            )
+            return await answer
+        finally:
+            del self._answers[seq]
+            if not answer.done() or answer.cancelled():
+                self._handle(peer, None, protocol.Cancel(seq=seq))
+
+    @staticmethod
+    def _fitted(request: SuggestionRequest, reply: protocol.Reply) -> Suggestions:
+        match reply:
+            case protocol.Ghost():
+                ghost = fitting.fitted(reply.text, reply.log_probs, request)
+                return Suggestions((ghost,) if ghost else ())
+            case protocol.Error():
+                raise CharreplError(reply.message, code=reply.code)
+        return Suggestions(outcome="superseded")
