@@ -6,10 +6,10 @@ One thread uses it. Only `compile` and `make` may be called from any thread.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -84,9 +84,9 @@ class Engine:
         slots = max(cache_bytes // (carry_bytes + SLOT_BYTES), RESERVED_SLOTS + 4 * RECENT)
         self.vocabulary = loaded.vocabulary
         self._cache, self._known = CarryCache(slots), GreedyCache()
-        # For each text that is not completely read yet, the slot reached so far. It is not evicted for
-        # others.
-        self._reading: dict[Generation, int] = {}
+        # For each text that is not completely read yet, the slot reached so far, most recent last. It is not
+        # evicted for others. A text that nobody reads on is displaced by those that came after it.
+        self._reading: OrderedDict[Hashable, int] = OrderedDict()
         self.planner = Planner(self.vocabulary, self._cache, self._known, slots=slots)
         self._slots = slots
         self._calls = self._calls_ahead = 0
@@ -175,7 +175,7 @@ class Engine:
     def release(self, generation: Generation) -> None:
         """Gives back the slots of a generation. Call it once, when that is done or given up."""
         generation.done = True
-        self._reading.pop(generation, None)
+        self._reading.pop(generation.session, None)
         self._cache.give_back_own(generation)
         self.planner.release(generation)
         if not generation.kept:
@@ -195,7 +195,7 @@ class Engine:
         most = _CROWD_PIECE if len(generations) > _CROWD else PIECE
         going: list[Generation] = []
         cached: list[bool] = []  # for each row, whether its carries are cached by text
-        held = set(itertools.islice(self._reading.values(), self._slots // _READING_SHARE))
+        held = set(self._reading.values())
         feeding: set[Hashable] = set()
         try:
             for w in generations:
@@ -250,9 +250,12 @@ class Engine:
         rows.tokens[i, : len(fed)] = fed
         rows.write[i, : len(fed)] = plan.writes
         if w.unread:
-            self._reading[w] = plan.writes[-1]
+            self._reading[w.session] = plan.writes[-1]
+            self._reading.move_to_end(w.session)
+            if len(self._reading) > self._slots // _READING_SHARE:
+                self._reading.popitem(last=False)
             return False
-        self._reading.pop(w, None)
+        self._reading.pop(w.session, None)
         if not w.left:
             return False
         if w.own:

@@ -397,6 +397,8 @@ def test_a_long_text_is_read_in_pieces(engine, reference):
 def test_a_text_is_read_once_however_many_slots_others_need_meanwhile(model_dir, reference):
     small, text = Engine(model_dir, cache_bytes=0), "every cup is warm, good master. " * 50
     small.compile(8)
+    for n in range(300):  # those who leave in the middle of a text are forgotten
+        small.step([asked.ghost(small, text, session=f"left {n}")])
     pasted = asked.ghost(small, text, session="paste", max_chars=8)
     for call in range(-(-pasted.unread // MAX_FED)):
         small.step([pasted])
