@@ -112,6 +112,8 @@ async def started(
         yield Editor(client, agreed)
         await client.shutdown_session()
     finally:
+        if client._server is not None and client._server.returncode is None:
+            client._server.kill()  # a test failed: its end is not awaited
         await client.stop()
 
 

@@ -19,7 +19,7 @@ from charrepl.wire import protocol
 from tests.charrepl.editor import COMMAND, URI, Editor, run, wire
 from tests.charrepl.lsp.test_documents import CHARS, ENCODINGS, places, position
 from tests.charrepl.prompt import Bench
-from tests.charrepl.scripted_daemon import answer, hung
+from tests.charrepl.scripted_daemon import answer, continuing, hung
 
 TEXT = "ROMEO:\nIs the day"
 END = (1, 10)
@@ -216,12 +216,25 @@ def test_no_daemon_is_told_of_once(bench: Bench) -> None:
         editor.open(TEXT, uri=f"{URI}2")
         assert await asyncio.gather(editor.items(END), editor.items(END, uri=f"{URI}2")) == [[], []]
         assert len(editor.messages) == 1
-        assert editor.messages[0].startswith("charrepl: no ghosts for now: no daemon ")
+        assert editor.messages[0].startswith("no ghosts for now: no daemon ")
         with bench.daemon:
             assert await editor.ghost(END)
         assert len(editor.messages) == 1
 
     run(use, *at(bench))
+
+
+def test_a_daemon_that_hangs_costs_its_ghosts_and_no_message(live: Bench) -> None:
+    live.daemon.script = hung
+
+    async def use(editor: Editor) -> None:
+        editor.open(TEXT)
+        assert await editor.items(END) == []
+        live.daemon.script = continuing()
+        assert await editor.items(END)
+        assert editor.messages == []
+
+    run(use, *at(live))
 
 
 def test_what_the_daemon_refuses_is_told_once(live: Bench) -> None:
@@ -256,7 +269,7 @@ def test_a_place_that_is_not_there_is_refused_in_one_line(live: Bench) -> None:
 
 def test_messages_that_are_wrong_are_answered_and_the_server_lives_on(live: Bench) -> None:
     place = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 0}}
-    with wire(*at(live), initialized=False) as editor:
+    with wire("--stdio", *at(live), initialized=False) as editor:  # as many clients say
 
         def code(answered: dict) -> int:
             assert "\n" not in answered["error"]["message"]
