@@ -1,4 +1,4 @@
-"""Who takes the next step on the device, and whose rows it has."""
+"""Which requests get the next step on the device, and which rows it has."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class StepChoice:
         self._reads = False  # whether the last step was one of reading
 
     def served(self, jobs: Iterable[Job]) -> None:
-        """Takes note of whose step it was."""
+        """Records whose step it was."""
         self._turns.served(job.connection for job in jobs)
 
     def first(self, runnable: list[Job]) -> list[Job]:
-        """Whose turn it is: the ghosts', or now and then that of whoever waits for ghosts to leave time."""
+        """Whose turn it is: usually the ghosts', and now and then that of passages and scores that wait."""
         ghosts = [job for job in runnable if job.is_ghost]
         others = [job for job in runnable if not job.is_ghost]
         self._overtaken = self._overtaken + 1 if ghosts and others else 0
@@ -36,7 +36,7 @@ class StepChoice:
         return self._turns.order(ghosts or others, lambda job: job.connection, lambda job: job.first_piece)
 
     def share(self, rows: list[tuple[Job, Generation]], most: int) -> list[tuple[Job, Generation]]:
-        """Who goes on now: those that write, or those with much to read, in turn: a paste stops nobody.
+        """Which jobs go on now. Those that write and those with much to read take turns.
 
         Of each connection's first, whoever has nothing yet comes first.
         """
@@ -45,7 +45,7 @@ class StepChoice:
         self._reads = bool(reading) and not (decoding and self._reads)
         chosen = reading if self._reads else decoding
         askers = len({job.connection for job, _ in chosen})
-        if self._reads and askers > 1:  # nobody's many texts make a call longer that others wait for
+        if self._reads and askers > 1:  # one asker's many texts must not delay others
             most = min(most, max(askers, _READ_TOGETHER))
         if len(chosen) <= most:
             return chosen

@@ -1,4 +1,4 @@
-"""Requests that wait for what the disk says: one read at a time for each connection, in its order."""
+"""Requests that wait for the disk: one read at a time for each connection, in its order."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class Lookups:
         self._readers: set[asyncio.Task[None]] = set()
 
     def waits(self, peer: Peer) -> bool:
-        """Whether a connection waits for the disk: what it asks now comes behind."""
+        """Whether a connection waits for the disk. Then its new requests must wait, too."""
         return peer in self._queues
 
     def begin(self, peer: Peer, pending: PendingRequest) -> None:
-        """Has a request wait; a ghost in the place of an older one of its session.
+        """Makes a request wait. A ghost replaces an older one of its session.
 
         Raises CharreplError with code `busy` if too many of its connection wait.
         """
@@ -116,7 +116,7 @@ class Lookups:
             return functools.partial(_refuse, error)
 
     def cancel(self, peer: Peer, seq: int) -> None:
-        """Gives up a request that its client wants no answer to any more."""
+        """Gives up a request whose client wants no answer any more."""
         for pending in self._queues.get(peer, ()):
             if pending.request.seq == seq and not pending.answered:
                 pending.answered = True

@@ -33,7 +33,7 @@ class CompletionJob(Job):
         self.send(protocol.Superseded(seq=self.request.seq, session=self.request.session))
 
     def note_typed(self, work_ahead: WorkAhead) -> None:
-        """Has what its writer will want next worked out meanwhile."""
+        """Lets the daemon compute what its writer will want next."""
         assert self.engine is not None
         work_ahead.note(self.session, self.engine, self.request, self._only_ghost())
 
@@ -52,7 +52,7 @@ class GhostJob(CompletionJob):
         self.generations = engine.planner.ghosts(self.session, self.request)
 
     def rows(self) -> list[Generation]:
-        """Those that go on: while the text is being read, the first, from whose carry the others begin."""
+        """The generations that go on. While the text is read, only the first: others begin from its carry."""
         first = self.generations[0]
         return [first] if first.unread and not first.done else super().rows()
 
@@ -96,7 +96,7 @@ class GhostJob(CompletionJob):
         return text.startswith(sent.text) or (not w.done and sent.text.startswith(text))
 
     def _offered(self) -> list[Generation]:
-        """The ghosts to show, as far as it is known which; what is not among them is not gone on with."""
+        """The ghosts to show, as far as that is known. The others are given up."""
         if len(self.generations) == 1 or self.generations[0].before is None:
             return self.generations
         ways = [(w.text[: w.ready], w.done) for w in self.generations]

@@ -1,4 +1,4 @@
-"""A request on its way through the daemon: what every kind of it has, and what the scheduler asks of each."""
+"""A request on its way through the daemon: what all kinds share, and what the scheduler calls."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ class Job(abc.ABC):
         return self.connection
 
     def send(self, reply: protocol.Reply) -> None:
-        """Has a reply delivered."""
+        """Delivers a reply."""
         self._deliver(self, reply)
 
     def count_unsent(self, change: int) -> int:
-        """Adds to `unsent`, which two threads do; returns it."""
+        """Adds to `unsent`, and returns it. Two threads do so."""
         with self._counting:
             self.unsent += change
             return self.unsent
 
     def begin(self, engine: Engine) -> None:
-        """Has the engine plan what is asked for. Raises CharreplError if that cannot be."""
+        """Lets the engine plan what is asked for. Raises CharreplError if that is impossible."""
         self.engine = engine
         self._plan(engine)
 
@@ -77,7 +77,7 @@ class Job(abc.ABC):
     def _plan(self, engine: Engine) -> None: ...
 
     def rows(self) -> list[Generation]:
-        """What of it may share the engine's next step with others; if nothing, `step` goes on with it."""
+        """The generations that may share the engine's next step with others. If empty, call `step`."""
         return [generation for generation in self.generations if not generation.done]
 
     def step(self) -> None:
@@ -86,7 +86,7 @@ class Job(abc.ABC):
 
     @property
     def done(self) -> bool:
-        """Whether all that was asked for is there."""
+        """Whether everything that was asked for is done."""
         return not self.rows()
 
     @property
@@ -102,15 +102,15 @@ class Job(abc.ABC):
         """Tells its client that a newer request of its session has replaced it; for ghosts alone."""
 
     def note_typed(self, work_ahead: WorkAhead) -> None:  # noqa: B027 - most kinds have nothing to do
-        """Has what its writer will want next worked out meanwhile; for ghosts alone."""
+        """Lets the daemon compute what its writer will want next. Only for ghosts."""
 
     @property
     def movable(self) -> bool:
-        """Whether it can begin anew with another engine."""
+        """Whether it can begin again with another engine."""
         return True
 
     def leave(self) -> None:
-        """Gives back what it holds of its engine; it may begin with another then."""
+        """Gives back what it holds of its engine. Then it may begin with another."""
         if self.engine is not None:
             for generation in self.generations:
                 self.engine.release(generation)

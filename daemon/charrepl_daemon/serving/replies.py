@@ -42,16 +42,16 @@ class Replies:
         )
 
     def watch(self) -> None:
-        """Has it seen who leaves, as long as there are jobs. On the event loop."""
+        """While there are jobs, checks which clients leave. On the event loop."""
         if not self._looking:
             self._looking = True
             self._later(_LOOK_S, self._look)
 
     def _look(self) -> None:
-        """Gives up what those wait for who have left."""
+        """Gives up the jobs of clients that have left."""
         jobs = self._scheduler.unfinished()
         closed = {through for through in {job.through for job in jobs} if through and not through.is_open}
-        # Who has connected anew under the same name is there.
+        # A client that has reconnected under the same name is there.
         there = {job.connection for job in jobs if job.through not in closed}
         for peer in {job.connection for job in jobs} - there:
             assert isinstance(peer, Peer)
@@ -81,7 +81,7 @@ class Replies:
         self._outbox.send(peer, protocol.encode(reply), job)
 
     def cancel(self, peer: Peer, seq: int) -> None:
-        """Gives up a connection's job that it wants no answer to any more."""
+        """Gives up a connection's job if it wants no answer any more."""
         with self._lock:
             for job in self._unanswered(peer):
                 if job.request.seq == seq:

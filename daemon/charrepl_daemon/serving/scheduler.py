@@ -2,7 +2,7 @@
 
 A `complete` is superseded by a newer one of its session; several writers share a step; passages
 and scores take turns in what time the ghosts leave, and have one step in eight if they leave none.
-Connections take turns in all of it, however much one of them asks for (`fair_queue.py`).
+Connections take turns in everything, however much one of them asks for (`fair_queue.py`).
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Scheduler:
             del self._unfinished[job.connection]
 
     def sent(self, job: Job) -> None:
-        """Takes note that a reply of the job has left."""
+        """Records that a reply of the job has left."""
         if job.count_unsent(-1) == _MOST_UNSENT // 2:
             with self._changed:
                 self._changed.notify()
@@ -173,7 +173,7 @@ class Scheduler:
     # The thread
 
     def _on_loaded(self, directory: Path, extra: Extra | None, result: Result | None) -> None:
-        """Has the jobs that wait for a model, or for a program of it, come again. On any thread."""
+        """Puts the jobs that wait for a model, or for a program of it, back into the queue. On any thread."""
         if extra is None and isinstance(result, CharreplError):
             self.metrics.model_failed(str(directory), str(result))
         elif extra is None and result is not None:
@@ -225,7 +225,7 @@ class Scheduler:
         return [job for job in self._active if job.engine is engine]
 
     def _see_off(self) -> None:
-        """Closes the engines that were dropped, once nobody uses them; after a while, nobody may."""
+        """Closes dropped engines when nobody uses them. After a while, moves those who still do."""
         with self._changed:
             leaving, hurried, everybody = self._leaving, self._hurried, self._all_hurried
         for engine in leaving:
@@ -245,7 +245,7 @@ class Scheduler:
             self.library.closed(engine)
 
     def _move(self, job: Job, engine: Engine) -> None:
-        """Has a job do without an engine: a ghost goes on with another; the rest may have to end."""
+        """Takes an engine away from a job. A ghost goes on with another; other jobs may have to end."""
         anew = self.library.is_loaded(engine.directory)
         if job.is_ghost or (anew and job.movable):
             job.leave()
@@ -259,7 +259,7 @@ class Scheduler:
         return bool(self._new or self._loads or leaving or self._runnable() or self._stopping)
 
     def _admit(self, job: Job, engine: Result | None) -> None:
-        """Begins a job, or has it wait for its model or for a program of it."""
+        """Begins a job, or makes it wait for its model or for a program of it."""
         extra = job.extra if isinstance(engine, Engine) and not engine.can(job.extra) else None
         if job.cancelled or (engine is not None and extra is None):
             self._begin(job, engine)

@@ -54,7 +54,7 @@ _MOST_SENT = 64  # and for a client: what is more waits in the outbox, which cou
 
 
 class Server:
-    """Serves its owner and its guests until told to stop, or nobody has asked for anything in a while."""
+    """Serves its owner and its guests until it is told to stop, or was idle for a while."""
 
     def __init__(
         self,
@@ -225,7 +225,7 @@ class Server:
         self._metrics.count(CONNECTIONS_CLOSED)
 
     def continued(self) -> None:
-        """Takes note that the process had been stopped by a signal, and went on."""
+        """Records that a signal had stopped the process, and that it goes on now."""
         log.warning("continued after having been stopped by a signal")
         self._metrics.count(STOPS)
 
@@ -245,7 +245,7 @@ class Server:
             identity, *frames = await self._socket.receive()
             frame = frames[-1] if frames else identity
             self._answer(Peer(identity.bytes), connections.of(frame), frame.bytes if frames else b"")
-            # Who sends without pause must keep nobody waiting: neither replies, nor signals, nor the beat.
+            # A client that sends without a pause must not delay replies, signals or the heartbeat.
             await asyncio.sleep(0)
 
     async def _receive_from(self, network: Network) -> None:
@@ -265,7 +265,7 @@ class Server:
         self._guard(peer, lambda: protocol.seq_of(frame), answer)
 
     def _guard(self, peer: Peer, seq: Callable[[], int], work: Callable[[], None]) -> None:
-        """Does what a request takes; whatever goes wrong is its answer."""
+        """Handles a request. If that fails, the error is its answer."""
         try:
             work()
         except CharreplError as error:
@@ -312,7 +312,7 @@ class Server:
     def _go_on(
         self, peer: Peer, pending: PendingRequest, directory: Path, found: list[protocol.ModelInfo]
     ) -> None:
-        """Does what a request asks for, now that the disk has said what it means."""
+        """Does what a request asks for, after the disk has been read."""
         match pending.request:
             case protocol.Complete() | protocol.Sample() | protocol.Score() as request:
                 self._submit(peer, pending.through, request, directory)

@@ -1,4 +1,4 @@
-"""What to work out while nobody asks: how a ghost goes on once it is taken, and the next window."""
+"""What to compute while nobody asks: how a ghost continues after it is taken, and the next window."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class WorkAhead:
     def note(
         self, session: Hashable, engine: Engine, request: protocol.Complete, ghost: Generation | None
     ) -> None:
-        """Takes note of what a writer typed last, and of the ghost, if there is but one."""
+        """Records what a writer typed last, and the ghost, if there is only one."""
         self.leave(session)
         work = self._works[session] = _Work(engine, _works(session, engine, request, ghost))
         # Whoever left does not come back for it, and it holds an engine, which may have been replaced.
@@ -61,7 +61,7 @@ class WorkAhead:
             self._works.popitem(last=False)
 
     def leave(self, session: Hashable) -> None:
-        """Drops what was to be done for a writer, who asks by himself now."""
+        """Drops the work for a writer, who has sent a new request."""
         self._works.pop(session, None)
 
     def spare(self, engine: Engine) -> None:

@@ -73,7 +73,7 @@ class Connections:
 
 
 def endless(silent: list[Connection]) -> list[Connection]:
-    """Of those that send nothing whole, those that send something; all of them if none is seen to."""
+    """Those `silent` connections that are sending something. If none seems to, all of them."""
     return [connection for connection in silent if _unread(connection)] or silent
 
 

@@ -1,4 +1,4 @@
-"""Cuts off who sends a message that does not end; who did not is back at once."""
+"""Ends connections that send a message without an end. Others that are hit reconnect immediately."""
 
 from __future__ import annotations
 

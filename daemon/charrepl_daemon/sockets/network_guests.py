@@ -170,18 +170,18 @@ class Network:
         await self._crowd.watch(self._port)
 
     async def let_in(self) -> None:
-        """Answers, for each that knocks, whether it is on the list; runs until cancelled."""
+        """Answers for each new connection whether its key is on the list. Runs until cancelled."""
         assert self._authenticator is not None
         await self._authenticator.run()
 
     async def keep_list(self) -> None:
-        """Has edits to the list count for those who are in, too; runs until cancelled."""
+        """Applies edits of the list to connected guests, too. Runs until cancelled."""
         while True:
             await asyncio.sleep(_KEPT_S)
             await asyncio.to_thread(self._allowed.read)
 
     def callback(self, domain: str, key: bytes) -> bool:
-        """Whether to let in who holds a key, given in Z85: what pyzmq's authenticator asks."""
+        """Whether to accept the holder of a key, given in Z85. pyzmq's authenticator calls this."""
         public = credentials.encoded(z85.decode(key))
         guest = self._allowed.guests.get(public)
         if guest is None:

@@ -1,7 +1,8 @@
 """A listening socket that the event loop reads, and that any thread may send through.
 
-The thread that has computed a piece sends it. To have the event loop send it, as sockets of `zmq.asyncio`
-ask for, is to wait until that has woken up and has the interpreter, while all cores compute the next piece.
+The thread that has computed a piece sends it. With sockets of `zmq.asyncio`, the event loop would have to
+send it. We would wait until the loop wakes up and gets the interpreter, while all cores compute the next
+piece.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ class Router(zmq.Socket[bytes]):
         super().__init__(context, zmq.ROUTER)
 
     def bind(self, addr: str) -> Any:
-        """As ever."""
+        """As the base class."""
         with self._lock:
             return super().bind(addr)
 
     def unbind(self, url: str | bytes) -> None:
-        """As ever."""
+        """As the base class."""
         with self._lock:
             super().unbind(url)
 
     def close(self, linger: int | None = None) -> None:
-        """As ever; on the event loop, if it has been read there."""
+        """Closes the socket. On the event loop, if it has been read there."""
         with self._lock:
             if self._loop is not None:
                 self._loop.remove_reader(self._descriptor)

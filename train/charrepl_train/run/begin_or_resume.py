@@ -1,4 +1,4 @@
-"""A run, made anew or taken up again: its settings, its directory, and what it starts from."""
+"""Begins or resumes a run: its settings, its directory, and what it starts from."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 T = TypeVar("T")
 
 _LOCK = "train.lock"
-# What there is of a model before its training has begun.
+# The files of a model before its training has begun.
 _SETTINGS = ("vocab.json", "config.toml", "run.json")
 _BEFOREHAND = {"vocab.json", "config.toml", *(name + ".charrepl-new" for name in _SETTINGS)}
 
@@ -50,7 +50,7 @@ class RunOptions(NamedTuple):
 
 @contextlib.contextmanager
 def held(directory: Path, *, resume: bool) -> Iterator[None]:
-    """Keeps a model's directory from all others that would train in it, for as long as it is held.
+    """Locks a model's directory, so that no other process trains in it.
 
     Raises CharreplError if one of them has it, a new run would overwrite something, or there is none to
     resume.
@@ -108,11 +108,11 @@ def _check(directory: Path, *, resume: bool) -> None:
 
 
 def _occupied(directory: Path) -> bool:
-    """Whether there is more than a run leaves that ended before it began, on a full disk perhaps."""
+    """Whether there is more than a run leaves that failed before it began, perhaps on a full disk."""
     if not directory.is_dir():
         return False
     names = {path.name for path in directory.iterdir()} - {_LOCK}
-    return not names <= _BEFOREHAND or names == {"config.toml"}  # that one alone is somebody's own
+    return not names <= _BEFOREHAND or names == {"config.toml"}  # that file alone is the user's own
 
 
 class _Base(NamedTuple):

@@ -146,7 +146,7 @@ def _discard(paths: Iterable[Path]) -> None:
 
 
 def _bring_out(path: Path) -> None:
-    """Puts what others keep in a checkpoint beside it, under its name, where it stays."""
+    """Moves other people's files out of a checkpoint, to a directory beside it, where they stay."""
     try:
         sizes = _sizes(path)
     except msgspec.DecodeError:
@@ -278,7 +278,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[None]:
-    """Has Orbax take this process for the only one: of those that train together, one keeps the checkpoints.
+    """Makes Orbax believe that this is the only process, because only one of several saves checkpoints.
 
     MultiprocessingOptions.active_processes says so too, but saving with orbax-checkpoint 0.12.8 still has all
     processes compare their paths, and so waits for ever; this can go when it no longer does.

@@ -51,7 +51,7 @@ class Schedule:
         return step_s * (total - step + _READING * read / self._step_reads)
 
     def total_within(self, seconds: float, step: int, step_s: float) -> int:
-        """How many steps a run has that goes on after `step` and takes so long: one more at least."""
+        """The total number of steps of a run that goes on for so long after `step`: at least one more."""
         totals = range(step + 1, min(step + 2 + int(seconds / step_s), UNDECIDED))
         return step + max(1, bisect.bisect(totals, seconds, key=lambda t: self.left_s(step, t, step_s)))
 

@@ -1,4 +1,4 @@
-"""The signals that end a training: each has it saved first, whoever sends it."""
+"""The signals that end a training. The training is saved first, whoever sends the signal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EndedError(KeyboardInterrupt):
 
 
 class Interruption:
-    """Turns signals into a wish to stop.
+    """Turns signals into a request to stop.
 
     Another Ctrl-C, a second later, raises KeyboardInterrupt. Further signals of other kinds change nothing:
     shells and schedulers send several in a row.
@@ -46,19 +46,19 @@ class Interruption:
         self._noticed_at: float | None = None
 
     def __call__(self) -> bool:
-        """Whether there is the wish."""
+        """Whether a signal has asked to stop."""
         self._heeded = self._since is not None
         return self._heeded
 
     def check(self) -> None:
-        """Raises EndedError if there is the wish: to be asked while there is nothing to save."""
+        """Raises EndedError if a signal has asked to stop. Call it while there is nothing to save."""
         if self():
             self._raised = True
             raise EndedError(self._number)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Has a signal raise EndedError wherever the `with` block is: not for libraries that would crash."""
+        """Makes a signal raise EndedError anywhere in the `with` block. Some libraries would crash then."""
         self._at_once = True
         try:
             self.check()

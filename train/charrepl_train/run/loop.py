@@ -89,7 +89,7 @@ class Trainer:
 
     @property
     def begun(self) -> bool:
-        """Whether any of it has been saved."""
+        """Whether anything of it has been saved."""
         return self._saved_step >= 0
 
     @property
@@ -352,7 +352,7 @@ class Trainer:
 
 @jax.jit
 def _copied(state: State) -> State:
-    """A state of its own: a step is given the one it goes on from, for good."""
+    """A copy of the state, because a step consumes the state that it is given."""
     return jax.tree.map(jnp.copy, state)
 
 

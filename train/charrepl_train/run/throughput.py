@@ -35,7 +35,7 @@ class Throughput:
         return max(1, min(MOST_STEPS, int(_CALL_S / self.step_s)))
 
     def took(self, step: int, now: float) -> None:
-        """Takes note of a call that ended now, before the step of that number."""
+        """Records a call that ended now, before the step `step`."""
         self._calls += 1
         if self._calls > 1:
             (before, began), self._last = self._last, (step, now)
@@ -53,7 +53,7 @@ class Throughput:
 
 
 def rarely(tell: Callable[[News], None]) -> Callable[[News], None]:
-    """`tell`, twice a second at most: it must not take the time of the steps that are told of."""
+    """`tell`, but twice a second at most, so that it takes no time from the steps."""
     last = -math.inf
 
     def sometimes(news: News) -> None:

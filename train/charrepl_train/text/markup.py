@@ -1,7 +1,7 @@
-"""What in a text is markup and not what people write: HTML, and the headers and quotations of mail.
+"""Finds markup in a text: HTML, and the headers and quotations of mail.
 
-A model learns it as it learns anything else, and ghosts are then full of it. That may be what is wanted, so
-it is only said.
+A model learns it like anything else, and then its ghosts are full of it. You may want that, so we only say
+it.
 """
 
 from __future__ import annotations

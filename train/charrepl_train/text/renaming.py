@@ -1,7 +1,7 @@
-"""Batches in some pieces of which everybody has another name, so that a model learns how names return.
+"""Batches in which some pieces of the text have other names, so that a model learns how names return.
 
-A model that only reads of the same few people learns their names by heart, and has nothing to expect of a new
-one. With other names in each piece, it has to look for them in what it has just read.
+A model that always reads about the same few people learns their names by heart, and cannot predict a new
+name. With other names in each piece, it must look for them in what it has just read.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Renamer:
 
 
 class RenamedBatches(Batches):
-    """Batches of a stream in pieces, of which some by chance, `rename_share` of them, have other names.
+    """Batches of streams that are read in pieces. A random part of them, `rename_share`, has other names.
 
     What a piece is depends on the step and the seed only. It begins where it would with the old names: a
     longer text loses its end, and a shorter one is read on. So the carry is zeroed where names change.

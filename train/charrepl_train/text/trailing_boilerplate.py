@@ -1,7 +1,8 @@
-"""The end of a text, and of each of its files, where it is unlike the rest: a licence, or another language.
+"""Finds ends of a text, and of each of its files, that are unlike the rest: a licence, or another language.
 
-It is what a model is measured by and does not learn from, so a person should know before it trains. Unlike
-is what is hard to predict: its pairs of bytes, by how often each occurs in all the rest.
+A model is measured by the end of its text and does not learn from it, so a person should know before it
+trains. An end is unlike the rest if its pairs of bytes are hard to predict from how often each occurs in the
+rest.
 """
 
 from __future__ import annotations
