@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 from charrepl_train.hyperparameters import ModelConfig
 from charrepl_train.model import network
@@ -25,8 +26,8 @@ def gradient(seed: int = 0) -> Any:
     return tree.unflatten([jnp.asarray(rng.normal(size=leaf.shape), jnp.float32) for leaf in leaves])
 
 
-def first_step(given: Any, *, iterations: int = 10) -> Any:
-    scale = muon.scale_by_muon_or(optax.scale_by_adam(), iterations=iterations)
+def first_step(given: Any, *, iterations: int = 10, **settings: Any) -> Any:
+    scale = muon.scale_by_muon_or(optax.scale_by_adam(), iterations=iterations, **settings)
     return scale.update(given, scale.init(given), given)[0]
 
 
@@ -68,6 +69,35 @@ def test_more_iterations_come_nearer() -> None:
         return max(abs(np.linalg.svd(g)[1] / (0.2 * HIDDEN**0.5) - 1).max() for g in steps)
 
     assert off(1) > off(3) > off(6)
+
+
+def test_in_f32_it_is_muon_as_optax_has_it() -> None:
+    dimensions = MuonDimensionNumbers(reduction_axis=0, output_axis=2)
+    whole = gradient()["layers"]["1"]["w_hh"].reshape(HIDDEN, 4, HIDDEN)
+    for preconditioning in ("frobenius", "aol"):
+        theirs = scale_by_muon(
+            ns_steps=3, preconditioning=preconditioning, weight_dimension_numbers=dimensions
+        )
+        expected = theirs.update(whole, theirs.init(whole))[0].reshape(HIDDEN, -1) * (0.2 * HIDDEN**0.5)
+        ours = first_step(gradient(), iterations=3, preconditioning=preconditioning)["layers"]["1"]["w_hh"]
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_aol_comes_nearer_in_as_many_iterations_and_bf16_as_near_as_f32() -> None:
+    def least(**settings: Any) -> float:
+        steps = matrices(first_step(gradient(), **settings))
+        return min(np.linalg.svd(g)[1].min() for m in steps for g in gates(m)) / (0.2 * HIDDEN**0.5)
+
+    assert least(iterations=2, preconditioning="aol") > 1.1 * least(iterations=2)
+    assert least(iterations=3, dtype=jnp.bfloat16) == pytest.approx(least(iterations=3), rel=0.1)
+
+
+def test_a_gradient_of_nothing_or_next_to_nothing_gives_a_step_that_is_a_number() -> None:
+    for factor in (0.0, 1e-12):
+        small = jax.tree.map(lambda leaf, factor=factor: factor * leaf, gradient())
+        for preconditioning in ("frobenius", "aol"):
+            steps = first_step(small, iterations=2, preconditioning=preconditioning, dtype=jnp.bfloat16)
+            assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(steps))
 
 
 @pytest.mark.parametrize("rate", [1.0, 2.0])

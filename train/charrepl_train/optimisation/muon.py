@@ -6,52 +6,88 @@ orthogonal by itself: four of [k, H] cost less than one of [k, 4H], and learn as
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
 from charrepl_train.model.parameters import Params
 
 _GATES = MuonDimensionNumbers(reduction_axis=0, output_axis=2)  # of [k, 4, H]
+_COEFFICIENTS = 3.4445, -4.7750, 2.0315  # Jordan's, of x, x^3 and x^5
+Preconditioning = Literal["frobenius", "aol"]
 _RMS = 0.2  # of a step's elements: about that of Adam's, so that one learning rate fits both
 
 
 def scale_by_muon_or(
-    other: optax.GradientTransformation, *, iterations: int, other_rate: float = 1.0
+    other: optax.GradientTransformation,
+    *,
+    iterations: int,
+    preconditioning: Preconditioning = "frobenius",
+    dtype: DTypeLike = jnp.float32,
+    other_rate: float = 1.0,
 ) -> optax.GradientTransformation:
     """Muon for the matrices from hidden units to gates, and `other` for the rest.
 
-    iterations: of Newton and Schulz, towards the nearest orthogonal matrix. other_rate: a factor of the steps
-    of `other`.
+    iterations, preconditioning, dtype: as in `orthogonal`. other_rate: a factor of the steps of `other`.
     """
-    orthogonal = optax.chain(
-        scale_by_muon(ns_steps=iterations, weight_dimension_numbers=_dimensions), _rescaled()
-    )
+    # No iterations of its own, which would be in f32: what is left is momentum, each gate's by its norm.
+    momentum = scale_by_muon(ns_steps=0, weight_dimension_numbers=_dimensions)
+
+    def step(momentum: jax.Array) -> jax.Array:
+        gates = momentum.swapaxes(0, 1)
+        gates = orthogonal(gates, iterations=iterations, preconditioning=preconditioning, dtype=dtype)
+        return gates.swapaxes(0, 1) * (_RMS * max(gates.shape[1:]) ** 0.5)
+
+    muon = optax.chain(momentum, optax.stateless(lambda matrices, _: jax.tree.map(step, matrices)))
 
     def init(params: Params) -> dict[str, Any]:
         matrices, rest = _parted(params)
-        return {"muon": orthogonal.init(matrices), "other": other.init(rest)}
+        return {"muon": muon.init(matrices), "other": other.init(rest)}
 
     def update(gradient: Params, state: dict[str, Any], params: Params | None = None) -> tuple[Params, Any]:
         matrices, rest = _parted(gradient)
-        matrices, muon = orthogonal.update(matrices, state["muon"])
+        matrices, muons = muon.update(matrices, state["muon"])
         rest, others = other.update(rest, state["other"])
         rest = jax.tree.map(lambda step: other_rate * step, rest)
-        return _joined(matrices, rest), {"muon": muon, "other": others}
+        return _joined(matrices, rest), {"muon": muons, "other": others}
 
     return optax.GradientTransformation(init, update)
 
 
+def orthogonal(
+    matrices: jax.Array,
+    *,
+    iterations: int,
+    preconditioning: Preconditioning = "frobenius",
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """f32 [n, k, H]: nearly the orthogonal matrix nearest to each of `matrices`, whose Frobenius norm is 1.
+
+    iterations: of Newton and Schulz, whose products are of `dtype` with sums in f32.
+    preconditioning: aol scales each row by a bound of its own, so that small singular values start larger
+    (Boissin et al., "Turbo-Muon", 2025).
+    """
+    linear, cubic, quintic = _COEFFICIENTS
+    x = matrices
+    for n in range(iterations):
+        square = _products(x, x.swapaxes(1, 2), dtype)
+        if preconditioning == "aol" and n == 0:
+            scale = jax.lax.rsqrt(jnp.maximum(jnp.abs(square).sum(2, keepdims=True), 1e-8))
+            x, square = scale * x, scale * square * scale.swapaxes(1, 2)
+        x = linear * x + _products(cubic * square + quintic * _products(square, square, dtype), x, dtype)
+    return x
+
+
+def _products(a: jax.Array, b: jax.Array, dtype: DTypeLike) -> jax.Array:
+    return jnp.matmul(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
+
+
 def _dimensions(matrices: Any) -> Any:
     return jax.tree.map(lambda _: _GATES, matrices)
-
-
-def _rescaled() -> optax.GradientTransformation:
-    return optax.stateless(
-        lambda matrices, _: jax.tree.map(lambda m: m * (_RMS * max(m.shape[0], m.shape[2]) ** 0.5), matrices)
-    )
 
 
 def _parted(params: Params) -> tuple[Params, Params]:

@@ -72,7 +72,14 @@ def optimiser(config: TrainingConfig) -> optax.GradientTransformation:
     clip = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
     scale = optax.scale_by_adam(b2=config.beta2)
     if config.optimiser == "muon":
-        scale = scale_by_muon_or(scale, iterations=config.muon_iterations, other_rate=config.adam_rate)
+        in_bf16 = config.precision == "bf16" and config.muon_precision == "same"
+        scale = scale_by_muon_or(
+            scale,
+            iterations=config.muon_iterations,
+            preconditioning=config.muon_preconditioning,
+            dtype=jnp.bfloat16 if in_bf16 else jnp.float32,
+            other_rate=config.adam_rate,
+        )
     return optax.chain(
         *clip,
         scale,
