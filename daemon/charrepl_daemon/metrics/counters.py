@@ -97,7 +97,7 @@ class Writers:
         self._seen: OrderedDict[tuple[Hashable, str], float] = OrderedDict()
 
     def typed(self, connection: Hashable, session: str, now: float) -> None:
-        """Takes note of a key in a session at `now`, in seconds of any clock."""
+        """Records a key in a session at `now`, in seconds of any clock."""
         self._seen[connection, session] = now
         self._seen.move_to_end((connection, session))
         self._forget(now)
@@ -130,7 +130,7 @@ class Metrics:
                 self._last[metric] = f"{stamp()}: {why}" if why else stamp()
 
     def model_failed(self, path: str, why: str) -> None:
-        """Takes note that a model could not be loaded."""
+        """Records that a model could not be loaded."""
         self.count(LOAD_FAILURES)
         with self._lock:
             self._not_loaded[path] = Failure(path, why, stamp())
@@ -139,7 +139,7 @@ class Metrics:
                 self._not_loaded.popitem(last=False)
 
     def model_loaded(self, path: str) -> None:
-        """Takes note that a model was loaded: what was wrong with it before is over."""
+        """Records that a model was loaded: what was wrong with it before is over."""
         with self._lock:
             self._not_loaded.pop(path, None)
 

@@ -26,7 +26,7 @@ class Metric:
     heading: str = ""  # of its column in the report's table of models
 
     def value(self, told: Mapping[str, Any], default: Any = 0) -> Any:
-        """It, as a status or a model's part of one tells it; `default` if a daemon of before does not."""
+        """Its value in a status, or in a model's part of one; `default` if an older daemon has none."""
         return find(told, self.key, default)
 
 

@@ -64,16 +64,16 @@ def check(where: str, *, own: str = "") -> None:
 
 
 def _refused(host: str, port: int, error: OSError) -> CharreplError:
-    # asyncio words it anew, with the address once more.
+    # asyncio puts it in other words, and repeats the address.
     why = os.strerror(error.errno) if error.errno else reason(error)
     return CharreplError(f"cannot serve metrics on {host} port {port}: {why}; choose another, or 0")
 
 
 @contextlib.asynccontextmanager
 async def serving(where: str, body: Callable[[], tuple[str, bytes]]) -> AsyncIterator[str]:
-    """Serves while the context lasts; gives the address. `body` gives its content type and itself.
+    """Serves while the context lasts. Yields the address. `body` returns the content type and the body.
 
-    Raises CharreplError if `where` is not a loopback address, or the port cannot be had.
+    Raises CharreplError if `where` is not a loopback address, or the port is not available.
     """
     host, port = parse(where)
     connections: set[asyncio.Task[None]] = set()
@@ -117,7 +117,7 @@ async def _converse(
         head = None
     except asyncio.IncompleteReadError as error:
         if not error.partial:
-            return  # a port scan, or a client that thought better of it
+            return  # a port scan, or a client that changed its mind
         head = error.partial
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if head is None else _judge(head)
     kind, content = "text/plain; charset=utf-8", f"{status.value} {status.phrase}\n".encode()
@@ -138,7 +138,7 @@ async def _converse(
     ]
     writer.write("\r\n".join(lines).encode() + _END + content)
     writer.write_eof()
-    # To close with something unread would take the answer back on its way.
+    # Closing with something unread would discard the answer on its way.
     for _ in range(_MOST_BYTES):
         if not await reader.read(_MOST_BYTES):
             return

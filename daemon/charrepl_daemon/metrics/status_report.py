@@ -28,7 +28,7 @@ def lines(status: Status) -> Iterator[str]:
     yield headline(status)
     yield activity(status)
     yield f"listening on {visible(status['endpoint'])}"
-    if status.get("data_dir"):  # which guests are not told, and daemons of before do not tell
+    if status.get("data_dir"):  # guests are not told it, and older daemons do not tell it
         yield f"models in {visible(status['data_dir'])}"
     if network := status.get("network"):
         guests = f"{network['allowed']} allowed, {network['refused']} refused"

@@ -103,7 +103,7 @@ def _live(look: Callable[[], dict[str, Any] | CharreplError], rate: Rate, interv
 
 @contextlib.contextmanager
 def _keys() -> Iterator[Callable[[float], str | None]]:
-    """Keys as they are pressed, unseen; gives a function that waits for one so many seconds."""
+    """Reads keys as they are pressed, unseen. Yields a function that waits so many seconds for one."""
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
 

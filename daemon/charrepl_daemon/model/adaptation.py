@@ -6,8 +6,8 @@ the larger is their share of the mixture; the surer the model, the smaller. Matc
 logistic function of how good they are come from lossless compression (Mahoney, "Adaptive Weighing of Context
 Models for Lossless Data Compression", 2005).
 
-All of it is a function of the window's tokens, what was decoded among them: where a part of a ghost is
-taken, what follows it stays what it was.
+All of it is a function of the window's tokens, including decoded ones. So when a part of a ghost is taken,
+the rest of it stays the same.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class AdaptationText(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """How the text before each place compares with the text before the cursor; it grows as that does."""
+    """How the text before each place compares with the text before the cursor. It grows with the text."""
 
-    alike: jax.Array  # int32 [B, WINDOW]: characters before a place that are those before the cursor
+    alike: jax.Array  # int32 [B, WINDOW]: how many characters before a place equal those before the cursor
     text: jax.Array
     length: jax.Array
 
@@ -62,7 +62,7 @@ def no_text(batch: int) -> AdaptationText:
 
 
 def fill(said: AdaptationText, row: int, tokens: NDArray[np.int32]) -> None:
-    """Has a row adapt to a window's tokens."""
+    """Makes a row adapt to a window's tokens."""
     text, tail = tokens[:WINDOW], tokens[-LONGEST:]
     said.text[row, : len(text)] = text
     said.length[row] = len(tokens)

@@ -1,4 +1,4 @@
-"""Beam search: of the texts that may follow, the likeliest that so many beams come upon.
+"""Beam search: of the texts that may follow, the likeliest that so many beams find.
 
 What competes are whole ghosts: those that have ended, and those that are as long as was asked for. Each
 is one of the outcomes that the model divides its probability among, so their joint log-probabilities are
@@ -39,7 +39,7 @@ class Found(NamedTuple):
     """One call's steps; those from `count` on mean nothing."""
 
     tokens: Any  # int32 [PIECE, WIDTH]; UNKNOWN where a beam had ended before
-    parents: Any  # int32 [PIECE, WIDTH]: which beam of the step before it goes on from
+    parents: Any  # int32 [PIECE, WIDTH]: which beam of the step before it continues
     log_probs: Any  # f32 [PIECE, WIDTH], nats
     count: Any  # int32
     done: Any  # bool: nothing can overtake the best beam
@@ -71,7 +71,7 @@ class Search:
         self._steps: list[tuple[list[int], list[int], list[float]]] = []
 
     def add(self, found: Found) -> None:
-        """Takes note of a call's steps."""
+        """Records a call's steps."""
         count = int(found.count)
         for step in zip(found.tokens[:count], found.parents[:count], found.log_probs[:count], strict=True):
             tokens, parents, log_probs = step
@@ -129,7 +129,7 @@ def beam_program(shape: tuple[int, int, int], visible: Any) -> Callable[..., tup
         def go_on(loop: tuple[Any, ...]) -> tuple[Any, ...]:
             carry, scores, seen, ended, found = loop
             log_probs = jax.nn.log_softmax(network.logits(weights, carry)).at[:, UNKNOWN].set(-jnp.inf)
-            # A beam that has ended has one way to go on, at no cost.
+            # A beam that has ended has one continuation, at no cost.
             stays = jnp.where(jnp.arange(log_probs.shape[1]) == UNKNOWN, 0.0, -jnp.inf)
             log_probs = jnp.where(ended[:, None], stays, log_probs)
             scores, at = jax.lax.top_k((scores[:, None] + log_probs).reshape(-1), WIDTH)

@@ -1,15 +1,16 @@
 """Compiled programs, kept on disk from one start to the next.
 
-JAX's own cache is asked with the program itself, and to trace and lower that takes most of what a start
-has left to do. Here the question is what the program is made from: the source of this project, the
-versions beneath it, the processor, and the shapes.
+JAX's own cache needs the program itself as its key. Tracing and lowering that takes most of the time that a
+start has left. Here the key is what the program is made from: the source of this project, the versions
+beneath it, the processor, and the shapes.
 
-What JAX writes down for it are pickles, and machine code: who can write such a file has whatever its reader
-can do. So they are read and written only while their directory is the user's own and closed to everybody
-else: whoever can write there can change this user's programs themselves.
+What JAX writes down for it are pickles and machine code: anybody who can write such a file can do whatever
+its reader can. So they are read and written only while their directory is the user's own and closed to
+everybody else. Those who can write there can change this user's programs anyway.
 
-A program can be whole and fault all the same, on a processor that is not quite what it says. So it is marked
-while it is loaded and first run, and one whose mark was left by a process that died is never tried again.
+A program can be complete and still crash, on a processor that is not quite what it claims to be. So it is
+marked while it is loaded and first run, and one whose mark was left by a process that died is never tried
+again.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ def program(
     constants: Sequence[object] = (),
     donate_argnums: Sequence[int] = (),
 ) -> Callable[..., Any]:
-    """The compiled `function` for arguments of such shapes, as it was kept, or else compiled and kept.
+    """The compiled `function` for arguments of such shapes, read from disk, or else compiled and kept.
 
-    `returns`: anything with the structure of what it returns. `constants`: what it has in it that is in
+    `returns`: anything with the structure of what it returns. `constants`: what it contains that is in
     neither the source nor the arguments. A file that is damaged, or cannot be written, costs the time to
     compile.
     """
@@ -106,7 +107,7 @@ def _mark(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _marked(path: Path) -> Iterator[None]:
-    """Has a file beside the program, locked, for as long as this process lives or the block lasts."""
+    """Keeps a locked file beside the program, for as long as this process lives or the block lasts."""
     lock = Lock(_mark(path))
     try:
         held = lock.acquire(0.0)
@@ -114,7 +115,7 @@ def _marked(path: Path) -> Iterator[None]:
         held = False  # it cannot be written: then nothing is kept either
     try:
         yield
-    finally:  # also after an error: who was there to raise it did not die
+    finally:  # also after an error: a process that raises one has not died
         if held:
             _remove([_mark(path)])
             lock.release()
@@ -207,7 +208,7 @@ def _keep(path: Path, compiled: jax.stages.Compiled) -> None:
 
 
 def forget() -> None:
-    """Removes all, for the next load to compile anew: one of them may be why the device has failed."""
+    """Removes all, so that the next load compiles them again: one may be why the device has failed."""
     _remove(_all())
 
 

@@ -1,4 +1,4 @@
-"""Many small arrays as one, for a call on the device: to hand over one takes as long as all in one."""
+"""Many small arrays as one, for a call on the device: handing over one takes as long as all in one."""
 
 from __future__ import annotations
 

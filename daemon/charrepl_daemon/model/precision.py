@@ -1,4 +1,4 @@
-"""In which numbers a model is served: as low as is faster here and costs next to nothing."""
+"""The numbers that a model is served in: the smallest that are faster here and cost almost nothing."""
 
 from __future__ import annotations
 

@@ -56,11 +56,10 @@ class Scorer:
     ) -> tuple[bytes, list[float]]:
         """The carry after `text` and the log-probability of each of its characters, in nats.
 
-        Of a letter that the model reads as one and the text has as several characters, all is the first
-        one's, and the others have 0. An empty `carry` is the zero carry after an implicit newline. `before`
-        is what the window of all of them has before them, if they are to be expected as the text so far
-        has it.
-        Raises CharreplError if `carry` is not one of this model's.
+        Where the model reads several characters of the text as one letter, the first has all of it, and the
+        others have 0. An empty `carry` is the zero carry after an implicit newline. `before` is the text
+        before them in their window, if the model is to adapt to it. Raises CharreplError if `carry` is not
+        one of this model's.
         """
         ids, owners = self._vocabulary.encode_aligned(text)
         numbers = np.frombuffer(carry, np.float32) if len(carry) % 4 == 0 else np.full(1, np.nan)

@@ -1,9 +1,9 @@
 """A model's weights as serving wants them, and one step of it: everything in columns, [features, batch].
 
-The weights are the left operand of each product, one row a gate's unit: XLA's products on a CPU repack
-their right operand at every call, and that is then the narrow state. Both products of a layer are one,
-the sigmoids' halves are multiplied into the weights, and what the first layer makes of a character is a
-row of a table, its bias included.
+The weights are the left operand of each product, one row a gate's unit: XLA's products on a CPU repack their
+right operand at every call, which is then the narrow state. Both products of a layer are one, the sigmoids'
+halves are multiplied into the weights, and what the first layer makes of a character is a row of a table, its
+bias included.
 
 In int8, weights are whole numbers with a scale a row, and so are the activations, with one scale for all:
 |h| < 1. Their products are summed exactly.
@@ -87,7 +87,7 @@ def step_bytes(weights: Weights) -> int:
 
 
 def unpacked(rows: jax.Array, shape: tuple[int, int, int]) -> Carry:
-    """The carry of which each of f32 [batch, layers x 2 x H] is a writer's; shape: (layers, 2, H)."""
+    """The carry in columns, from f32 [batch, layers x 2 x H], a writer a row; shape: (layers, 2, H)."""
     columns = rows.T.reshape(*shape, -1)
     return tuple((columns[n, 0], columns[n, 1]) for n in range(shape[0]))
 

@@ -19,14 +19,14 @@ class StepChoice:
     def __init__(self) -> None:
         self._turns = RoundRobin()
         self._overtaken = 0  # steps of ghosts since a passage or a score began to wait
-        self._reads = False  # whether the last step was one of reading
+        self._reads = False  # whether the last step was a reading step
 
     def served(self, jobs: Iterable[Job]) -> None:
-        """Records whose step it was."""
+        """Records which jobs had the step."""
         self._turns.served(job.connection for job in jobs)
 
     def first(self, runnable: list[Job]) -> list[Job]:
-        """Whose turn it is: usually the ghosts', and now and then that of passages and scores that wait."""
+        """Whose turn it is: usually that of ghosts, now and then that of waiting passages and scores."""
         ghosts = [job for job in runnable if job.is_ghost]
         others = [job for job in runnable if not job.is_ghost]
         self._overtaken = self._overtaken + 1 if ghosts and others else 0
@@ -38,7 +38,7 @@ class StepChoice:
     def share(self, rows: list[tuple[Job, Generation]], most: int) -> list[tuple[Job, Generation]]:
         """Which jobs go on now. Those that write and those with much to read take turns.
 
-        Of each connection's first, whoever has nothing yet comes first.
+        Among the first jobs of all connections, those that have nothing yet come first.
         """
         reading = [row for row in rows if row[1].unread > _MUCH]
         decoding = [row for row in rows if row[1].unread <= _MUCH]

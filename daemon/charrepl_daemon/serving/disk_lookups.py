@@ -29,12 +29,11 @@ class PendingRequest:
 
 
 class Lookups:
-    """Those under way, of one event loop.
+    """The requests under way, of one event loop.
 
-    `check` raises CharreplError where the disk says that a request is not to be served, save those that
-    `is_plain` knows it needs no disk for; `go_on` is given the
-    directory of its model and, for `models`, all of them; `guard` makes an answer of what these raise;
-    `send` sends a reply.
+    `check` raises CharreplError if the disk says that a request must not be served. It is not called if
+    `is_plain` knows that the request needs no disk. `go_on` gets the directory of the model and, for
+    `models`, all models. `guard` turns what these raise into an answer. `send` sends a reply.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Lookups:
             if isinstance(request, protocol.Complete) and request.session == session and not older.answered:
                 older.answered = True
                 self._send(peer, protocol.Superseded(seq=request.seq, session=session))
-                if older is not queue[0]:  # the first may be being read for, and its reader takes it out
+                if older is not queue[0]:  # a read may be under way for the first, whose reader removes it
                     queue.remove(older)
 
     async def _read_for(self, peer: Peer, queue: deque[PendingRequest]) -> None:
@@ -99,7 +98,7 @@ class Lookups:
             queue.popleft()
             if not pending.answered:
                 self._guard(peer, functools.partial(getattr, pending.request, "seq"), go_on)
-            await asyncio.sleep(0)  # where nothing had to be read, others have their turn
+            await asyncio.sleep(0)  # if nothing had to be read, this gives others their turn
         del self._queues[peer]
 
     async def _looked_up(self, peer: Peer, pending: PendingRequest) -> Callable[[], None]:

@@ -63,7 +63,7 @@ class GhostJob(CompletionJob):
         """What is new of its ghosts, the final reply last if they are done."""
         request = self.request
         offered = self._offered()
-        final = self.done  # what is not offered is done with
+        final = self.done  # ghosts that are not offered are finished
         if not all(self._agrees(sent, offered) for sent in self._sent.values()):
             for w in self.generations:
                 w.done = True
@@ -71,7 +71,7 @@ class GhostJob(CompletionJob):
             return
         news = [rank for rank, w in enumerate(offered) if w.ready > len(self._sent_of(rank))]
         if final and not news:
-            news = [len(offered) - 1]  # the final reply must come, if it brings nothing new
+            news = [len(offered) - 1]  # the final reply must come even if it brings nothing new
         for rank in news:
             w = offered[rank]
             self._sent[rank] = protocol.Ghost(
@@ -88,7 +88,7 @@ class GhostJob(CompletionJob):
         return self._sent[rank].text if rank in self._sent else ""
 
     def _agrees(self, sent: protocol.Ghost, offered: list[Generation]) -> bool:
-        """Whether a ghost is what was sent of it, or still may be: its model may have been loaded anew."""
+        """Whether a ghost agrees with what was sent of it, or still may: its model may have been reloaded."""
         if sent.alternative >= len(offered):
             return not self.done
         w = offered[sent.alternative]
@@ -133,7 +133,7 @@ class BeamSearchJob(CompletionJob):
 
     @property
     def begun(self) -> bool:
-        """Whether the ghost is found: nothing of it is known before."""
+        """Whether the ghost is found: before that, nothing of it is known."""
         return self.done
 
     def pieces(self) -> Iterator[protocol.Reply]:

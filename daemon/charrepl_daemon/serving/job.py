@@ -25,7 +25,7 @@ class Job(abc.ABC):
     """
 
     request: Work
-    is_ghost = False  # whether somebody is waiting for it with a finger on a key
+    is_ghost = False  # whether a person at the keyboard waits for it
     extra: Extra | None = None  # the program it takes besides the one for ghosts
 
     def __init__(
@@ -49,13 +49,13 @@ class Job(abc.ABC):
         self.generations: list[Generation] = []
         self.taken_up: float | None = None
         self.first_piece = False
-        self.moved = False  # whether it is a ghost that has begun anew with another engine
+        self.moved = False  # whether it is a ghost that has begun again with another engine
         self.unsent = 0
         self._counting = threading.Lock()
 
     @property
     def session(self) -> Hashable:
-        """Whose it is: of a connection, for those that a newer request replaces, one of its sessions."""
+        """Whose job it is: a connection, or one of its sessions if a newer request replaces the job."""
         return self.connection
 
     def send(self, reply: protocol.Reply) -> None:

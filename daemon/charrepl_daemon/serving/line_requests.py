@@ -1,4 +1,4 @@
-"""What the line socket's clients ask, as requests like all others, and what they are shown of the replies."""
+"""Makes requests like all others from what the line socket's clients ask, and ghosts from the replies."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from charrepl_daemon.sockets.network_guests import Peer
 
 log = logging.getLogger(__name__)
 
-# Looks at the disk, at once: one that does not answer leaves room for others.
+# How many look at the disk at the same time: a look that hangs leaves room for others.
 _LOOKERS = 8
 _PASSING = ("busy", "stopping", "cancelled")  # the codes of errors that say nothing of what was asked
 _FAILED = "the daemon failed on this text: see charrepl-daemon logs"
 
 
 class LineRequests:
-    """Those under way, of one event loop.
+    """The requests under way, of one event loop.
 
     `handle` takes a peer's request, whose replies come to `send_to`, or raises CharreplError.
     """
@@ -73,7 +73,7 @@ class LineRequests:
             raise CharreplError(_FAILED) from error
 
     async def _is_off(self, host: str, path: Path | None) -> bool:
-        """Whether ghosts are off; where a disk does not tell, this ends with the time there is."""
+        """Whether ghosts are off. If a disk does not answer, this ends when the time is over."""
         look = self._looks.get((host, path))
         if look is None:
             assert self._loop is not None

@@ -24,7 +24,7 @@ class PassageJob(Job):
 
     @property
     def movable(self) -> bool:
-        """Whether nothing is written yet: another model would not go on in the same way."""
+        """Whether nothing is written yet: another model would not continue in the same way."""
         return not self.generations[0].begun
 
     def pieces(self) -> Iterator[protocol.Reply]:

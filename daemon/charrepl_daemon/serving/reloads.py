@@ -15,7 +15,7 @@ from charrepl_daemon.sockets.network_guests import Peer
 
 
 class Reloads:
-    """Those under way, of one event loop; `send` sends a reply."""
+    """The reloads under way, of one event loop; `send` sends a reply."""
 
     def __init__(self, scheduler: Scheduler, send: Callable[[Peer, protocol.Reply], None]) -> None:
         self._scheduler = scheduler
@@ -23,7 +23,7 @@ class Reloads:
         self._asked: list[tuple[Peer, int]] = []
 
     def begin(self, peer: Peer, seq: int, directory: Path) -> None:
-        """Has a model loaded anew, and answers once that is done.
+        """Reloads a model, and answers once that is done.
 
         Raises CharreplError with code `busy` if too many wait for it.
         """

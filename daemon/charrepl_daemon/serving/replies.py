@@ -1,4 +1,4 @@
-"""The replies to jobs, one final one each, sent by the thread that has them; the scheduler has the jobs."""
+"""The replies to jobs: one final reply each, sent by the thread that has it. The scheduler keeps the jobs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from charrepl_daemon.serving.scheduler import Scheduler
 from charrepl_daemon.sockets.network_guests import NO_LONGER, Peer
 from charrepl_daemon.sockets.outbox import Outbox, Transport
 
-_LOOK_S = 0.25  # between two looks at whether those who wait are still there
+_LOOK_S = 0.25  # between two checks that those who wait are still there
 STOPPED = "the daemon was stopped: ask again"
 
 
 class Replies:
     """What a server answers. Any thread may reply to the owner, the event loop to guests as well.
 
-    `admits` says whether a peer may still be served, `later` has something called after so many seconds.
+    `admits` says whether a peer may still be served, `later` calls something after so many seconds.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Replies:
         self._scheduler = scheduler
         self._metrics = scheduler.metrics
         self._admits = admits
-        # A reply may be the last one of a job, and show that its connection has gone, all at once.
+        # A reply may be the last one of a job and, at the same time, show that its connection has gone.
         self._lock = threading.RLock()
         self._looking = False
         self._later = later
@@ -75,7 +75,7 @@ class Replies:
             self.send(peer, reply, job)
 
     def send(self, peer: Peer, reply: protocol.Reply, job: Job | None = None) -> None:
-        """Sends a reply, of a job or to what needs none."""
+        """Sends a reply: of a job, or to a request that needs no job."""
         if isinstance(reply, protocol.Superseded):
             self._metrics.count(SUPERSEDED)
         self._outbox.send(peer, protocol.encode(reply), job)

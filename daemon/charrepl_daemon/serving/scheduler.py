@@ -1,7 +1,7 @@
 """Who writes next: one thread that owns the device, and the jobs that wait for it.
 
 A `complete` is superseded by a newer one of its session; several writers share a step; passages
-and scores take turns in what time the ghosts leave, and have one step in eight if they leave none.
+and scores take turns in the time that ghosts leave, and have one step in eight if they leave none.
 Connections take turns in everything, however much one of them asks for (`fair_queue.py`).
 """
 
@@ -30,7 +30,7 @@ from charrepl_daemon.serving.work_ahead import WorkAhead
 log = logging.getLogger(__name__)
 
 _MOST_JOBS = 1024
-_BEGUN_AT_ONCE = 32  # between two steps: to begin one takes the time of a character
+_BEGUN_AT_ONCE = 32  # between two steps: beginning a job takes as long as a character
 _MOST_UNSENT = 64
 
 
@@ -56,7 +56,7 @@ class Scheduler:
         # For a model to be loaded, or for a program of it.
         self._waiting: dict[tuple[Path, Extra | None], list[Job]] = {}
         self._loads: deque[tuple[Path, Extra | None, Result | None]] = deque()
-        self._leaving: list[Engine] = []  # dropped, and still used perhaps
+        self._leaving: list[Engine] = []  # dropped, but perhaps still used
         self._hurried = False  # whether those who use them have had their time
         self._all_hurried = False  # also ghosts that have moved before
         self._steps = StepChoice()
@@ -120,7 +120,7 @@ class Scheduler:
 
     @property
     def _share_of_jobs(self) -> int:
-        """How many requests each connection may have waiting though there are as many as may be."""
+        """How many requests each connection may have waiting even when the limit for all is reached."""
         return max(1, _MOST_JOBS // max(1, len(self._unfinished)))
 
     def _count_out(self, job: Job) -> None:
@@ -137,15 +137,15 @@ class Scheduler:
                 self._changed.notify()
 
     def reload(self, directory: Path, done: Done, *, asker: Hashable = None) -> None:
-        """Loads a model, anew if it is there, and calls `done` on the loading thread.
+        """Loads a model, again if it is there, and calls `done` on the loading thread.
 
-        An engine that is there serves until then, and goes on if the new one cannot. Raises CharreplError
-        with code `busy` if too many wait for it.
+        An engine that is there serves until then, and stays if the new one cannot be loaded. Raises
+        CharreplError with code `busy` if too many wait for it.
         """
         self.library.load(directory, asker=asker, anew=done)
 
     def stop(self, *, drain_s: float) -> None:
-        """Stops the thread once its jobs are done, or after that long; takes no more. Blocks."""
+        """Stops the thread once its jobs are done, or after that time. It accepts no more jobs. Blocks."""
         with self._changed:
             self._draining = True
             self._changed.wait_for(lambda: not self._count, timeout=drain_s)
@@ -203,7 +203,7 @@ class Scheduler:
                 self._changed.wait_for(self._has_work, timeout=self._idle.wait_s())
                 if self._stopping:
                     return
-            self._turn()  # what it has at hand is let go of in between: it may be a model
+            self._turn()  # a call of its own, so that its variables are freed: one may be a model
 
     def _turn(self) -> None:
         with self._changed:
@@ -230,7 +230,7 @@ class Scheduler:
             leaving, hurried, everybody = self._leaving, self._hurried, self._all_hurried
         for engine in leaving:
             for job in self._users(engine) if hurried else ():
-                # Or one whose text takes longer to read than its model stays would never be answered.
+                # Else a job whose text takes longer to read than its model stays would never be answered.
                 if everybody or not job.moved or job.unsent >= _MOST_UNSENT:
                     self._active.remove(job)
                     self._move(job, engine)
@@ -268,13 +268,13 @@ class Scheduler:
             key = job.directory, extra
             others = [other for other in self._waiting.get(key, []) if not other.cancelled]
             self._waiting[key] = [*others, job]
-        # After that: whatever is loaded from here on is told to it.
+        # Only after that, because whatever is loaded from here on is reported to the jobs that wait.
         try:
             if extra is None:
                 self.library.load(job.directory, asker=job.connection)
             elif not others and isinstance(engine, Engine):
                 self.library.make(engine, extra)
-        except Exception as error:  # threads ran short, which must not end this one
+        except Exception as error:  # no thread could be started, which must not end this one
             self._fail(job, error)
 
     def _begin(self, job: Job, engine: Result | None) -> None:

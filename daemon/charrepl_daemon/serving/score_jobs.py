@@ -40,7 +40,7 @@ class ScoreJob(Job):
 
     @property
     def begun(self) -> bool:
-        """The same: scores are sent at once."""
+        """The same, because scores are sent all together."""
         return self._done
 
     def pieces(self) -> Iterator[protocol.Reply]:

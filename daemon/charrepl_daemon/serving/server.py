@@ -46,11 +46,11 @@ from charrepl_daemon.sockets.router import Router
 
 log = logging.getLogger(__name__)
 
-DRAIN_S = 2.0  # what a shutdown leaves to requests in flight
+DRAIN_S = 2.0  # how long a shutdown waits for requests in flight
 _GRACE_S = 0.2
-_HARD_FRAME_LIMIT = 2 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops who sends more; below, we answer
-_MOST_RECEIVED = 16  # messages of a connection that ZeroMQ holds for us, and it counts no bytes
-_MOST_SENT = 64  # and for a client: what is more waits in the outbox, which counts them
+_HARD_FRAME_LIMIT = 2 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops clients that send more; below, we answer
+_MOST_RECEIVED = 16  # messages of a connection that ZeroMQ holds for us; it does not count bytes
+_MOST_SENT = 64  # and for a client: the rest waits in the outbox, which does
 
 
 class Server:
@@ -112,7 +112,7 @@ class Server:
         The caller holds the daemon's lock: ZeroMQ silently steals an ipc address that is in use.
         """
         self._socket = self._router()
-        # Guests give up first: those on the network may take half, and the owner is left the next quarter.
+        # Guests are cut off first: those on the network may take half, and the next quarter is the owner's.
         self._most_descriptors = file_descriptors.raise_limit()
         self._crowd = file_descriptors.ConnectionLimit(
             self._socket,
@@ -124,7 +124,7 @@ class Server:
         self.listen()
 
     def listen(self) -> None:
-        """Listens at the owner's sockets, if need be once more: who is connected stays so."""
+        """Listens at the owner's sockets, again if necessary. Connections that exist stay."""
         if not self._listener.in_place():
             self._listener.bind(self._socket)
         self._lines.listen(most_descriptors=self._most_descriptors)
@@ -145,7 +145,7 @@ class Server:
         """Serves; calls `ready` when the default model answers, and `ending` when told to stop.
 
         `leaving` is called when all are answered, and nobody should find it any more.
-        Raises CharreplError if no default model can be loaded, and whatever keeps it from going on.
+        Raises CharreplError if no default model can be loaded, or the error that keeps it from continuing.
         """
         self._loop = loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
@@ -193,10 +193,10 @@ class Server:
             self._replies.refuse_the_rest()
             self._lookups.refuse_the_rest()
             self._reloads.refuse_the_rest()
-            # Before any connection goes, so that whoever loses one sees that it was no accident.
+            # Before any connection closes, so that a client that loses one sees that it was intended.
             leaving()
-            # The last replies are on their way, but ZeroMQ has a client with IMMEDIATE set drop what
-            # it has not read yet when its connection goes.
+            # The last replies are on their way. But with IMMEDIATE set, ZeroMQ makes a client drop what it
+            # has not read yet when its connection closes.
             await asyncio.sleep(_GRACE_S)
             if self.supervision.failure is not None:
                 raise self.supervision.failure
@@ -318,7 +318,7 @@ class Server:
                 self._submit(peer, pending.through, request, directory)
             case protocol.Models() as request:
                 notice = self._catalogue.default.notice
-                if not peer.is_owner:  # who could not name them so either
+                if not peer.is_owner:  # a guest could not name models by path either
                     found, notice = [msgspec.structs.replace(model, path="") for model in found], ""
                 seq, default = request.seq, directory.name
                 self._send(peer, protocol.ModelList(seq=seq, models=found, default=default, notice=notice))
@@ -365,7 +365,7 @@ class Server:
         self._replies.watch()
 
     def _failed(self, peer: Peer, job: Job, reply: protocol.Error) -> None:
-        """Has another model answer a job whose model could not be loaded, if it named none; else says so."""
+        """Lets another model answer a job whose model cannot be loaded, if it named none; else replies so."""
         error = CharreplError(reply.message, code=reply.code)
         default = self._catalogue.default
         if job.answered:  # cancelled, or refused at the end

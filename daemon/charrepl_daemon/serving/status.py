@@ -18,7 +18,7 @@ from charrepl_daemon.sockets.network_guests import Network, Peer
 
 
 class Status:
-    """Of one daemon, from the moment it is made; `stopping` says whether it was told to stop."""
+    """The status of one daemon, from the moment it is made; `stopping` says whether it was told to stop."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Status:
         self.metrics_url: str | None = None  # once they are served
 
     def typed(self, peer: Peer, session: str) -> None:
-        """Takes note of a key."""
+        """Records a key."""
         self._writers.typed(peer, session, time.monotonic())
 
     def tell(self, asker: Peer | None = None) -> dict[str, Any]:

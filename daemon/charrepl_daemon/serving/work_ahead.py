@@ -16,7 +16,7 @@ from charrepl_daemon.engine.engine import Engine
 log = logging.getLogger(__name__)
 
 _MOST = 256  # writers remembered
-_QUIET_S = 0.005  # without a request before it begins: whoever asks as fast as that is no person
+_QUIET_S = 0.005  # without a request before it begins: no person asks as fast as that
 _FRESH_S = 10.0  # after which a writer is taken to have stopped
 
 
@@ -30,7 +30,7 @@ class _Work:
         self._writing: Generation | None = None  # under way
 
     def step(self) -> bool:
-        """Does a little of it, or finds out what to do next; whether there was anything to do."""
+        """Does a little of it, or finds out what to do next. Returns whether there was anything to do."""
         if self._writing is None:
             self._writing = next(self._generations, None)
             return self._writing is not None
@@ -43,12 +43,12 @@ class _Work:
 class WorkAhead:
     """The ghosts last sent, and the work ahead for them; used by the device's thread.
 
-    It is done in small steps, any of which a request may come before, and it changes no answer: all it
-    leaves are carries in the cache, and what was written along them.
+    It is done in small steps, and a request may come before each of them. It changes no answer: it only
+    leaves carries in the cache, and the characters written on the way.
     """
 
     def __init__(self) -> None:
-        self._works: OrderedDict[Hashable, _Work] = OrderedDict()  # whoever typed last, last
+        self._works: OrderedDict[Hashable, _Work] = OrderedDict()  # whoever typed last is last
 
     def note(
         self, session: Hashable, engine: Engine, request: protocol.Complete, ghost: Generation | None
@@ -56,7 +56,7 @@ class WorkAhead:
         """Records what a writer typed last, and the ghost, if there is only one."""
         self.leave(session)
         work = self._works[session] = _Work(engine, _works(session, engine, request, ghost))
-        # Whoever left does not come back for it, and it holds an engine, which may have been replaced.
+        # A client that has left does not come back for it, and it holds an engine, perhaps a replaced one.
         while len(self._works) > _MOST or next(iter(self._works.values())).noted < work.noted - _FRESH_S:
             self._works.popitem(last=False)
 

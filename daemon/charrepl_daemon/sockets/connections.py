@@ -1,7 +1,8 @@
 """The connections to a socket: which one a message came through, whether it is still there, and its end.
 
-ZeroMQ tells a ROUTER of a client's end only when it sends something, and closes no single connection. The
-system does both: who has left is known at once, and whoever sends a message that never ends is cut off.
+ZeroMQ tells a ROUTER that a client has left only when it sends something, and cannot close a single
+connection. The system can do both: clients that have left are known immediately, and those that send a
+message that never ends are cut off.
 """
 
 from __future__ import annotations
@@ -48,20 +49,20 @@ def _at(descriptor: int) -> Connection | None:
 
 
 class Connections:
-    """Those to one socket, and which of them sent a whole message lately."""
+    """The connections to one socket, and which of them sent a whole message lately."""
 
     def __init__(self) -> None:
         self._open: set[Connection] = set()
         self._heard: set[Connection] = set()
 
     def accepted(self, descriptor: int) -> None:
-        """Takes note of a new one."""
+        """Records a new one."""
         connection = _at(descriptor)
         if connection is not None:
             self._open.add(connection)
 
     def heard(self, connection: Connection | None) -> None:
-        """Takes note of a message that came whole."""
+        """Records that a whole message has come."""
         if connection is not None:
             self._heard.add(connection)
 

@@ -1,7 +1,7 @@
 """File descriptors: as many as the system gives, and what is done before they run out.
 
 Without any left, ZeroMQ aborts the process when somebody connects to an ipc socket: its listener takes
-every error of `accept` but a few for a bug, and EMFILE is none of the few (libzmq 4.3.5, ipc_listener.cpp).
+every error of `accept` but a few for a bug, and EMFILE is not among the few (libzmq 4.3.5, ipc_listener.cpp).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Endpoint(Protocol):
     endpoint: str
 
     def bind(self, owner: zmq.Socket[Any]) -> None:
-        """Listens. Raises CharreplError or zmq.ZMQError if that cannot be."""
+        """Listens. Raises CharreplError or zmq.ZMQError if it cannot."""
 
     def unbind(self, owner: zmq.Socket[Any]) -> None:
         """Ends listening, and every connection."""
@@ -65,8 +65,8 @@ class Endpoint(Protocol):
 class ConnectionLimit:
     """The connections to a listening socket, all closed when they leave too few file descriptors.
 
-    To stop listening is ZeroMQ's only way to be rid of any, and ends all of them. Whoever is still there
-    comes back by itself, as after every lost connection; strangers who only held one open do not.
+    ZeroMQ can end connections only by no longer listening, and then all of them end. Clients that are still
+    there come back by themselves, as after every lost connection. Strangers who only held one open do not.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ConnectionLimit:
         accepted: Callable[[int], None],
         closed: Callable[[], None],
     ) -> None:
-        """`most` descriptors may be open at a new connection; `closed` is told when that ended all.
+        """If more than `most` descriptors are open at a new connection, all end, and `closed` is called.
 
         `accepted` is told the descriptor of each.
         """
@@ -97,7 +97,7 @@ class ConnectionLimit:
         """Keeps the socket, which listens at `endpoint`, from taking too many; runs until cancelled."""
         accepted = 0
         while True:
-            await asyncio.sleep(0)  # who connects without pause must keep nobody waiting
+            await asyncio.sleep(0)  # a client that connects without pause must not keep others waiting
             if await self._event() != zmq.EVENT_ACCEPTED:
                 continue
             accepted += 1
@@ -132,6 +132,6 @@ class ConnectionLimit:
         return event
 
     def close(self) -> None:
-        """Looks no longer; before the socket is closed."""
+        """Stops looking. Call it before the socket is closed."""
         self._socket.disable_monitor()
         self._monitor.close()

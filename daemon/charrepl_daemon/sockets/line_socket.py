@@ -1,7 +1,7 @@
 """The line socket: a Unix stream socket beside ZeroMQ's, for shells and scripts, which speak no ZeroMQ.
 
-One client cannot take more than its turn: as many texts as `conversation.py` reads at once, and a connection
-that has nothing under way ends where another is wanted.
+One client cannot take more than its share. `conversation.py` limits how many of its texts are read at once,
+and a connection that has nothing under way ends when another client needs its place.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from charrepl_daemon.process.listener import ListeningPath
 
 log = logging.getLogger(__name__)
 
-_WITHIN_S = 1.0  # a shell that waits so long has somebody who typed on
+_WITHIN_S = 1.0  # by then, the person at that shell has typed on
 _MOST_CONNECTIONS = 256
 _PIECE_BYTES = 1 << 16
 _ACCEPTED_AT_ONCE = 16  # before others have their turn
@@ -45,7 +45,7 @@ class LineSocket:
         self._numbers = itertools.count()
 
     def listen(self, *, most_descriptors: int) -> None:
-        """Listens, if need be once more: who is connected stays so. Raises CharreplError if it cannot."""
+        """Listens, again if necessary. Connections that exist stay. Raises CharreplError if it cannot."""
         if self._listener.in_place():
             return
         self._most = min(_MOST_CONNECTIONS, most_descriptors // 8)
@@ -123,7 +123,7 @@ class LineSocket:
                 writer.transport.abort()
 
     async def close(self) -> None:
-        """Ends all connections, and listens no longer."""
+        """Ends all connections, and stops listening."""
         self._stop_accepting()
         tasks = list(self._connections)
         for task in tasks:
@@ -140,7 +140,7 @@ class LineSocket:
 
 
 def _has_gone(connection: sockets.socket) -> bool:
-    """Whether nobody is there, rather than somebody who only has no more to ask."""
+    """Whether the client has gone. One that only has no more to ask is still there."""
     poll = select.poll()
     poll.register(connection, 0)
     return any(event & select.POLLHUP for _, event in poll.poll(0))

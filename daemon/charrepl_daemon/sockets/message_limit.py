@@ -18,7 +18,7 @@ _LOOK_S = 0.5
 
 
 async def cut_off(known: Connections, metrics: Metrics) -> None:
-    """Looks after them until cancelled; where the system does not tell, nobody is cut off."""
+    """Watches them until cancelled. Where the system does not tell, nobody is cut off."""
     unfinished = Unfinished()
     while True:
         await asyncio.sleep(_LOOK_S)

@@ -72,7 +72,7 @@ class AllowList:
         self._problems: set[str] = set()
 
     def read(self) -> None:
-        """Takes note of what the files say now. Waits for the disk: not on the event loop."""
+        """Reads what the files say now. Waits for the disk: do not call it on the event loop."""
         with self._reading:
             self._read()
 
@@ -98,7 +98,7 @@ class AllowList:
 
 
 class Network:
-    """The socket for other machines, on a `tcp://` endpoint, which only guests get through to.
+    """The socket for other machines, on a `tcp://` endpoint, which only guests can reach.
 
     Raises CharreplError if this machine has no key, or nobody would be let in.
     """
@@ -107,7 +107,7 @@ class Network:
         if not daemon_startup.checked(endpoint).startswith("tcp://"):
             raise CharreplError(f"cannot listen on {endpoint}: give tcp://HOST:PORT")
         self.asked = endpoint
-        self.endpoint = endpoint  # numeric, and with the port that was got, once bound
+        self.endpoint = endpoint  # numeric, and once bound, with the port that it got
         self._pair = credentials.own()
         self._allowed = AllowList()
         self._allowed.read()
@@ -140,7 +140,7 @@ class Network:
         self._crowd = file_descriptors.ConnectionLimit(
             socket, "the network", most=most, accepted=accepted, closed=closed
         )
-        # Before the socket: whoever knocks is asked about from the first moment on.
+        # Before the socket, so that all who connect are checked from the first moment on.
         self._authenticator = _Authenticator(socket.context, self._allowed)
         self._authenticator.configure_curve_callback(_DOMAIN, self)
         self._authenticator.start()
@@ -199,7 +199,7 @@ class Network:
         return peer.key is None or peer.key in self._allowed.guests
 
     def check(self, peer: Peer, request: protocol.Request) -> None:
-        """Raises CharreplError with code `forbidden` if a peer asks for what only others may."""
+        """Raises CharreplError with code `forbidden` if a peer asks for what only others may ask for."""
         if peer.key is None:
             return
         guest = self._allowed.guests.get(peer.key)
@@ -228,13 +228,13 @@ class Network:
         }
 
     async def receive(self) -> tuple[Peer, Connection | None, bytes]:
-        """The next request, and who sent it through what."""
+        """The next request, who sent it, and through what."""
         while True:
             identity, *frames = await self.socket.receive()
             frame = frames[-1] if frames else identity
             try:
                 key = frame.get("User-Id")
-            except zmq.ZMQError:  # cannot be: who has not proved a key does not get this far
+            except zmq.ZMQError:  # cannot happen: without a proved key, nobody gets this far
                 log.error("a frame without a key: dropped")
                 continue
             return Peer(identity.bytes, str(key)), connections.of(frame), frame.bytes if frames else b""
@@ -263,7 +263,7 @@ class _Port:
 
 
 class _Authenticator(Authenticator):
-    """pyzmq's, in a task that is the caller's: its own one ends in silence at the first error."""
+    """pyzmq's, in a task of the caller's: pyzmq's own task ends silently at the first error."""
 
     def __init__(self, context: zmq.Context[Any], allowed: AllowList) -> None:
         super().__init__(context)

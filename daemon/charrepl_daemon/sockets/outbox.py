@@ -1,4 +1,4 @@
-"""Replies on their way out: sent at once, or when their reader has made room."""
+"""Replies on their way out: sent immediately, or when their reader has made room."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Outbox(Generic[Request]):
     """The replies of a server. Any thread may send.
 
     `sent` is called when a reply to a request has left; `gone` when a client has left or reads nothing, and
-    what waited for it was dropped: both with `lock` held. `later` has something called after so many seconds.
+    what waited for it was dropped: both with `lock` held. `later` calls something after so many seconds.
     """
 
     def __init__(
@@ -85,13 +85,13 @@ class Outbox(Generic[Request]):
 
     def _send_on(self, peer: Peer, unsent: _Unsent[Request]) -> None:
         with self._lock:
-            if self._unsent.get(peer) is not unsent:  # it was let go of meanwhile
+            if self._unsent.get(peer) is not unsent:  # it was dropped meanwhile
                 return
             while unsent.replies:
                 frame, request = unsent.replies[0]
                 try:
                     self._socket_of(peer).send_to(peer.identity, frame)
-                except zmq.Again:  # its queue is full; there is no event for one client's having room
+                except zmq.Again:  # its queue is full; no event says when one client has room again
                     self._later(unsent.retry_s, lambda: self._send_on(peer, unsent))
                     unsent.retry_s = min(2 * unsent.retry_s, _LONGEST_RETRY_S)
                     return

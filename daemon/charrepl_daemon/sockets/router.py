@@ -18,7 +18,7 @@ import zmq
 class Router(zmq.Socket[bytes]):
     """A ROUTER of a context, read by one event loop."""
 
-    # What is not named here zmq takes for an option.
+    # zmq takes every name that is not here for an option.
     _lock: threading.Lock
     _loop: asyncio.AbstractEventLoop | None = None
     _readable: asyncio.Event
@@ -59,7 +59,7 @@ class Router(zmq.Socket[bytes]):
             await self._readable.wait()
 
     def send_to(self, identity: bytes, frame: bytes) -> None:
-        """Sends a message at once, on any thread.
+        """Sends a message immediately, on any thread.
 
         Raises zmq.Again if the peer's queue is full, and another ZMQError if the peer has gone.
         """
