@@ -1,4 +1,4 @@
-"""What every command does alike: one-line errors, exit codes, `--debug`."""
+"""What all commands have in common: one-line errors, exit codes, `--debug`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Program(click.Command):
             try:
                 return self._shown(*args, **extra)
             finally:
-                sys.stdout.flush()  # here, and not where nobody would hear of it, a full disk is met
+                sys.stdout.flush()  # a full disk is met here, where it can still be reported
                 if output.note():
                     say(output.note())
         except OSError as error:
@@ -44,7 +44,7 @@ class _Program(click.Command):
             _complain(f"cannot write to standard output: {reason(error)}")
 
     def _shown(self, *args: Any, **extra: Any) -> Any:
-        """Runs it; what click has to say of a command line is said as everything else is."""
+        """Runs it. click's messages about a command line are shown like all others."""
         try:
             code = super().main(*args, **{**extra, "standalone_mode": False})
         except click.Abort:

@@ -90,7 +90,7 @@ def main(
 
 
 def _hand_on(context: click.Context, name: str) -> None:
-    """Makes the options before a command its own; those given after it go before.
+    """Gives a command the options before it. Options after it take precedence.
 
     Raises UsageError if it does not have one of them.
     """
@@ -313,7 +313,7 @@ def list_models(endpoint: str | None, as_json: bool, debug: bool) -> None:
 
 
 def _default() -> str:
-    """The model used where none is chosen: as a daemon that runs has found, else by its files alone."""
+    """The model used where none is chosen: the one that a running daemon has found, else by files alone."""
     from charrepl.client import Client, daemon_startup
     from charrepl.settings import model_names
     from charrepl.system import paths

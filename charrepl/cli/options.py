@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class FloatRange(click.FloatRange):
-    """A range that nan, which is neither below nor above it, is outside of."""
+    """A range that excludes nan, which is neither below nor above it."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)
@@ -40,7 +40,7 @@ class FilePath(click.Path):
         return user_directories.expanded(path)
 
 
-# Of minutes or of epochs: above nothing, and below what overflows where it is multiplied.
+# Of minutes or of epochs: above 0, and small enough not to overflow when it is multiplied.
 AMOUNT = FloatRange(0, 1_000_000, min_open=True)
 
 
@@ -78,7 +78,7 @@ plain_option = click.option("--plain", is_flag=True, help="Lines only, for a scr
 
 
 def given(model: str, vi: bool, assertiveness: str | None, plain: bool) -> dict[str, str]:
-    """The settings that the command line gives; those that are empty it does not."""
+    """The settings that the command line gives. Empty ones are not among them."""
     return {
         "model": model,
         "editing_mode": "vi" if vi else "",

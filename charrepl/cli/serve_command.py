@@ -18,7 +18,7 @@ from charrepl.cli.options import (
 from charrepl.errors import CharreplError
 from charrepl.system.standard_streams import echo
 
-# As `http_server.setup_texts.NAMES`, which a test compares: --help waits for no import.
+# As `http_server.setup_texts.NAMES`, which a test compares. So --help does not wait for an import.
 HOSTS = ("vim", "neovim", "vscode", "zed", "minuet", "continue", "emacs")
 PORT = 8012  # as llama.vim and llama.vscode have it
 

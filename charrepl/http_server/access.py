@@ -43,7 +43,7 @@ def key(*, new: bool = False) -> str:
 
 
 def key_of(host: str, key: str) -> str:
-    """The key as a host is given it: by its ending, the host is told from others."""
+    """The key that a host gets: its ending says which host it is."""
     return f"{key}.{host}"
 
 

@@ -65,7 +65,7 @@ B = TypeVar("B", bound=Sampling)
 
 
 def decoded(body: bytes | bytearray, kind: type[B]) -> B:
-    """The request in a body. Raises CharreplError if it is none."""
+    """The request in a body. Raises CharreplError if it is not one."""
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Connections that cannot be held: who sends no request, or reads no answer, is let go of."""
+"""Ends connections of clients that send no request, or read no answer."""
 
 from __future__ import annotations
 

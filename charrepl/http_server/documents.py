@@ -67,7 +67,8 @@ class _Shown:
 class TakenGhosts:
     """Counts the ghosts that were shown, and those that the next text of their document begins with.
 
-    Who typed the same by hand, without a request between, is counted too: nobody tells an HTTP server.
+    A writer who types the same by hand, without a request in between, is counted too, because nobody tells an
+    HTTP server.
     """
 
     def __init__(self, counts: KeysSaved) -> None:
@@ -75,7 +76,7 @@ class TakenGhosts:
         self._shown: deque[_Shown] = deque(maxlen=_REMEMBERED)
 
     def text(self, host: str, before: str) -> None:
-        """Takes note of a text that somebody has before the cursor."""
+        """Records a text that somebody has before the cursor."""
         for one in list(self._shown):
             near = before[-len(one.end) - 2 * len(one.ghost) :]
             at = near.rfind(one.end)
@@ -90,7 +91,7 @@ class TakenGhosts:
                 self._counts.note(host, taken=1, characters=alike, keys=1)
 
     def shown(self, host: str, before: str, ghost: str) -> None:
-        """Takes note of a ghost; what is left of one that is being typed through is the same one."""
+        """Records a ghost. What is left of one that is being typed through counts as the same one."""
         end = _end(before)
         if not any((one.host, one.end, one.ghost[0]) == (host, end, ghost[0]) for one in self._shown):
             self._counts.note(host, shown=1)

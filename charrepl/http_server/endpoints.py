@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds where a request says nothing, and how ghosts are decided upon, which none says."""
+    """What holds where a request says nothing, and how ghosts are decided upon, which no request says."""
 
     model: str = ""
     assertiveness: str = "normal"
@@ -176,13 +176,13 @@ class Endpoints:
 
 
 def _stopped(texts: tuple[str, ...], stops: list[str]) -> list[str]:
-    """The texts up to where the first of `stops` begins; those that are left with nothing are left out."""
+    """The texts up to where the first of `stops` begins; empty ones are left out."""
     cut = [min([text.find(stop) for stop in stops if stop in text], default=len(text)) for text in texts]
     return list(dict.fromkeys(text[:end] for text, end in zip(texts, cut, strict=True) if end))
 
 
 async def _unless_gone(work: Awaitable[T], receive: Receive) -> T:
-    """What comes of some work, which is given up if the client goes away: ClientDisconnect is raised then."""
+    """The result of some work. If the client goes away, it is given up, and ClientDisconnect is raised."""
     here, left = asyncio.current_task(), False
 
     async def watch() -> None:
@@ -205,7 +205,7 @@ async def _unless_gone(work: Awaitable[T], receive: Receive) -> T:
 
 
 async def _body(request: Request) -> bytearray:
-    """A body, whole. Raises CharreplError if it is too long, or too long in coming."""
+    """A whole body. Raises CharreplError if it is too long, or does not come in time."""
     said = request.headers.get("content-length", "")
     body = bytearray()
     try:
@@ -276,7 +276,7 @@ def _events(body: bytes) -> Response:
 
 
 def _failure(status: int, kind: str, message: str) -> Response:
-    """A refusal, after which the connection ends: the rest of a body may never do."""
+    """A refusal, after which the connection ends, because the rest of a body may never come."""
     body = answers.failed(message, kind=kind, status=status)
     headers = {"connection": "close"}
     return Response(body, status_code=status, media_type="application/json", headers=headers)

@@ -28,7 +28,7 @@ _SEND_BYTES = 64 << 10  # that the system keeps for a reader that is slow; answe
 
 @contextlib.contextmanager
 def listening(address: str, port: int) -> Iterator[socket.socket]:
-    """A socket that listens on a loopback address. Raises CharreplError if it cannot, or is to be another."""
+    """A socket that listens on a loopback address. Raises CharreplError if it cannot, or it is another."""
     number = "127.0.0.1" if address == "localhost" else address
     try:
         loopback = ipaddress.ip_address(number).is_loopback
@@ -56,7 +56,7 @@ def listening(address: str, port: int) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def listening_at(path: Path) -> Iterator[socket.socket]:
-    """A Unix socket that listens at a path, which only its owner can open, and is gone in the end.
+    """A Unix socket that listens at a path, which only its owner can open. It is removed in the end.
 
     Raises CharreplError if it cannot.
     """
@@ -90,7 +90,7 @@ def _remove_dead(path: Path) -> None:
     except ConnectionRefusedError:
         path.unlink(missing_ok=True)
     except OSError:
-        return  # nothing is there, or nothing that binding would not say better
+        return  # nothing is there, or binding will say better what is wrong
     else:
         raise CharreplError(f"a server listens at {path} already: give another --unix, or end that one")
 
@@ -102,7 +102,7 @@ class _Server(uvicorn.Server):
         yield
 
     def heed_signals(self) -> None:
-        """Has a signal end it, from now on."""
+        """Lets a signal end it, from now on."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):  # not in the main thread
@@ -127,5 +127,5 @@ async def serve(
         server = _Server(uvicorn.Config(endpoints.app, **connections.settings()))
         server.heed_signals()
         async with counts.kept_written():
-            ready()  # who connects from here on waits in the socket's queue
+            ready()  # clients that connect from here on wait in the socket's queue
             await server.serve([opened])

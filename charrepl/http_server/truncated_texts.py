@@ -1,4 +1,4 @@
-"""Texts that an editor sends only the end of: where the model begins to read them.
+"""Texts of which an editor sends only the end: where the model begins to read them.
 
 Plugins cut what they send to so many lines or characters. So its beginning moves as you type, and with it
 every window that is counted from there: each line, or each key, would make a text that was never read before.
@@ -18,7 +18,7 @@ def anchored(text: str) -> str:
     """The end of a text, from a place on that stays the same while its beginning moves and its end grows.
 
     At most 2 x STRIDE - 1 characters, and at least STRIDE of a text that is longer. Of the lines that may be
-    first, or else the words, it is the one with the least checksum: a new one is seldom less.
+    first, or else the words, the one with the least checksum is first: a new line seldom has a lower one.
     """
     if len(text) < 2 * STRIDE:
         return text

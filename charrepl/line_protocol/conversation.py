@@ -13,7 +13,7 @@ from charrepl.line_protocol import frames
 from charrepl.line_protocol.settings import LineSettings
 from charrepl.suggestions.request import SuggestionRequest, Suggestions
 
-# Texts of one client that wait for their answers; what more it sends is read later.
+# Texts of one client that wait for their answers. The rest of what it sends is read later.
 _MOST_WAITING = 16
 # A model writes what it has read, and a terminal would obey.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -29,8 +29,9 @@ class Suggest(Protocol):
 class Conversation:
     """Answers the frames of one client. `answered` is given each answer as a frame, with its end.
 
-    Every text has one answer, in its order, which may be empty; a text makes an older one's empty that has
-    none yet. What is wrong with the settings is the answer to the texts after them.
+    Every text has one answer, in its order, which may be empty. If an older text has no answer yet when a
+    newer one comes, its answer is empty. What is wrong with the settings is the answer to the texts after
+    them.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Conversation:
         return bool(self._waiting)
 
     async def follow(self, texts: AsyncIterator[bytes | None]) -> None:
-        """Answers all frames, and returns when the last has its answer. To cancel it gives up the rest."""
+        """Answers all frames, and returns when the last has its answer. Cancelling it gives up the rest."""
         room = asyncio.Semaphore(_MOST_WAITING)
         sending = asyncio.Queue[asyncio.Task[bytes] | None]()
 
@@ -67,7 +68,7 @@ class Conversation:
         sender = asyncio.create_task(send())
         reader = asyncio.create_task(self._read(texts, room, sending))
         try:
-            # Who cannot be sent anything need not be read.
+            # A client that cannot be sent anything need not be read.
             await asyncio.wait([sender, reader], return_when=asyncio.FIRST_EXCEPTION)
             for task in (sender, reader):
                 if task.done():
@@ -92,7 +93,7 @@ class Conversation:
             task = asyncio.create_task(self._answer(frame, self._settings, self._wrong))
             self._waiting.append(task)
             sending.put_nowait(task)
-            await asyncio.sleep(0)  # who sends without pause must keep nobody waiting
+            await asyncio.sleep(0)  # a client that sends without pause must not keep others waiting
         sending.put_nowait(None)
 
     def _set(self, frame: bytes) -> None:

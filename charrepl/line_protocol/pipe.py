@@ -18,7 +18,7 @@ _PIECE_BYTES = 1 << 16
 async def run(settings: LineSettings, *, endpoint: str | None, within_s: float) -> None:
     """Answers until standard input ends. Raises OSError if nobody reads standard output.
 
-    There is an answer within `within_s` whatever becomes of the daemon, which is started where there is none.
+    There is an answer within `within_s` whatever happens to the daemon. One is started if there is none.
     """
     from charrepl.suggestions.suggester import Suggester
 

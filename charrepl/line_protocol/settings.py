@@ -29,9 +29,9 @@ class LineSettings:
     encoding: str = "utf-8"
 
     def changed(self, frame: bytes) -> LineSettings:
-        """These with what a frame of settings says. Raises CharreplError if it says anything wrong.
+        """These settings as a frame changes them. Raises CharreplError if it says anything wrong.
 
-        An empty value sets what was there in the beginning.
+        An empty value brings back what was there in the beginning.
         """
         new = self
         for setting in frame.split(SETTING)[1:]:

@@ -1,4 +1,4 @@
-"""The documents that a client has opened, as it believes them to be, and its way to count in them."""
+"""The documents that a client has opened, as it believes them to be, and how it counts in them."""
 
 from __future__ import annotations
 

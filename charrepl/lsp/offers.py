@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from charrepl.lsp.documents import Document
 from charrepl.suggestions.keys_saved import KeysSaved
 
-_KEPT = 32  # the newest, of which a client may yet tell that one was taken
+_KEPT = 32  # the newest: of these, a client may still tell that one was taken
 
 
 @dataclass(slots=True)
@@ -45,13 +45,13 @@ class Offers:
         return numbers
 
     def follow(self, uri: str, document: Document) -> None:
-        """Sees in a document that has changed how much of its ghosts was typed."""
+        """Finds out how much of its ghosts was typed, in a document that has changed."""
         for offer in self._offers.values():
             if offer.uri == uri:
                 end = min(document.rows, offer.row + offer.text.count("\n") + 1)
                 there = "\n".join(map(document.line, range(offer.row, end)))
                 same = len(os.path.commonprefix([there, offer.text]))  # noqa: RUF071  (of any texts)
-                if same < len(offer.text):  # else it was taken, which is about to be told
+                if same < len(offer.text):  # else it was taken, and the client is about to tell that
                     offer.typed = same
 
     def taken(self, number: int, characters: int | None = None) -> None:

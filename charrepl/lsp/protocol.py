@@ -1,4 +1,4 @@
-"""The protocol as pygls speaks it, with documents that we keep, and an answer to whatever is wrong.
+"""The protocol as pygls speaks it, with documents that we keep, and an answer to everything that is wrong.
 
 pygls ends lines at other characters than the protocol does, and drops a message that it cannot read.
 """
@@ -69,7 +69,7 @@ class Protocol(LanguageServerProtocol):
         self._send_response(number, error=types.ResponseError(code=code, message=why))
 
     def document(self, uri: str) -> Document:
-        """A document that is open. Raises CharreplError if it is none."""
+        """An open document. Raises CharreplError if it is not open."""
         document = self.documents.get(uri)
         if document is None:
             raise CharreplError(f"{uri} is not open: send textDocument/didOpen first")
@@ -81,7 +81,7 @@ class Protocol(LanguageServerProtocol):
 
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
     def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:
-        """Has a document from here on."""
+        """Keeps a document from here on."""
         item = params.text_document
         path = uris.to_fs_path(item.uri) if uris.uri_scheme(item.uri) == "file" else None
         self.documents[item.uri] = Document(
@@ -103,7 +103,7 @@ class Protocol(LanguageServerProtocol):
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
-        """Has a document no more."""
+        """Drops a document."""
         self.documents.pop(params.text_document.uri, None)
         self.offers.forget(params.text_document.uri)
 

@@ -24,11 +24,11 @@ from charrepl.wire.context_window import windowed
 
 TAKEN = "charrepl.taken"  # the command that an item has; its arguments are a number, and perhaps a count
 SECTION = "charrepl"  # of an editor's settings
-# A daemon that has to be started first is awaited for so long.
+# How long to wait for a daemon that has to be started first.
 ANSWER_S = 3.0
 _INVOKED = 3  # alternatives, where the writer asks for them
 
-# Whom `charrepl off --host` knows a client as, by a part of the name that it has for itself.
+# The host's name in `charrepl off --host`, by a part of the client's own name.
 _HOSTS = (
     ("neovim", "neovim"),
     ("vim", "vim"),
@@ -40,14 +40,14 @@ _HOSTS = (
 
 
 def host_of(client: str) -> str:
-    """The host, as in `suggestions.hosts`, that a client is by its own name."""
+    """The host, as in `suggestions.hosts`, of a client with such a name."""
     name = client.lower()
     return next((host for part, host in _HOSTS if part in name), "lsp")
 
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """Where a ghost is wanted: what is replaced there, and by what it begins."""
+    """Where a ghost is wanted: what is replaced there, and what its replacement begins with."""
 
     range: types.Range
     typed: str  # in the place of `range`
@@ -87,7 +87,7 @@ class GhostServer(LanguageServer):
         self.command(TAKEN)(_taken)
 
     def report_server_error(self, error: Exception, source: type[Exception]) -> None:
-        """Nothing: no editor opens a window for what its own client has done wrong."""
+        """Shows nothing: no editor opens a window for what its own client has done wrong."""
 
     def tell(self, subject: str, message: str, kind: types.MessageType = types.MessageType.Warning) -> None:
         """Shows the writer a message, once for each subject."""
@@ -97,14 +97,14 @@ class GhostServer(LanguageServer):
             self.window_show_message(types.ShowMessageParams(kind, said))
 
     def use(self, said: Any) -> None:
-        """Goes by the settings that a client says, or by its first ones if those are none."""
+        """Uses the settings that a client gives, or its first ones if it gives none."""
         try:
             self._settings = settings.parsed(said or self.initial)
         except CharreplError as error:
             self.tell(str(error), str(error))
 
     async def items(self, params: types.InlineCompletionParams) -> list[types.InlineCompletionItem]:
-        """The ghosts for a place, none where none is worth it.
+        """The ghosts for a place; none if none is worth showing.
 
         Raises CharreplError if there is no such place.
         """
@@ -211,14 +211,14 @@ async def _did_change_configuration(ls: GhostServer, params: types.DidChangeConf
 
 
 async def _ask_for_settings(ls: GhostServer) -> bool:
-    """Goes by the settings that a client has now; false if it cannot be asked."""
+    """Uses the settings that a client has now. Returns false if it cannot be asked."""
     workspace = ls.client_capabilities.workspace
     if not workspace or not workspace.configuration:
         return False
     wanted = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
     try:
         said = await ls.workspace_configuration_async(wanted)
-    except Exception:  # whatever the client makes of it, there are those it began with
+    except Exception:  # whatever goes wrong in the client, there are the settings it began with
         return True
     ls.use(said[0] if said else None)
     return True

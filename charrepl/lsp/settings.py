@@ -49,7 +49,7 @@ class Effective:
 
 
 def parsed(said: Any) -> EditorSettings:
-    """The settings that a client says; None is none. Raises CharreplError if they are wrong."""
+    """The settings that a client gives; None for none. Raises CharreplError if they are wrong."""
     if said is None:
         return EditorSettings()
     try:

@@ -21,7 +21,7 @@ _HEADER_BYTES = 64 << 10
 
 class _Reader(asyncio.StreamReader):
     async def readline(self) -> bytes:
-        # The message before begins to be answered first: it is about the documents as they are now.
+        # First, the answer to the message before begins: it is about the documents as they are now.
         await asyncio.sleep(0)
         return await super().readline()
 

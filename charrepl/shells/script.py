@@ -22,7 +22,7 @@ def script(shell: str, *, model: str, assertiveness: str, key: str = "") -> str:
         "_charrepl_socket": [str(paths.line_socket())],
         "_charrepl_settings": [f"{name}={value}" for name, value in settings.items() if value],
         "_charrepl_key": [key or KEYS[shell]],
-        # With this Python, whichever a shell finds first, and in whatever directory it is.
+        # With this Python, whichever Python a shell finds first, and whatever its directory is.
         "_charrepl_start": interpreter.command("charrepl_daemon", "start", "--automatic"),
         "_charrepl_pipe": interpreter.command("charrepl", "pipe"),
     }

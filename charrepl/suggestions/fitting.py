@@ -1,4 +1,4 @@
-"""What of a ghost to show at a cursor: what is worth it, within its lines, and not there already."""
+"""How much of a ghost to show at a cursor: what is worth it, within its lines, and not there already."""
 
 from __future__ import annotations
 

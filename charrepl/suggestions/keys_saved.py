@@ -15,7 +15,7 @@ from charrepl.suggestions.state_file import StateFile
 from charrepl.system import paths
 
 KEPT_DAYS = 366
-WRITE_S = 10.0  # from one time that counts are written to the next
+WRITE_S = 10.0  # between two times that counts are written
 
 
 class Counts(msgspec.Struct):

@@ -49,7 +49,7 @@ class OffSwitch:
         )
 
     def why_off(self, host: str = _ALL, path: Path | None = None) -> str:
-        """Why ghosts are off for a host and a path, and how to have them on; empty if they are on.
+        """Why ghosts are off for a host and a path, and how to switch them on; empty if they are on.
 
         path: absolute, of a file or directory.
         """

@@ -36,7 +36,7 @@ class SuggestionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Suggestions:
-    """What is worth showing, the likeliest first; none is an answer, too.
+    """What is worth showing, the likeliest first. Nothing is an answer, too.
 
     `outcome` is "answered" where the text alone decided: the same text gets the same answer. Otherwise there
     is nothing, because a newer request superseded this one, it is late, there is no daemon to ask at the

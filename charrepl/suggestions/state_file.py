@@ -15,7 +15,7 @@ import msgspec
 
 T = TypeVar("T")
 
-# Who holds the lock longer is halted: to go on costs a count at most.
+# A process that holds the lock longer is suspended. Going on without it costs one count at most.
 _LOCK_S = 1.0
 
 
@@ -30,7 +30,7 @@ class StateFile(Generic[T]):
         self._known = empty()
 
     def read(self) -> T:
-        """What the file says. It is read anew only when it has changed."""
+        """What the file says. It is read again only when it has changed."""
         try:
             found = self.path.stat()
         except OSError:
@@ -48,7 +48,7 @@ class StateFile(Generic[T]):
             return self._empty()
 
     def change(self, edit: Callable[[T], None]) -> None:
-        """Has `edit` change what the file says; others see it before or after.
+        """Lets `edit` change what the file says. Others see it as before or as after.
 
         Raises OSError if it cannot be written.
         """

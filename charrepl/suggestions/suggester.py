@@ -38,8 +38,8 @@ class _Asked:
 class Suggester:
     """The suggestions for all documents of a host, of one event loop: `async with Suggester(...)`.
 
-    It has a connection to the daemon, which it starts where there is none, and which comes back by itself.
-    `changed` is called when `condition` may be another.
+    It has a connection to the daemon, which comes back by itself. It starts a daemon if there is none.
+    `changed` is called when `condition` may have changed.
     """
 
     def __init__(self, *, endpoint: str | None = None, name: str = "host") -> None:
@@ -75,7 +75,7 @@ class Suggester:
 
     @property
     def condition(self) -> str:
-        """How things are with the daemon, in a few words."""
+        """The daemon's condition, in a few words."""
         if self._keeping is not None and self._keeping.done() and not self._keeping.cancelled():
             return str(self._keeping.exception() or "no daemon")
         return self._link.condition
@@ -87,8 +87,8 @@ class Suggester:
     async def suggest(self, request: SuggestionRequest, *, timeout_s: float = 1.0) -> Suggestions:
         """What is worth showing, within `timeout_s`; see `Suggestions` for when there is nothing.
 
-        An equal request that is under way shares its answer, and an older one of the same document has none.
-        To cancel this ends the decoding. Raises CharreplError for what cannot be answered as it is asked,
+        An equal request that is under way shares its answer, and an older one of the same document gets none.
+        Cancelling this ends the decoding. Raises CharreplError for what cannot be answered as it is asked,
         such as an unknown model.
         """
         if self.why_off(request.host, request.path):

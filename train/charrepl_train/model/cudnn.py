@@ -1,6 +1,6 @@
 """The recurrent layer by cuDNN: on a GPU one call for all characters, where a scan takes several for each.
 
-Whether it is used is found out on the device that a run has, by what it computes and by the clock: `fastest`.
+Whether it is used depends on a trial on the device of a run: on what it computes, and how fast: `fastest`.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def update(
     """
     several = functools.partial(_several, definition, config, steps_per_epoch, share)
     if share is not None:
-        # Not left to the partitioner: what lies [time, batch] side by side it would gather first.
+        # Not left to the partitioner, which would first gather what lies [time, batch] side by side.
         states = {name: PartitionSpec(AXIS) if name == "carry" else WHOLE for name in state}
         specs: Any = (PartitionSpec(None, AXIS), PartitionSpec(None, AXIS), WHOLE)
         several = share.run(several, (states, Steps(*specs), WHOLE), (states, WHOLE))

@@ -108,7 +108,7 @@ def _check(directory: Path, *, resume: bool) -> None:
 
 
 def _occupied(directory: Path) -> bool:
-    """Whether there is more than a run leaves that failed before it began, perhaps on a full disk."""
+    """Whether there is more than what a run leaves if it fails before it begins, perhaps on a full disk."""
     if not directory.is_dir():
         return False
     names = {path.name for path in directory.iterdir()} - {_LOCK}
@@ -226,8 +226,8 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
     with in_one_line(config, directory):
         trainer = Trainer(directory, config, run, corpus, base=base and base.loaded)
         step = trainer.resume()
-    # The command that was interrupted goes on with the same steps. Another length plans them anew, and so
-    # do minutes for a run that is finished: they count from here.
+    # The command that was interrupted goes on with the same steps. Another length plans them again, and so do
+    # minutes for a run that is finished: they count from here.
     if wishes.epochs is not None:
         run.minutes, run.total_steps = None, _steps(trainer)
         if run.total_steps < step:
@@ -257,7 +257,7 @@ def _kept_run(directory: Path, kind: type[T]) -> T:
 
 
 class _Encoded(msgspec.Struct):
-    """As much of `run.json` as the text is read with."""
+    """The part of `run.json` that is needed to read the text."""
 
     encoding: str = ""
 
@@ -285,7 +285,7 @@ def _base_again(run: Run, directory: Path) -> _Base | None:
 
 
 def _changed(kept: Config, run: Run, wishes: RunOptions) -> str:
-    """The first thing wished for that is not as the run began, or nothing."""
+    """The first wish that differs from what the run began with; empty if none does."""
     if wishes.base is not None and str(model_names.find(wishes.base)) != run.started_from:
         return f"start ({run.started_from or 'from nothing'}, not {wishes.base})"
     if wishes.seed not in (None, kept.training.seed):

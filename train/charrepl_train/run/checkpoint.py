@@ -43,9 +43,9 @@ from charrepl_train.text.vocabulary import Vocabulary
 
 Kind = Literal["best", "latest"]
 _SIZES = "sizes.json"
-_SYSTEMS_OWN = (".nfs", ".DS_Store")  # files that a system leaves, and makes anew
+_SYSTEMS_OWN = (".nfs", ".DS_Store")  # files that a system leaves, and makes again
 UNFINISHED = ".charrepl-new"  # at the end of the name of a file that is being written
-# Names that are made here, and no others, are ever removed: whole ones, and those being written or removed.
+# Only files with names that are made here are ever removed: whole ones, and those being written or removed.
 _NAME = re.compile(r"(best|latest)-(\d{8,})(\.new(?:\.orbax-checkpoint-tmp(?:-\d+)?)?|\.old)?")
 
 
@@ -119,7 +119,7 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
         ) from error
     for _, other in _find(directory, kind):
         if other != path:
-            _set_aside(other)  # at once: a reader finds it whole or not at all
+            _set_aside(other)  # in one step: a reader finds it whole or not at all
     _discard(other for _, other in _ours(path.parent, kind) if other != path)
 
 

@@ -71,7 +71,7 @@ def group(
 
 @contextlib.contextmanager
 def joined(members: Group | None, *, debug: bool) -> Iterator[bool]:
-    """Whether this process leads, as one without others does; all are in touch in the `with` block.
+    """Whether this process leads; one without others does. All are connected in the `with` block.
 
     A failure in the block ends the process as soon as it has been reported, and thereby the others: each
     with one line. Raises CharreplError if they do not meet, or if one is lost.
@@ -158,7 +158,7 @@ def _meet(members: Group, lines: _Lines) -> None:
         )
     from charrepl_train.devices import data_parallel
 
-    data_parallel.gather(b"\0")  # connects them: from here on a loss is noticed at once
+    data_parallel.gather(b"\0")  # connects them: from here on a loss is noticed immediately
 
 
 def _check_address(address: str, *, listens: bool) -> None:
@@ -196,7 +196,7 @@ def check_same(text: Text) -> None:
 
 
 def follow(leader: Trainer | None, directory: Path, text: Text) -> Trainer:
-    """The leader's trainer; in the other processes, which pass None, one that trains alike.
+    """The leader's trainer; in the other processes, which pass None, one that takes the same steps.
 
     They need no access to the leader's directory: its settings come from the leader here, its weights when
     training starts, and they write nothing.
@@ -221,9 +221,9 @@ _Handler = ctypes.CFUNCTYPE(None, ctypes.c_int)
 class _Lines:
     """Gives standard output and standard error to Python alone, and an abort() one line.
 
-    jaxlib and Gloo write to both from threads of their own, of every connection and at length. Nothing
-    is changed where `debug` asks to see all. To be closed, but not where the process ends with an error:
-    jaxlib may have something to say to that too.
+    jaxlib and Gloo write to both from threads of their own, at length and about every connection. Nothing is
+    changed if `debug` asks to see all. Close it, but not if the process ends with an error: jaxlib may write
+    about that too.
     """
 
     def __init__(self, *, debug: bool) -> None:

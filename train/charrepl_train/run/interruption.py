@@ -18,7 +18,7 @@ from charrepl.system.ignored_signals import heeded
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGXCPU", "SIGUSR1", "SIGUSR2", "SIGPWR")
 ENDING = [signal.Signals[name] for name in _NAMES if name in signal.Signals.__members__]
 _TOGETHER_S = 1.0  # one Ctrl-C may come twice: from the terminal, and from a program in between
-_PATIENCE_S = 1.0  # for which a signal may go unheeded in silence
+_PATIENCE_S = 1.0  # how long a signal may have no visible effect
 NOT_SAVED = "Not saved: --resume goes on from what was saved before."
 
 
@@ -89,7 +89,7 @@ class Interruption:
             raise KeyboardInterrupt
 
     def noticed(self, number: int) -> None:
-        """To be told of a signal as it comes, in another thread.
+        """Call this when a signal comes, from another thread.
 
         Python handles none before the call that it is in has ended, and compiling may take minutes.
         """

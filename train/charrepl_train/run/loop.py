@@ -98,7 +98,7 @@ class Trainer:
         return sum(leaf.size for leaf in jax.tree.leaves(self.state["params"]))
 
     def write_settings(self) -> None:
-        """Writes vocab.json, config.toml and, last, run.json: where that is missing, nothing began."""
+        """Writes vocab.json, config.toml and, last, run.json: if that is missing, nothing began."""
         settings = hyperparameters.dump(self.config).encode()
         checkpoint.replace_file(self.directory / "vocab.json", self.vocabulary.encoded())
         checkpoint.replace_file(self.directory / "config.toml", settings)
@@ -161,9 +161,9 @@ class Trainer:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
 
         Where the run has minutes, a few timed steps decide how many fit into those since it was `begun`, by
-        the `clock`, or since now. That number is kept, and the run is that of so many steps, however it
-        came by them. `tick` is called about twice a second.
-        Raises CharreplError if the loss is no longer a number or a checkpoint cannot be written.
+        the `clock`, or since now. That number is kept, and the run is the same as any other run of so many
+        steps. `tick` is called about twice a second. Raises CharreplError if the loss is no longer a number
+        or a checkpoint cannot be written.
         """
         self.state = self.devices.placed(self.state)
         self._clock = clock
@@ -194,7 +194,7 @@ class Trainer:
     ) -> None:
         """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`.
 
-        They are taken back: the run is to be that of so many steps, however it came by their number.
+        They are taken back: the run must be the same as any other run of that number of steps.
         """
         before = _copied(self.state)
         step = first = int(self.state["step"])

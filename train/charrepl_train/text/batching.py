@@ -19,7 +19,7 @@ MOST_STEPS = 64  # a call
 
 
 class Split(NamedTuple):
-    """Where the three parts of a text are, in order: trained on, chosen by, only measured."""
+    """Where the three parts of a text are, in order: to train on, to choose by, and only to measure."""
 
     train: slice
     dev: slice
@@ -82,8 +82,8 @@ class Batches:
     def resets(self, step: int) -> NDArray[np.bool_]:
         """Bool [batch]: which streams' carries are zeroed before this step.
 
-        All of them where an epoch starts, and each by chance every `reset_every` characters: a carry
-        that is only ever handed on comes to lie where no text that has just begun does.
+        All of them where an epoch starts, and each by chance every `reset_every` characters: a carry that is
+        only ever handed on comes to lie where no carry of a new text does.
         """
         if not self.stateful or step % self.steps_per_epoch == 0:
             return np.ones(self.batch_size, np.bool_)

@@ -60,7 +60,7 @@ def substitutes(known: Collection[str]) -> Substitutes:
 
 
 def normal(text: str, form: NormalForm) -> str:
-    """`text` in a normal form; as it is for none."""
+    """`text` in a normal form; unchanged if there is none."""
     return unicodedata.normalize(form, text) if form and not text.isascii() else text
 
 

@@ -43,8 +43,8 @@ def read(files: Sequence[Path], *, near: Path, encoding: str = "") -> Iterator[T
 
     They are decoded as `encoding`, or UTF-8.
 
-    If it is long, it is kept in a temporary file in `near`, or the nearest directory above that there
-    is: of all places, that one has room for a model, and /tmp may be memory.
+    If it is long, it is kept in a temporary file in `near`, or the nearest directory above it that exists:
+    that place must have room for a model anyway, and /tmp may be memory.
 
     Raises CharreplError if a file is empty or cannot be read as text, or if the disk is full.
     """
@@ -149,7 +149,7 @@ class _Blocks:
         """Keeps a block, of a file of that number."""
         try:
             self._file.write(block)
-            self._file.flush()  # here, and not where it would go unnoticed, a full disk is met
+            self._file.flush()  # a full disk is met here, where it is noticed
         except OSError as error:
             fix = disk_errors.advice(error, "or choose another disk with --out")
             raise CharreplError(

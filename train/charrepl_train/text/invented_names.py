@@ -13,7 +13,7 @@ _TRIES = 4  # for each name
 
 
 def invent(names: Sequence[str], number: int, *, seed: int, but: Collection[str]) -> list[str]:
-    """At most `number` capitalised names, each once, none of `names` and none that is in lower case in `but`.
+    """At most `number` different capitalised names: none is in `names`, or in lower case in `but`.
 
     There may be fewer where the names are few and short.
     """

@@ -22,7 +22,7 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(rb"\n> ?[^\n]")
-_FEWEST = 20  # of any, of which anything is said
+_FEWEST = 20  # of a kind of markup, from which on it is mentioned
 _LEAST_SHARE = 0.01  # of the text in tags, or of its lines
 _KINDS = 3  # of headers: a play may have a speaker called From
 _QUOTED_SHARE = 0.1  # of the lines, if there are no headers: others begin a line so too

@@ -22,7 +22,7 @@ _ROMAN = re.compile(r"[IVXLCDM]+")
 
 _LABELLED = 2  # times that a speaker speaks
 _MENTIONED = 4  # times that somebody who never speaks is named inside a sentence
-_COMMON = 0.02  # lower-case occurrences for each with a capital, from which on a word is no name
+_COMMON = 0.02  # lower-case occurrences for each with a capital, from which on a word is not a name
 _NOUNS = 0.12  # part of the words inside sentences with a capital, where all nouns have one, as in German
 _PIECE = 1 << 16  # characters
 _READ = 1 << 23  # characters at most, from all over the text
@@ -47,7 +47,7 @@ def find(ids: Ids, vocabulary: Vocabulary) -> Names:
     speaking: Counter[str] = Counter()
     inside = 0
     for text in _pieces(ids, vocabulary):
-        # Without what has no case: in Chinese, the longest of what no blank is in would all be kept.
+        # Without what has no case: in Chinese, every long run without a blank would be kept.
         words.update(
             {word: n for word, n in Counter(_WORD.findall(text)).items() if word.lower() != word.upper()}
         )

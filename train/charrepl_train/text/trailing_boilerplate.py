@@ -155,7 +155,7 @@ def _pairs(cell: bytes) -> NDArray[np.float32]:
 
 
 def _bits(own: NDArray[np.float32], others: NDArray[np.float32]) -> float:
-    """What a byte of a cell costs whoever knows the others."""
+    """What a byte of a cell costs, for a reader that knows the other cells."""
     table = others.reshape(256, 256) + np.float32(0.05)
     cost = np.log2(table.sum(1, keepdims=True)) - np.log2(table)
     return float((own * cost.reshape(-1)).sum() / max(1.0, float(own.sum())))
