@@ -24,7 +24,7 @@ from charrepl.system.standard_streams import echo
 @model_option
 @endpoint_option
 @click.option("--setup", type=click.Choice(["neovim"]), help="Print what to put into an editor's settings.")
-@click.option("--stdio", is_flag=True, hidden=True, help="What it does anyhow, and clients say.")
+@click.option("--stdio", is_flag=True, hidden=True, help="Accepted because clients give it; changes nothing.")
 @debug_option
 @exit_codes
 def lsp(

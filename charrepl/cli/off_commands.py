@@ -13,7 +13,7 @@ _host_option = click.option("--host", type=click.Choice(HOSTS), help="In this pr
 
 
 @click.command()
-@click.option("--for", "span", metavar="TIME", help="For 30m, 1h or 2d; else until charrepl on.")
+@click.option("--for", "span", metavar="TIME", help="For 30m, 1h or 2d; without it, until charrepl on.")
 @_host_option
 @debug_option
 @exit_codes

@@ -66,13 +66,13 @@ model_option = click.option(
     shell_complete=complete_model,
     help="A model, by name or directory.",
 )
-endpoint_option = click.option("--endpoint", metavar="URL", help="Another daemon than your own.")
+endpoint_option = click.option("--endpoint", metavar="URL", help="Use this daemon instead of your own.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 debug_option = click.option("--debug", is_flag=True, help="Show tracebacks.")
 
 vi_option = click.option("--vi", is_flag=True, help="Edit with vi keys.")
 assertiveness_option = click.option(
-    "--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How forward ghosts are."
+    "--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How readily ghosts appear."
 )
 plain_option = click.option("--plain", is_flag=True, help="Lines only, for a screen reader.")
 

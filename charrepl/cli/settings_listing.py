@@ -28,7 +28,7 @@ def as_toml(found: EffectiveSettings) -> str:
     lines += _aligned(rows)
     lines += ["", '[keys]  # ACTION = KEY or a list of keys, such as "Ctrl-E"; [] for none']
     lines += _aligned(_keys(found.settings.keys, text))
-    lines += ["# and with the keys of readline unless given others:"]
+    lines += ["# and these, with readline's keys unless you give them others:"]
     others = [name for name in keymap.EDITING if name not in found.settings.keys]
     lines += [f"# {' '.join(others[at : at + 6])}" for at in range(0, len(others), 6)]
     return "\n".join(lines) + "\n"

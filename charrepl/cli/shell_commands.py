@@ -17,7 +17,7 @@ from charrepl.system.standard_streams import echo
 def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     found = re.fullmatch(r"(\d{1,6})(ms|s)", value, re.ASCII)
     if found is None:
-        raise click.BadParameter(f"{value!r} is no time: give 50ms or 1s.", ctx, param)
+        raise click.BadParameter(f"{value!r} is not a time: give 50ms or 1s.", ctx, param)
     return int(found[1]) / (1 if found[2] == "s" else 1000)
 
 
@@ -29,11 +29,13 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
     callback=_seconds,
     default="50ms",
     show_default=True,
-    help="Until an empty answer.",
+    help="How long to wait before an empty answer.",
 )
-@click.option("--host", type=click.Choice(HOSTS), help="The program that asks, which charrepl off may name.")
 @click.option(
-    "--lines", type=click.IntRange(1, MOST_LINES), default=1, show_default=True, help="Of a ghost, at most."
+    "--host", type=click.Choice(HOSTS), help="The program that asks; charrepl off --host can name it."
+)
+@click.option(
+    "--lines", type=click.IntRange(1, MOST_LINES), default=1, show_default=True, help="At most, in a ghost."
 )
 @model_option
 @assertiveness_option
@@ -71,7 +73,9 @@ def pipe(
 
 @click.command()
 @click.argument("name", metavar="zsh|bash|fish", type=click.Choice(tuple(KEYS)))
-@click.option("--key", metavar="KEY", default="", help="Another than Alt-; as the shell itself calls it.")
+@click.option(
+    "--key", metavar="KEY", default="", help="A key other than Alt-;, written as the shell writes it."
+)
 @model_option
 @assertiveness_option
 @debug_option

@@ -138,7 +138,7 @@ class AsyncClient:
                     # It was stopped, or it ended because it was idle. If we started it immediately, neither
                     # would have an effect.
                     self._wanted.clear()
-                    self._set(ConnectionState("down", "the daemon has left: the next key starts it again"))
+                    self._set(ConnectionState("down", "the daemon has ended: the next key starts it again"))
                     await self._wanted.wait()
                 self._set(ConnectionState("connecting", "connecting again"))
             except CharreplError as error:

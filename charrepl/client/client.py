@@ -236,7 +236,7 @@ class Client:
                 yield connection.checked(reply)
                 if self._seq != request.seq:
                     raise CharreplError(
-                        "a Client has one request at a time, and this one was given up for a newer: use two"
+                        "a Client has one request at a time, and a newer one replaced this: use two"
                     )
         finally:
             if self._under_way == request.seq:
@@ -380,7 +380,7 @@ class Client:
     def _ready(self, socket: zmq.Socket[bytes], ready: int, timeout_s: float) -> bool:
         """Whether the socket gets ready in that time. Raises ConnectionLostError if the daemon is gone."""
         if self._pid != os.getpid() or socket is not self._socket:
-            raise DaemonUnavailableError("this answer was asked for on another connection: ask again")
+            raise DaemonUnavailableError("this request was sent on another connection: ask again")
         poller = zmq.Poller()
         poller.register(socket, ready)
         if self._monitor is not None:

@@ -84,7 +84,7 @@ def reach(endpoint: str) -> str:
     if mechanism != b"CURVE":
         what = f"ZeroMQ with {mechanism.decode('ascii', 'replace')!r}" if mechanism else "not ZeroMQ"
         raise DaemonUnavailableError(
-            f"what answers at {endpoint} is no charrepl daemon, it speaks {what}: check host and port"
+            f"what answers at {endpoint} is not a charrepl daemon, it speaks {what}: check host and port"
         )
     return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
 
@@ -146,7 +146,7 @@ def lost(endpoint: str) -> ConnectionLostError:
     """The error if the connection is lost before an answer comes."""
     if is_remote(endpoint):
         return ConnectionLostError(
-            f"the connection to {endpoint} was lost while answering: run the command again"
+            f"the connection to {endpoint} was lost before the answer came: run the command again"
         )
     return ConnectionLostError("the daemon died while answering: run the command again")
 
@@ -160,20 +160,20 @@ def refusal(endpoint: str, outcome: Mapping[str, Any] | None, *, after_s: float)
     if outcome and event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
         if outcome["value"] != _NOT_ALLOWED:
             return CharreplError(
-                f"the daemon at {endpoint} could not find out whether this machine is allowed: "
-                "have its owner look into charrepl-daemon logs"
+                f"the daemon at {endpoint} could not check whether this machine is allowed: "
+                "ask its owner to look at charrepl-daemon logs"
             )
         key = credentials.encoded(credentials.own().public)
         return CharreplError(
             f"the daemon at {endpoint} does not allow this machine: "
-            f"have charrepl-daemon allow NAME {key} run there",
+            f"on its machine, run charrepl-daemon allow NAME {key}",
             code="forbidden",
         )
     if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL and after_s < _AT_ONCE_S:
         # It could not read what we encrypted for the owner of the trusted key, and hung up. A daemon
         # without time to answer hangs up too, but later.
         return CharreplError(
-            f"the daemon at {endpoint} has another key than the one trusted: if that is as it should be, "
+            f"the daemon at {endpoint} has a different key than the one you trust: if its owner changed it, "
             f"run charrepl-daemon trust {endpoint} KEY --force with its new key",
             code="untrusted",
         )

@@ -82,7 +82,7 @@ def decoded(text: str) -> bytes:
         if len(key) == _KEY_BYTES and encoded(key) == text:
             return key
     raise CharreplError(
-        f"{text[:60]!r} is no key: expected 44 characters, as charrepl-daemon keygen prints them"
+        f"{text[:60]!r} is not a key: expected 44 characters, as charrepl-daemon keygen prints them"
     )
 
 
@@ -111,7 +111,7 @@ def own() -> KeyPair:
             with contextlib.suppress(CharreplError):
                 return _pair(decoded(key))
     raise CharreplError(
-        f"{path} is damaged: put it back as it was, or make a new key with charrepl-daemon keygen --force"
+        f"{path} is damaged: restore it, or make a new key with charrepl-daemon keygen --force"
     )
 
 
@@ -143,7 +143,7 @@ def allowed(path: Path) -> tuple[bytes, bool]:
         raise CharreplError(f"{path} is gone: {remedy}")
     key, words = _public(path, text, remedy)
     if words not in ([], ["admin"]):
-        raise CharreplError(f"{path} says {words[0]!r} after the key, where only 'admin' may stand: {remedy}")
+        raise CharreplError(f"{path} says {words[0]!r} after the key, where only 'admin' may be: {remedy}")
     return key, bool(words)
 
 

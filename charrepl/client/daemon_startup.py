@@ -20,7 +20,7 @@ def checked(endpoint: str) -> str:
     """`endpoint`, if it is an address that ZeroMQ can connect to. Raises CharreplError if not."""
     found = re.fullmatch(r"ipc:///.+|tcp://(?:[^/:\s]+|\[[^/\s]+\]):(\d{1,5})", endpoint, re.ASCII)
     if found is None or int(found[1] or 0) > 65_535:
-        raise CharreplError(f"{endpoint!r} is no endpoint: give ipc:///PATH or tcp://HOST:PORT")
+        raise CharreplError(f"{endpoint!r} is not an endpoint: give ipc:///PATH or tcp://HOST:PORT")
     return endpoint
 
 

@@ -68,20 +68,20 @@ def _quit(argument: str, host: CommandHost) -> None:
 
 
 COMMANDS = (
-    Command("sample", "[N]", "show a passage of N characters, not to keep", text.sample),
+    Command("sample", "[N]", "show a passage of N characters, without keeping it", text.sample),
     Command("undo", "", "take back the last line or passage", text.undo),
-    Command("save", "[FILE]", "save the text; /save! writes over a file that is there", text.save),
+    Command("save", "[FILE]", "save the text; /save! overwrites a file", text.save),
     Command("save!", "[FILE]", "", text.save_over),
-    Command("open", "FILE", "go on with a file's text; /open! leaves an unsaved one", text.open_file),
+    Command("open", "FILE", "continue a file's text; /open! even if yours is unsaved", text.open_file),
     Command("open!", "FILE", "", text.open_anyway),
-    Command("model", "[NAME]", "the models there are, or another voice; also /voice", model.choose),
+    Command("model", "[NAME]", "list the models, or change to another; also /voice", model.choose),
     Command("temp", "[T]", "how freely it writes: 0 is greedy, 0.8 is lively", model.temperature),
-    Command("set", "[NAME VALUE]", "the settings, or another value for one of them", model.change),
+    Command("set", "[NAME VALUE]", "list the settings, or change one", model.change),
     Command("heat", "[LINES]", "the last lines, each character by how surprising it was", model.heat),
     Command("next", "", "what the model thinks comes next", model.next_characters),
-    Command("stats", "", "how you and the model are doing", model.stats),
-    Command("help", "[keys]", "this; all keys", _help),
-    Command("quit", "", "end the session; charrepl --continue goes on", _quit),
+    Command("stats", "", "figures of this session", model.stats),
+    Command("help", "[keys]", "this list; all keys", _help),
+    Command("quit", "", "end the session; charrepl --continue resumes it", _quit),
 )
 ALIASES = {"voice": "model", "exit": "quit", "q": "quit", "h": "help", "?": "help"}
 
@@ -96,7 +96,7 @@ def taken_for_text(line: str) -> str:
     name = "".join(line[1:].split(maxsplit=1)[:1]).rstrip(":,;.")
     shown = name if len(name) <= SHOWN_CHARS else name[: SHOWN_CHARS - 1] + "…"
     near = did_you_mean(f"/{name}", [f"/{known}" for known in names()])
-    return f"no command /{shown}: {near or '/help lists them'}; it is text now, /undo takes it back"
+    return f"no command /{shown}: {near or '/help lists them'}; it was added as text, /undo takes it back"
 
 
 def names() -> list[str]:

@@ -65,7 +65,7 @@ def _save(argument: str, host: CommandHost, *, over: bool) -> None:
     elif draft.file is not None:
         path = Path(draft.file.path)
     else:
-        raise CharreplError("/save FILE: say where; later /save alone will do")
+        raise CharreplError("/save FILE: say where; after that, /save is enough")
     host.background(_write(path, draft, draft.text, host, over=over), to_its_end=True)
 
 
@@ -114,7 +114,7 @@ async def _read(path: Path, host: CommandHost) -> None:
     left = host.autosave.place if before.unsaved else None
     host.page.open(Draft(lines, saved=lines, file=file), rest)
     if left is not None:
-        host.say(f"the text before is kept in {left}")
+        host.say(f"the previous text is kept in {left}")
     host.say(opened(lines, f"{path}: {len(lines + rest):,} characters"))
 
 

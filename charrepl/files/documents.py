@@ -83,7 +83,7 @@ def write(path: Path, text: str, *, known: Document | None = None, over: bool = 
     return document._replace(digest=_digest(data))
 
 
-_THERE = "{0} is there already: /save! {0} writes over it"
+_THERE = "{0} exists already: /save! {0} overwrites it"
 
 
 def _refuse(path: Path, found: os.stat_result, known: Document | None, new: str) -> None:
@@ -92,13 +92,13 @@ def _refuse(path: Path, found: os.stat_result, known: Document | None, new: str)
         raise CharreplError(_THERE.format(path))
     if saving.is_protected(found):
         raise CharreplError(
-            f"{path} is protected (mode {stat.S_IMODE(found.st_mode):04o}): /save! writes to it all the same"
+            f"{path} is protected (mode {stat.S_IMODE(found.st_mode):04o}): /save! writes to it anyway"
         )
     with path.open("rb") as file:
         now = hashlib.file_digest(file, "sha256").hexdigest()
     if now not in (known.digest, new):
         raise CharreplError(
-            f"{path} has changed since it was opened or saved here: /save! writes over that, "
+            f"{path} has changed since it was opened or saved here: /save! overwrites it, "
             "/save FILE keeps both"
         )
 

@@ -96,7 +96,7 @@ def codec(name: str) -> str:
         pass
     known = [*_COMMON.values(), *_LARGER, *_LARGER.values(), "UTF-8", "UTF-16", "UTF-32", "ISO-8859-1"]
     raise CharreplError(
-        f"{name!r} is no text encoding: {did_you_mean(name.upper(), known) or 'iconv -l lists them'}"
+        f"{name!r} is not a text encoding: {did_you_mean(name.upper(), known) or 'iconv -l lists them'}"
     )
 
 

@@ -130,7 +130,7 @@ def _write_into(path: Path, before: os.stat_result, data: bytes, *, force: bool)
                 _write_over(file, backup.path.read_bytes())
             except OSError as error:
                 raise CharreplError(
-                    f"{path} was half written when {reason(error)}: what was in it is in {backup.path}"
+                    f"{path} was half written when {reason(error)}: its old content is in {backup.path}"
                 ) from error
             backup.remove()
             raise

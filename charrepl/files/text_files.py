@@ -150,7 +150,9 @@ def _refuse_nul(chunk: bytes, offset: int, rest: Iterable[bytes], source: Source
         part.strip(b"\0") for part in itertools.chain([chunk[nul:]], rest)
     ):  # a file system may leave such a file after a crash
         whole = f"head -c {at} {shlex.quote(source.path or 'FILE')} > text.txt"
-        raise CharreplError(f"{source} has nothing but NUL bytes from offset {at} on: {whole} has the text")
+        raise CharreplError(
+            f"{source} has only NUL bytes from offset {at} on: to get the text before them, {whole}"
+        )
     raise CharreplError(f"{source} has a NUL byte at offset {at}: it is not text, or not UTF-8")
 
 
@@ -180,11 +182,11 @@ def _not_utf8(at: int, data: bytes, start: int, rest: Iterable[bytes], source: S
     few = bad * _RARE < len(data) and not encodings.western(sample)
     if few or sum(char > "\x7f" for char in good) > 4 * bad:
         without = source.convert("UTF-8", "-c")
-        return CharreplError(f"{where}, though it is for the most part: to leave out what is not, {without}")
+        return CharreplError(f"{where}, but most of it is: to leave out the rest, {without}")
     found = encodings.guess(sample)
     if found is None:
         return CharreplError(
-            f"{where}, and no encoding fits: if it is text, ask where it comes from which one it has"
+            f"{where}, and no encoding fits: if it is text, ask its source which encoding it has"
         )
     # A guess may be wrong, and a model would train on wrong text. So a person must check it.
     reads = _excerpt(sample, data[start:][:1], encodings.codec(found.names[0]))

@@ -70,4 +70,4 @@ def decoded(body: bytes | bytearray, kind: type[B]) -> B:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise CharreplError(f"the body is not such a request: {what}", code="bad_request") from None
+        raise CharreplError(f"the body is not a request of this kind: {what}", code="bad_request") from None

@@ -84,7 +84,7 @@ def _remove_dead(path: Path) -> None:
     """Removes the socket of a server that was killed. Raises CharreplError if something else is there."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise CharreplError(f"{path} is there, and not a socket: give another --unix")
+            raise CharreplError(f"{path} exists and is not a socket: give another --unix")
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(os.fspath(path))
     except ConnectionRefusedError:

@@ -37,7 +37,7 @@ class LineSettings:
         for setting in frame.split(SETTING)[1:]:
             name, equals, value = setting.decode(self.encoding, "replace").partition("=")
             if not equals or name not in _PARSERS:
-                raise CharreplError(f"{name!r} is no setting: give one of {', '.join(_PARSERS)}")
+                raise CharreplError(f"{name!r} is not a setting: give one of {', '.join(_PARSERS)}")
             parsed: Any = _PARSERS[name](value) if value else getattr(_DEFAULT, name)
             new = replace(new, **{name: parsed})
         return new
@@ -93,7 +93,7 @@ def _encoding(value: str) -> str:
     except (LookupError, UnicodeError):
         fits = False
     if not fits:  # a NUL would be within a character
-        raise CharreplError(f"encoding={value}: give one that ASCII is a part of, such as utf-8")
+        raise CharreplError(f"encoding={value}: give one that contains ASCII, such as utf-8")
     return value
 
 

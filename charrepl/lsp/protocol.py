@@ -51,7 +51,7 @@ class Protocol(LanguageServerProtocol):
         method, number = getattr(message, "method", None), getattr(message, "id", None)
         why, code = "", types.ErrorCodes.InvalidRequest
         if isinstance(message, _Wrong):
-            why, code = f"{message.name} is not as the protocol has it", types.ErrorCodes.InvalidParams
+            why, code = f"{message.name} does not follow the protocol", types.ErrorCodes.InvalidParams
         elif method == types.INITIALIZE and self._initialized:
             why = "initialize was sent before: a server is initialized once"
         elif method not in (None, types.INITIALIZE, types.EXIT) and not self._initialized:

@@ -247,6 +247,6 @@ def _taken(ls: GhostServer, *arguments: Any) -> None:
         numbers = msgspec.convert(arguments, _Taken)
     except msgspec.ValidationError:
         raise JsonRpcInvalidParams(
-            f"{TAKEN} is given the number of a ghost, and perhaps how many characters of it"
+            f"{TAKEN} takes the number of a ghost, and optionally how many of its characters were taken"
         ) from None
     ls.protocol.offers.taken(*numbers)

@@ -16,7 +16,7 @@ def greeting(keys: Mapping[str, keymap.Keys], *, preparing: bool, plain: bool = 
     """Says how to take a ghost, where to read more, and how long the model still takes to be prepared."""
     take = next(iter(keys["take"]), "")
     parts = (
-        [f"{take} {'says how the line may go on, and takes it' if plain else 'takes the grey text'}"]
+        [f"{take} {'says how the line may continue, and takes it' if plain else 'takes the grey text'}"]
         if take
         else []
     )

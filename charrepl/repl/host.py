@@ -151,7 +151,7 @@ class Host(ABC):
         self.page.go_on(last.state)
         text = last.state.draft.text
         newer = "; a newer one is open in another charrepl" if last.newer_in_use else ""
-        self.say(opened(text, f"going on with a text of {len(text):,} characters{newer}"))
+        self.say(opened(text, f"continuing a text of {len(text):,} characters{newer}"))
 
     def _connect(self) -> None:
         work = self.session.connect(self._endpoint)
@@ -165,7 +165,7 @@ class Host(ABC):
         for path, name in await asyncio.to_thread(backups.left_behind):
             self.say(
                 f"{control_characters.visible(name)} was being saved when charrepl was killed: "
-                f"what was in it before is in {path}, remove that when you do not need it"
+                f"its old content is in {path}; remove that when you do not need it"
             )
 
     async def _close(self) -> None:

@@ -125,7 +125,7 @@ class Page:
     def write_on(self) -> None:
         """Lets the model continue from the end of the line to the end of the speech."""
         if self.text is None:
-            self._session.tell("a command cannot be written on: Enter carries it out")
+            self._session.tell("the model cannot continue a command: Enter runs it")
         else:
             self._in_turn(self._write_on)
 

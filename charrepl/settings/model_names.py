@@ -101,7 +101,7 @@ def _directory(model: str) -> Path:
         raise CharreplError(
             f"there is no model directory {model}: {reason(error)}", code="no_model"
         ) from None
-    return paths.utf8(place, fix="rename it, for models are read by libraries that need one")
+    return paths.utf8(place, fix="rename it: libraries that read models need such a name")
 
 
 def chosen(model: str = "") -> str:

@@ -39,9 +39,9 @@ class Settings:
 
     model: str = _setting("", "a name or a directory; empty for the last one trained, else the bundled one")
     editing_mode: str = _setting("emacs", '"emacs" or "vi"')
-    assertiveness: str = _setting("normal", 'how forward ghosts are: "quiet", "normal" or "bold"')
+    assertiveness: str = _setting("normal", 'how readily ghosts appear: "quiet", "normal" or "bold"')
     temperature: float = _setting(0.0, "how freely ghosts are chosen: 0 is the likeliest, 0.8 is lively")
-    adapt: bool = _setting(True, "expect again what the text already has, its names and turns of phrase")
+    adapt: bool = _setting(True, "expect names and phrases that the text already has")
     escape_timeout_ms: int = _setting(100, "how long Esc waits to see whether it begins an Alt key")
     background: str = _setting("dark", 'of the terminal: "dark" or "light"')
     colors: str = _setting("auto", '"auto" goes by NO_COLOR, COLORTERM and TERM; "none", "16", "256", "true"')
@@ -223,7 +223,7 @@ def _check_clashes(found: dict[str, keymap.Keys], spelt: Mapping[str | None, str
     if not keymap.effective(found)["enter"]:
         name = "enter" if "enter" in found else next(n for n in found if "Enter" in found[n])
         raise _WrongError(
-            ("keys", spelt[name]), 'no key is left to add a line: give one, enter = "Ctrl-O" perhaps'
+            ("keys", spelt[name]), 'no key is left to add a line: choose one, such as enter = "Ctrl-O"'
         )
 
 

@@ -24,12 +24,12 @@ _SPAN = re.compile(r"(?:\d{1,6}[smhd])+", re.ASCII)
 
 
 def seconds(span: str) -> int:
-    """`90m`, `1h30m` or `2d` in seconds. Raises CharreplError if it is no span of time."""
+    """`90m`, `1h30m` or `2d` in seconds. Raises CharreplError if it is not a length of time."""
     if not _SPAN.fullmatch(span):
-        raise CharreplError(f"{span!r} is no span of time: give 30m, 1h, 1h30m or 2d")
+        raise CharreplError(f"{span!r} is not a length of time: give 30m, 1h, 1h30m or 2d")
     found = sum(int(number) * _UNITS_S[unit] for number, unit in re.findall(r"(\d+)([smhd])", span))
     if not found:
-        raise CharreplError(f"{span} is no time at all: give 30m, 1h, 1h30m or 2d")
+        raise CharreplError(f"{span} is zero: give 30m, 1h, 1h30m or 2d")
     return found
 
 

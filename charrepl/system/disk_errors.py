@@ -9,13 +9,13 @@ from charrepl.errors import reason
 
 _REMEDIES = {
     errno.ENOSPC: "free some space",
-    errno.EDQUOT: "remove some of your files, for your share of the disk is used up,",
+    errno.EDQUOT: "remove some of your files (your disk quota is used up)",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "have it mounted for writing",
-    errno.EACCES: "get the right to write there",
-    errno.EPERM: "get the right to write there",
+    errno.EROFS: "mount it for writing",
+    errno.EACCES: "get permission to write there",
+    errno.EPERM: "get permission to write there",
     errno.ENAMETOOLONG: "give it a shorter name",
-    errno.EIO: "look whether the disk is failing",
+    errno.EIO: "check whether the disk is failing",
     errno.ESTALE: "mount the disk again",
     errno.ENOENT: "put its directory back",
 }

@@ -177,7 +177,7 @@ def test_a_device_that_fails_is_one_line_and_what_was_saved_stays(
     ("arguments", "complaint"),
     [
         (["--name", "nothing", "--resume"], "there is nothing to resume in"),
-        (["--encoding", "nonsense"], "'nonsense' is no text encoding"),
+        (["--encoding", "nonsense"], "'nonsense' is not a text encoding"),
         (["--name", "no/good"], "'no/good' cannot be a model's name"),
         (
             ["--name", "new", "--config", "missing.toml"],

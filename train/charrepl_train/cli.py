@@ -58,7 +58,9 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 )
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")
 @click.option("--minutes", type=AMOUNT, help="How long to train instead.")
-@click.option("--resume", is_flag=True, help="Go on with a model that was interrupted, or train it further.")
+@click.option(
+    "--resume", is_flag=True, help="Continue a training that was interrupted, or train a model further."
+)
 @click.option("--out", type=FilePath(), help="Write the model to this directory instead.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Makes a run repeatable.")
 @click.option(
@@ -67,8 +69,8 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option(
     "--coordinator", metavar="HOST:PORT", help="Train in several processes: where the first one is."
 )
-@click.option("--processes", "count", type=click.IntRange(1), help="How many those are.")
-@click.option("--process-id", type=click.IntRange(0), help="Which of them this is, from 0.")
+@click.option("--processes", "count", type=click.IntRange(1), help="How many processes there are.")
+@click.option("--process-id", type=click.IntRange(0), help="Which of them this is, counted from 0.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="charrepl-train")
@@ -162,7 +164,7 @@ def main(
             own = directory.parent == paths.models_dir()
             place = ["--name", directory.name] if own else ["--out", str(directory)]
             again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
-            display.say(f"Saved. Go on with: {again}")
+            display.say(f"Saved. Continue with: {again}")
             raise click.exceptions.Exit(130)
         _summary(display, trainer, results, before, as_json=as_json)
 
@@ -190,7 +192,9 @@ def _name(name: str | None, corpus: Path) -> str:
 def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
     model = trainer.config.model
     epochs = trainer.run.total_steps / trainer.batches.steps_per_epoch
-    anew = " Nothing had been saved yet: this begins anew." if resume and not trainer.begun else ""
+    anew = (
+        " Nothing had been saved yet: this starts from the beginning." if resume and not trainer.begun else ""
+    )
     return (
         f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}"
         + (" by cuDNN" if trainer.by_cudnn else "")
@@ -221,7 +225,7 @@ def _train(
 
     def interrupted() -> bool:
         if stopped():
-            display.say("Saving... Another Ctrl-C stops without.")
+            display.say("Saving... Another Ctrl-C stops without saving.")
         return stopped()
 
     def tick(news: StepReport) -> None:

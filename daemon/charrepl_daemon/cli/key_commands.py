@@ -60,7 +60,7 @@ def _make(*, replace: bool) -> credentials.KeyPair:
     except FileExistsError:
         raise CharreplError(
             f"this machine has a key already, in {credentials.secret_file()}: charrepl-daemon keys shows its "
-            "public half; --force makes another, which everybody you deal with must then be given"
+            "public half; --force makes another, which you must then give to everybody who has the old one"
         ) from None
     return pair
 
@@ -86,7 +86,7 @@ def keygen(name: str | None, force: bool, as_json: bool, debug: bool) -> None:
         f"{'A daemon that runs keeps the old one until charrepl-daemon restart.' if force else ''}\n"
         "To let another machine use this one's daemon, run there\n"
         f"    charrepl-daemon trust tcp://{socket.gethostname()}:{_PORT} {key}\n"
-        "and then here what that prints."
+        "and then run here what that prints."
     )
 
 
@@ -180,7 +180,7 @@ def trust(endpoint: str, key: str, force: bool, debug: bool) -> None:
     credentials.write(file, credentials.encoded(public), about=about, replace=True)
     name = socket.gethostname().partition(".")[0]
     echo(
-        f"Trusted. To be let in, have this run on the daemon's machine, once:\n"
+        f"Trusted. To be allowed in, run this once on the daemon's machine:\n"
         f"    charrepl-daemon allow {name} {own}\n"
         f"and then, here:\n    charrepl --endpoint {endpoint}"
     )

@@ -47,16 +47,16 @@ def _serving(command: Any) -> Any:
     for option in (
         click.option("--model", metavar="NAME|DIR", default="", shell_complete=complete_model,
                      help="The model to have ready."),
-        click.option("--idle-minutes", type=AMOUNT, help="Leave after so long unused."),
+        click.option("--idle-minutes", type=AMOUNT, help="End after this long without use."),
         click.option("--cache-mb", type=click.IntRange(4, 65_536), default=256, show_default=True,
-                     help="Memory for carries, a model."),
+                     help="Memory for carries, for each model."),
         click.option("--max-models", type=click.IntRange(1, 64), default=4, show_default=True,
                      help="Models kept in memory."),
         click.option("--endpoint", metavar="tcp://HOST:PORT", help="Listen to other machines too."),
         click.option("--metrics-port", metavar="PORT",
                      help="Answer Prometheus at http://127.0.0.1:PORT/metrics; 0 chooses one."),
         click.option("--precision", type=click.Choice(["auto", "f32", "bf16", "int8"]), default="auto",
-                     show_default=True, help="Numbers to compute in; auto: as low as costs next to nothing."),
+                     show_default=True, help="Number format; auto: the smallest that costs almost nothing."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -169,13 +169,13 @@ def _tell(serving: dict[str, Any]) -> None:
         network = found.get("network")
         if network is None or network["asked"] != endpoint:
             raise CharreplError(
-                f"it does not listen on {endpoint}: charrepl-daemon restart takes these options"
+                f"the daemon does not listen on {endpoint}: charrepl-daemon restart takes these options"
             )
         echo(key_commands.listening(network["endpoint"]))
     if metrics_port is not None:
         url = found.get("metrics_url")
         if url is None:
-            raise CharreplError("it serves no metrics: charrepl-daemon restart takes these options")
+            raise CharreplError("the daemon serves no metrics: charrepl-daemon restart takes these options")
         echo(f"Metrics at {url}.")
 
 
@@ -200,7 +200,7 @@ def stop(endpoint: str | None, debug: bool) -> None:
 
 @main.command()
 @_serving
-@click.option("--force", is_flag=True, help="Even while somebody types.")
+@click.option("--force", is_flag=True, help="Restart even while somebody types.")
 @click.option("--if-older", is_flag=True, hidden=True)
 @_automatic_option
 @debug_option
@@ -261,7 +261,7 @@ def status(endpoint: str | None, as_json: bool, debug: bool) -> None:
     type=FloatRange(0.1, 86_400),
     default=1.0,
     show_default=True,
-    help="Between one look and the next.",
+    help="Time between two updates.",
 )
 @endpoint_option
 @debug_option
@@ -283,7 +283,7 @@ def top(interval: float, endpoint: str | None, debug: bool) -> None:
 @debug_option
 @exit_codes
 def install_service(print_only: bool, force: bool, debug: bool, **serving: Any) -> None:
-    """Have systemd run the daemon.
+    """Make systemd run the daemon.
 
     It is started with your session, and again if it fails.
     """
@@ -294,7 +294,7 @@ def install_service(print_only: bool, force: bool, debug: bool, **serving: Any) 
         echo(unit, end="")
         return
     path = systemd_service.install(unit, force=force)
-    echo(f"Wrote {path}. To have it run from now on:")
+    echo(f"Wrote {path}. To start it now and at each login:")
     echo("  systemctl --user daemon-reload")
     echo(f"  systemctl --user enable --now {systemd_service.NAME}")
 

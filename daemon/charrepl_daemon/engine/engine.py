@@ -52,7 +52,7 @@ class DeviceLostError(CharreplError):
     """The device does not compute any more. Perhaps it does in another process."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(f"{message}: this daemon leaves, ask the next one", code="device")
+        super().__init__(f"{message}: this daemon is ending, ask the next one", code="device")
 
 
 class Engine:

@@ -75,7 +75,9 @@ class ModelCatalogue:
         if not model:
             return self.default()
         if model_names.is_path(model) and not Path(model).is_absolute():
-            raise CharreplError(f"{model!r} is relative: name a model's directory from / on", code="bad_name")
+            raise CharreplError(
+                f"{model!r} is a relative path: give the model's directory from / on", code="bad_name"
+            )
         try:
             return model_names.find(model)
         except CharreplError:

@@ -109,7 +109,9 @@ class ModelLibrary:
                 wish = self._wishes[directory] = _Wish()
             if anew is not None:
                 if len(wish.done) >= _MOST_WAITING:
-                    raise CharreplError("too many wait for this model: try again in a moment", code="busy")
+                    raise CharreplError(
+                        "too many requests wait for this model: try again in a moment", code="busy"
+                    )
                 wish.done.append(anew)
             # In the turns of all who want it. The first turn loads it for all.
             self._queue.keep(asker, lambda path: path != directory)
@@ -136,7 +138,7 @@ class ModelLibrary:
             try:
                 work()  # a call of its own, so that its variables are freed: one may be a model
             except Exception:  # a defect with one model must not affect the others
-                log.exception("a model could not be seen to")
+                log.exception("work on a model failed")
 
     def stop(self) -> None:
         """Makes the threads end after their current work."""
@@ -284,8 +286,8 @@ def made_way(engine: Engine, *, anew: bool) -> CharreplError:
     """The error for those who used a dropped or reloaded model for too long."""
     name = engine.directory.name
     if anew:
-        return CharreplError(f"{name} was loaded anew: ask again", code="busy")
+        return CharreplError(f"{name} was reloaded: ask again", code="busy")
     return CharreplError(
-        f"{name} made way for other models: ask again, or have the daemon started with more --max-models",
+        f"{name} was dropped for other models: ask again, or start the daemon with more --max-models",
         code="busy",
     )

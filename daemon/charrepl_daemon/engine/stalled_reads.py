@@ -85,7 +85,7 @@ class HungReads:
 def _hung(path: Path, begun: _Read[T]) -> CharreplError:
     seconds = time.monotonic() - begun.at
     return CharreplError(
-        f"{path.name} does not come: {path} has been read for {seconds:.0f} s without an end: "
-        "look whether its disk, or the network that it is on, is there",
+        f"{path.name} cannot be read: reading {path} has taken {seconds:.0f} s so far: "
+        "check its disk or its network",
         code="busy",
     )

@@ -183,7 +183,7 @@ def _settled(deadline: float) -> RunningDaemon | None:
         asked += silent
         if status is not None and status["protocol"] != protocol.PROTOCOL:
             raise CharreplError(
-                f"the daemon that runs{found.named} is of charrepl {status['version']}, which speaks "
+                f"the running daemon{found.named} is charrepl {status['version']}, which speaks "
                 "another protocol: charrepl-daemon restart replaces it"
             )
         if status is not None and status["ready"]:
@@ -193,7 +193,7 @@ def _settled(deadline: float) -> RunningDaemon | None:
             return msgspec.structs.replace(found, pid=found.pid or status["pid"])
         if asked >= _MOST_SILENCES or time.monotonic() > deadline:
             raise CharreplError(
-                f"the daemon that runs{found.named} does not answer: run charrepl-daemon restart, "
+                f"the running daemon{found.named} does not answer: run charrepl-daemon restart, "
                 f"and {_see_log()}"
             )
         time.sleep(0.05)  # another program started it: there is no event to wait for
@@ -251,7 +251,7 @@ def stop() -> RunningDaemon | None:
                 os.kill(found.pid, number)
         if _wait_unlocked(_KILL_AFTER_S, killed=found if number == signal.SIGKILL else None):
             return found
-    fix = f"kill {found.pid} by hand" if found.pid else "end it where it runs, as in another container"
+    fix = f"kill {found.pid} by hand" if found.pid else "end it where it runs, perhaps in another container"
     raise CharreplError(f"the daemon{found.named} does not end: {fix}")
 
 
@@ -328,11 +328,11 @@ def older_runs() -> bool:
     found = status()
     if found["protocol"] > protocol.PROTOCOL:
         raise CharreplError(
-            f"the daemon that runs is newer (charrepl {found['version']}): leave this program, start it anew"
+            f"the running daemon is newer (charrepl {found['version']}): end this program and start it again"
         )
     refusal = status_report.refusal(found)
     if found["protocol"] < protocol.PROTOCOL and refusal:
-        raise CharreplError(f"the daemon that runs is older, and {refusal}")
+        raise CharreplError(f"the running daemon is older, and {refusal}")
     return bool(found["protocol"] < protocol.PROTOCOL)
 
 

@@ -33,7 +33,7 @@ StartLimitBurst=5
 
 [Service]
 Type=notify
-# A daemon that a prompt started by itself makes way.
+# A daemon that a prompt started by itself is stopped first.
 ExecStartPre=-{stop}
 ExecStart={start}
 Restart=on-failure
@@ -87,7 +87,7 @@ def _quoted(word: str) -> str:
     escaped = word.translate(_ESCAPES)
     if any(ord(char) < 0x20 or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in escaped):
         raise CharreplError(
-            f"{word!r} cannot stand in a unit file: choose a value in UTF-8, without control characters"
+            f"{word!r} cannot be in a unit file: choose a value in UTF-8, without control characters"
         )
     return f'"{escaped}"' if not word or set(word) & set(" '\"\\;#\n\t") else escaped
 

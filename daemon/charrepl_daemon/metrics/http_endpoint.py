@@ -29,7 +29,7 @@ def parse(where: str) -> tuple[str, int]:
     host, _, port = where.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
-        raise CharreplError(f"{where!r} is no port for metrics: give 0 to 65535, 0 to have one chosen")
+        raise CharreplError(f"{where!r} is not a port for metrics: give 0 to 65535; 0 chooses a free one")
     if host == "localhost":
         host = "127.0.0.1"  # whatever /etc/hosts says
     try:

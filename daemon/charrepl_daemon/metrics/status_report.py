@@ -121,7 +121,7 @@ def refusal(status: Status) -> str | None:
     sessions, wait = ("1 session has", "waits") if active == 1 else (f"{active} sessions have", "wait")
     return (
         f"{sessions} typed in the last {status['active_s']:.0f} s, or {wait} for an answer: "
-        "try again in a moment, or restart all the same with --force"
+        "try again in a moment, or restart anyway with --force"
     )
 
 

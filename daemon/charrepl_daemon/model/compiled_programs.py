@@ -174,7 +174,7 @@ def _read(path: Path, taken: PyTreeDef, returned: PyTreeDef) -> jax.stages.Compi
     try:
         if _died(path):
             _remove([path])
-            _tell(path, f"{path.name} is compiled anew: a process died while it ran it")
+            _tell(path, f"{path.name} is compiled again: a process died while it ran it")
             return None
         data = zlib.decompress(path.read_bytes())
         os.utime(path)  # those used last are kept
@@ -186,7 +186,7 @@ def _read(path: Path, taken: PyTreeDef, returned: PyTreeDef) -> jax.stages.Compi
         return None
     except Exception as error:  # half a file, another version's: whatever JAX and XLA raise
         _remove([path])
-        _tell(path, f"{path.name} is compiled anew: {reason(error)}")
+        _tell(path, f"{path.name} is compiled again: {reason(error)}")
         return None
     return kept
 

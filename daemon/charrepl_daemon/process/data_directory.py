@@ -20,9 +20,9 @@ def differs(own: str, meant: str) -> bool:
 def another(own: str, meant: str) -> CharreplError:
     """The error for a request that means another directory than the daemon's `own`."""
     return CharreplError(
-        f"the daemon that runs serves the models in {own}, and you mean those in {meant}: "
+        f"the running daemon serves the models in {own}, not those in {meant}: "
         "charrepl-daemon restart makes it serve these, "
-        "and another CHARREPL_RUNTIME_DIR has them served by a daemon beside it",
+        "and with another CHARREPL_RUNTIME_DIR a second daemon serves them",
         code="data_dir",
     )
 

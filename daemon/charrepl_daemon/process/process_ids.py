@@ -1,6 +1,7 @@
 """Identifies processes by more than their pid, because another process may get it when they have ended.
 
-A pid also means nothing where its process is not visible, as in another container with the same directories.
+A pid also means nothing where its process is not visible, for example in another container with the
+same directories.
 """
 
 from __future__ import annotations

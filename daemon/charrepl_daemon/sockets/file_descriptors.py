@@ -115,7 +115,7 @@ class ConnectionLimit:
                 while await self._event() != zmq.EVENT_CLOSED:
                     pass
         except TimeoutError:
-            log.warning("the listener on %s takes its time to close", endpoint.endpoint)
+            log.warning("the listener on %s is slow to close", endpoint.endpoint)
         while True:
             try:
                 endpoint.bind(self._socket)

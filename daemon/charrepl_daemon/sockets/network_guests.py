@@ -208,7 +208,7 @@ class Network:
         if isinstance(request, protocol.Reload | protocol.Shutdown) and not guest.admin:
             raise CharreplError(
                 f"{request.__struct_config__.tag} is for the daemon's owner and admins: "
-                f"have charrepl-daemon allow {guest.name} {peer.key} --admin run there",
+                f"there, run charrepl-daemon allow {guest.name} {peer.key} --admin",
                 code="forbidden",
             )
         if model_names.is_path(getattr(request, "model", "")):

@@ -56,9 +56,9 @@ def test_a_broken_model_does_not_keep_the_others_from_the_list(home: Path) -> No
 def test_an_option_before_a_command_is_the_commands_own(command: str) -> None:
     before = charrepl("--endpoint", "nonsense", command, __file__)
     assert before.exit_code == 1
-    assert "'nonsense' is no endpoint" in before.stderr
+    assert "'nonsense' is not an endpoint" in before.stderr
     both = charrepl("--endpoint", "nonsense", command, __file__, "--endpoint", "rubbish")
-    assert "'rubbish' is no endpoint" in both.stderr
+    assert "'rubbish' is not an endpoint" in both.stderr
 
 
 def test_debug_before_a_command_shows_where_it_failed(home: Path) -> None:

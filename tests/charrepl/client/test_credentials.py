@@ -33,7 +33,7 @@ def test_what_is_no_key_is_refused_in_one_line(text: str) -> None:
     try:
         assert credentials.encoded(credentials.decoded(text)) == text
     except CharreplError as error:
-        assert "is no key" in str(error)
+        assert "is not a key" in str(error)
         assert "\n" not in str(error)
 
 

@@ -70,5 +70,5 @@ def test_an_endpoint_is_a_socket_or_a_host_and_a_port(endpoint: str) -> None:
     ],
 )
 def test_what_is_no_endpoint_is_said_in_one_line(endpoint: str) -> None:
-    with pytest.raises(CharreplError, match=r"is no endpoint: give ipc:///PATH or tcp://HOST:PORT"):
+    with pytest.raises(CharreplError, match=r"is not an endpoint: give ipc:///PATH or tcp://HOST:PORT"):
         daemon_startup.checked(endpoint)

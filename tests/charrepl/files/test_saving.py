@@ -165,7 +165,9 @@ def test_what_another_program_wrote_since_is_not_written_over(folder: Path) -> N
     path = folder / "text"
     known = opened(path)
     path.write_text("theirs\n")
-    with pytest.raises(CharreplError, match="has changed since it was opened or saved here: /save! writes"):
+    with pytest.raises(
+        CharreplError, match="has changed since it was opened or saved here: /save! overwrites"
+    ):
         documents.write(path, "new\n", known=known)
     assert path.read_text() == "theirs\n"
     known = documents.write(path, "new\n", known=known, over=True)
@@ -185,7 +187,7 @@ def test_a_file_that_is_not_the_writers_own_is_not_written_over(folder: Path) ->
     known = opened(folder / "own")
     opened(path)
     for mine in (None, known):
-        with pytest.raises(CharreplError, match=f"is there already: /save! {path} writes over it"):
+        with pytest.raises(CharreplError, match=f"exists already: /save! {path} overwrites it"):
             documents.write(path, "new\n", known=mine)
     assert path.read_text() == "old\n"
 

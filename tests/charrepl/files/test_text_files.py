@@ -145,19 +145,19 @@ def test_wide_encodings_are_named_with_a_mark_and_without(file: Path, language: 
 
 def test_a_few_bad_bytes_in_utf_8_are_not_another_encoding(file: Path) -> None:
     said = complaint(file, TEXTS["fr"].encode() * 10 + b"caf\xe9\n")
-    most = "though it is for the most part: to leave out what is not, run iconv -c -f UTF-8 -t UTF-8"
+    most = "but most of it is: to leave out the rest, run iconv -c -f UTF-8 -t UTF-8"
     assert most in said
     assert most in complaint(file, b"plain text\n" * 500 + b"with an \x81\n")
 
 
 def test_bytes_that_are_nothing_are_no_encoding(file: Path) -> None:
     said = complaint(file, bytes(range(0x80, 0x100)) * 3)
-    assert said == "is not UTF-8 at byte 0, and no encoding fits: if it is text, ask where it comes from " + (
-        "which one it has"
+    assert said == "is not UTF-8 at byte 0, and no encoding fits: if it is text, ask its source " + (
+        "which encoding it has"
     )
     assert complaint(file, b"two\0bytes") == "has a NUL byte at offset 3: it is not text, or not UTF-8"
     assert complaint(file, b"as after a crash\n" + bytes(99)) == (
-        "has nothing but NUL bytes from offset 17 on: head -c 17 FILE > text.txt has the text"
+        "has only NUL bytes from offset 17 on: to get the text before them, head -c 17 FILE > text.txt"
     )
 
 
@@ -215,7 +215,7 @@ def test_an_encoding_that_is_given_is_used_and_doubted_where_it_cannot_be(file: 
     ],
 )
 def test_what_is_no_encoding_is_said(name: str, fix: str) -> None:
-    with pytest.raises(CharreplError, match=r"is no text encoding") as caught:
+    with pytest.raises(CharreplError, match=r"is not a text encoding") as caught:
         encodings.codec(name)
     assert fix in str(caught.value)
 

@@ -37,7 +37,7 @@ def test_in_lines_it_is_said_until_something_was_entered_once(live: Bench) -> No
             screen.wait_for(lambda s: live.daemon.requests).type("hello\r/quit\r")
             screen.wait_for_exit()
             assert (
-                "Tab says how the line may go on, and takes it; /help says the rest" in screen.text
+                "Tab says how the line may continue, and takes it; /help says the rest" in screen.text
             ) == said
 
 

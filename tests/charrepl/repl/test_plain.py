@@ -181,7 +181,7 @@ def test_a_crash_loses_nothing_and_the_session_goes_on(live: Bench) -> None:
         screen.type("ROMEO:\rIs the")
         screen.wait_for(lambda s: any("Is the" in path.read_text() for path in live.journals))
     with live.start("--plain", "--continue") as screen:
-        screen.wait_for(says("  going on with a text of 7 characters", "  ROMEO:", "> Is the"))
+        screen.wait_for(says("  continuing a text of 7 characters", "  ROMEO:", "> Is the"))
         screen.type(CTRL_U + CTRL_D)
         assert screen.wait_for_exit() == 0
 

@@ -50,7 +50,7 @@ def test_a_crash_costs_half_a_second_of_typing_at_most_and_continue_brings_the_r
     with live.repl(go_on=True) as screen:
         screen.wait_for(lambda s: s.before_cursor == "Is the da" and s.ghost == "y so young?↵")
         screen.wait_for("notes.txt was being saved when charrepl was killed")
-        assert screen.lines[:2] == ["  going on with a text of 7 characters", "  ROMEO:"]
+        assert screen.lines[:2] == ["  continuing a text of 7 characters", "  ROMEO:"]
         assert live.daemon.requests[-1].text == "ROMEO:\nIs the da"
         screen.type("/undo".join(["\x03", "\r"]))
         screen.wait_for(typed("ROMEO:"))  # a continued text can be taken back as before

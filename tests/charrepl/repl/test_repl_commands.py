@@ -17,7 +17,7 @@ from tests.charrepl.scripted_daemon import answer, continuing, offering
 def test_help_names_every_key_and_command_and_a_mistake_the_nearest(live: Bench) -> None:
     with live.repl() as screen:
         screen.type("/help\r")
-        screen.wait_for("take its next word").wait_for("/stats             how you")
+        screen.wait_for("take its next word").wait_for("/stats             figures")
         assert screen.lines[0] == "> /help"  # all of it is there, of 80 columns
         assert max(map(len, screen.lines)) < 80
         screen.type("/help keys\r")
@@ -25,7 +25,7 @@ def test_help_names_every_key_and_command_and_a_mistake_the_nearest(live: Bench)
         screen.type("/help kes\r")
         screen.wait_for("/help kes: expected /help or /help keys")
         screen.type("/nonsense\r")
-        screen.wait_for("no command /nonsense: /help lists them; it is text now, /undo takes it back")
+        screen.wait_for("no command /nonsense: /help lists them; it was added as text, /undo takes it back")
 
 
 def test_the_temperature_is_shown_changed_and_kept_in_bounds(live: Bench) -> None:
@@ -140,7 +140,7 @@ def test_a_text_is_saved_and_nothing_is_written_over_unasked(live: Bench) -> Non
         screen.wait_for("/save FILE: say where").type(f"hello\r/save {file}\r")
         screen.wait_for("saved 6 characters in").type("world\r/save\r")
         screen.wait_for("saved 12 characters in").type(f"/save {other}\r")
-        screen.wait_for("is there already: /save! ")
+        screen.wait_for("exists already: /save! ")
         assert file.read_text() == "hello\nworld\n"
         assert other.read_text() == "precious"
         assert file.stat().st_mode == (live.place / "usual").stat().st_mode
@@ -171,7 +171,7 @@ def test_a_file_is_the_texts_own_after_a_crash_too_and_not_written_over_once_it_
         assert file.read_bytes() == b"\xef\xbb\xbfone\r\ntwo\r\nthree\r\n"
         file.write_text("theirs\n")
         screen.type("four\r/save\r")
-        screen.wait_for("has changed since it was opened or saved here: /save! writes over that")
+        screen.wait_for("has changed since it was opened or saved here: /save! overwrites it")
         assert file.read_text() == "theirs\n"
         screen.type(CTRL_D)
         screen.wait_for_exit()
@@ -206,7 +206,7 @@ def test_an_unsaved_text_is_not_left_without_a_word_and_even_then_kept(live: Ben
         screen.wait_for(lambda s: live.daemon.requests[-1].text == "hello\nx").type(
             f"{CTRL_C}/open! {file}\r"
         )
-        screen.wait_for("the text before is kept in").wait_for("  other").type("y")
+        screen.wait_for("the previous text is kept in").wait_for("  other").type("y")
         screen.wait_for(lambda s: live.daemon.requests[-1].text == "other\ny")
     assert any("hello" in path.read_text() for path in (live.place / "data" / "sessions").iterdir())
 

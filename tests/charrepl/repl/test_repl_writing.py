@@ -155,7 +155,7 @@ def test_a_daemon_that_refuses_a_passage_says_why_and_the_line_is_left(live: Ben
 def test_a_command_is_not_written_on(live: Bench) -> None:
     with live.repl() as screen:
         screen.type("/temp" + ALT_ENTER)
-        screen.wait_for("a command cannot be written on: Enter carries it out").wait_for(typed("/temp"))
+        screen.wait_for("the model cannot continue a command: Enter runs it").wait_for(typed("/temp"))
 
 
 def test_a_sample_is_shown_and_not_added(live: Bench) -> None:

@@ -103,8 +103,8 @@ def test_every_setting_can_be_set() -> None:
             b'[keys]\ntake = "Ctrl-I"\n\ntake_word = [\n  "Alt-F",\n  "Tab",\n]',
             "c:4: Tab is both take and take_word: give one of them another key",
         ),
-        (b'[keys]\nenter = []', "c:2: no key is left to add a line: give one"),
-        (b'[keys]\nsuspend = "F2"\ntake="Enter"', "c:3: no key is left to add a line: give one"),
+        (b'[keys]\nenter = []', "c:2: no key is left to add a line: choose one"),
+        (b'[keys]\nsuspend = "F2"\ntake="Enter"', "c:3: no key is left to add a line: choose one"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_line_and_remedy(source: bytes, said: str) -> None:

@@ -14,8 +14,8 @@ from charrepl.system import disk_errors
     ("number", "remedy"),
     [
         (errno.ENOSPC, "free some space or choose another place"),
-        (errno.EROFS, "have it mounted for writing or choose another place"),
-        (errno.EACCES, "get the right to write there or choose another place"),
+        (errno.EROFS, "mount it for writing or choose another place"),
+        (errno.EACCES, "get permission to write there or choose another place"),
         (errno.ENAMETOOLONG, "give it a shorter name or choose another place"),
         (errno.EFBIG, "raise the limit on the size of files (ulimit -f) or choose another place"),
         (errno.ELOOP, "choose another place"),

@@ -85,11 +85,11 @@ def test_another_key_in_the_place_of_a_known_one_needs_force(machine):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("allow", "laptop", "short"), "'short' is no key"),
+        (("allow", "laptop", "short"), "'short' is not a key"),
         (("allow", "../laptop", "K"), "cannot be a name"),
         (("allow", ".laptop", "K"), "cannot be a name"),
-        (("trust", "host", "K"), "is no endpoint"),
-        (("trust", "tcp://host:70000", "K"), "is no endpoint"),
+        (("trust", "host", "K"), "is not an endpoint"),
+        (("trust", "tcp://host:70000", "K"), "is not an endpoint"),
         (("trust", "ipc:///x", "K"), "needs no key"),
         (("revoke", "laptop"), "laptop is not allowed"),
         (("keys",), "no key yet: run charrepl-daemon keygen"),

@@ -66,7 +66,7 @@ def test_a_model_whose_disk_does_not_answer_is_the_default_only_once_it_does(
     monkeypatch.setattr(model_names, "is_usable", from_afar)
     default = DefaultModel("")
     assert default().name == "near"
-    assert default.notice.startswith("near answers: far does not come: ")
+    assert default.notice.startswith("near answers: far cannot be read: ")
     monkeypatch.setattr(model_names, "is_usable", usable)
     with answers.open("w"):  # whoever reads it goes on
         pass
@@ -81,6 +81,6 @@ def test_a_default_that_does_not_come_when_it_is_loaded_is_passed_over_for_a_whi
     monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
     far, _ = trained(tmp_path, "far", 2), trained(tmp_path, "near", 1)
     default = DefaultModel("")
-    assert default.pass_over(far, CharreplError("far does not come", code="busy"))
+    assert default.pass_over(far, CharreplError("far cannot be read", code="busy"))
     assert default().name == "near"
-    assert default.notice == "far cannot be loaded, so near answers: far does not come"
+    assert default.notice == "far cannot be loaded, so near answers: far cannot be read"

@@ -179,7 +179,7 @@ def test_a_model_whose_disk_does_not_answer_is_named_and_holds_up_no_other(
     other.ask(models_[1])
     said = waiting.final()
     assert said.code == "busy"
-    assert f"{hung} has been read for 2 s" in said.message
+    assert f"reading {hung} has taken 2 s" in said.message
     assert other.final().text.startswith("rm")
     monkeypatch.setattr(stalled_reads, "_MOST_S", DEADLINE_S)
     done: queue.Queue[CharreplError | None] = queue.Queue()
@@ -245,7 +245,7 @@ def test_a_passage_of_a_model_loaded_anew_is_told_so(scheduler, models_, monkeyp
         scheduler.reload(models_[0], done.put)
         assert done.get(timeout=DEADLINE_S) is None
     told = reader.final()
-    assert (told.code, told.message) == ("busy", "m0 was loaded anew: ask again")
+    assert (told.code, told.message) == ("busy", "m0 was reloaded: ask again")
 
 
 def load_anew(scheduler: Scheduler, directory: Path) -> None:

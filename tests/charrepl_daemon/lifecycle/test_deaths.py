@@ -395,7 +395,7 @@ def test_a_daemon_whose_device_is_lost_leaves_and_the_next_one_tells_why(
         for _ in range(failures):
             with pytest.raises(CharreplError, match="the device failed") as told:
                 client.complete("the end")
-        assert f"{why}: this daemon leaves, ask the next one" in str(told.value)
+        assert f"{why}: this daemon is ending, ask the next one" in str(told.value)
         assert daemon.wait(DEADLINE_S) == 1
     serves_after(daemon.pid, f"left: {told.value}")
 

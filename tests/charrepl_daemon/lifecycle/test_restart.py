@@ -108,7 +108,7 @@ def test_start_beside_a_daemon_of_another_protocol_says_so_at_once(shared_home, 
     lock.release()
     assert started.returncode == 1
     assert started.stderr == (
-        f"Error: the daemon that runs (pid {os.getpid()}) is of charrepl scripted, which speaks another "
+        f"Error: the running daemon (pid {os.getpid()}) is charrepl scripted, which speaks another "
         "protocol: charrepl-daemon restart replaces it\n"
     )
 

@@ -197,7 +197,7 @@ def test_installing_says_what_to_run_and_may_be_repeated(with_systemctl, daemon_
         installed = daemon_command("install-service", "--cache-mb", cache_mb)
         assert (installed.returncode, installed.stderr) == (0, "")
         assert installed.stdout == (
-            f"Wrote {with_systemctl}. To have it run from now on:\n"
+            f"Wrote {with_systemctl}. To start it now and at each login:\n"
             "  systemctl --user daemon-reload\n"
             "  systemctl --user enable --now charrepl-daemon.service\n"
         )

@@ -119,7 +119,7 @@ def test_a_damaged_one_is_compiled_anew_and_written_anew(directory, compiles, ca
     before = compiles.count
     with caplog.at_level(logging.WARNING):
         assert doubled() == [2, 2, 2]
-    assert f"{path.name} is compiled anew" in caplog.text
+    assert f"{path.name} is compiled again" in caplog.text
     assert compiles.count > before
     caplog.clear()
     assert doubled() == [2, 2, 2]
@@ -230,7 +230,7 @@ def test_one_that_faults_ends_one_process_and_is_compiled_anew_by_the_next(direc
     assert run().returncode == -signal.SIGILL
     again = run()
     assert again.stdout == "[2.0, 2.0, 2.0]\n"
-    assert f"{program.name} is compiled anew: a process died while it ran it" in again.stderr
+    assert f"{program.name} is compiled again: a process died while it ran it" in again.stderr
     assert list(directory.iterdir()) == [program]
 
 

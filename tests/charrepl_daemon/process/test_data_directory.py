@@ -37,7 +37,7 @@ def test_a_daemon_that_serves_other_models_says_so_and_what_to_do(request, share
         request_(client)
     said = str(refused.value)
     assert refused.value.code == "data_dir"
-    assert f"serves the models in {shared_home}, and you mean those in {elsewhere}: " in said
+    assert f"serves the models in {shared_home}, not those in {elsewhere}: " in said
     assert "charrepl-daemon restart" in said
     assert "CHARREPL_RUNTIME_DIR" in said
 
@@ -63,7 +63,7 @@ def test_starting_a_daemon_beside_it_does_not_pass_for_a_success(shared_home, el
     started = command("start")
     assert started.returncode == 1
     assert started.stdout == ""
-    assert f"serves the models in {shared_home}, and you mean those in {elsewhere}: " in started.stderr
+    assert f"serves the models in {shared_home}, not those in {elsewhere}: " in started.stderr
     assert f"models in {shared_home}\n" in command("status").stdout
 
 

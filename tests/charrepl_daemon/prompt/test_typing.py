@@ -77,7 +77,7 @@ def test_a_daemon_that_hangs_or_is_killed_costs_no_key_and_the_ghost_comes_back(
 def test_a_daemon_that_was_stopped_stays_so_until_the_next_key(prompt, daemon_command):
     prompt.wait_for("kettle · CPU")
     assert daemon_command("stop").returncode == 0
-    prompt.wait_for("the daemon has left")
+    prompt.wait_for("the daemon has ended")
     assert control.running() is None
     prompt.type("every cup is wa")
     prompt.wait_for(ghost_begins("rm"))

@@ -101,7 +101,7 @@ ASYNC_CLIENT = """
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        (CLIENT, {"this answer was asked for on another connection: ask again"}),
+        (CLIENT, {"this request was sent on another connection: ask again"}),
         (ASYNC_CLIENT, {"not connected to the daemon yet"}),
     ],
     ids=["Client", "AsyncClient"],

@@ -69,7 +69,7 @@ def test_a_ghost_streams_in_pieces_that_only_extend(wire):
         (json.dumps(complete(3, "x", decoding={"temperature": -1})).encode(), "bad_request", "temperature"),
         (json.dumps(complete(3, "x", model="nobody")).encode(), "no_model", "kettle"),
         (json.dumps(complete(3, "x", model="/no/such")).encode(), "no_model", "no model directory"),
-        (json.dumps(complete(3, "x", model="..")).encode(), "bad_name", "is relative"),
+        (json.dumps(complete(3, "x", model="..")).encode(), "bad_name", "is a relative path"),
         (json.dumps(complete(3, "x", model="a b")).encode(), "bad_name", "cannot be a model's name"),
     ],
     ids=lambda value: repr(value)[:40],

@@ -65,7 +65,7 @@ def test_a_person_reads_the_same(shared_daemon):
     for title in ("key to first piece", "key to whole ghost", "kettle"):
         assert title in lines
     # Daemons that other tests end may leave word of a program that they were trying.
-    assert max(len(line) for line in lines.splitlines() if "compiled anew" not in line) <= 100
+    assert max(len(line) for line in lines.splitlines() if "compiled again" not in line) <= 100
     assert "private" not in lines
     assert "private" not in json.dumps(found)
 
@@ -245,7 +245,7 @@ def test_a_newer_prompt_replaces_an_older_daemon(altered_daemon):
 
 def test_a_newer_daemon_is_left_alone_but_can_be_asked_and_stopped(altered_daemon, command):
     newer = altered_daemon(of_protocol(protocol.PROTOCOL + 1))
-    with Client() as client, pytest.raises(DaemonUnavailableError, match=r"newer .*: leave this program"):
+    with Client() as client, pytest.raises(DaemonUnavailableError, match=r"newer .*: end this program"):
         client.complete("every cup")
     assert status_of(command)["protocol"] == protocol.PROTOCOL + 1
     assert newer.poll() is None

@@ -136,7 +136,7 @@ def test_a_connection_lost_while_answering_is_said_and_the_next_request_finds_an
             passage = client.sample("COOK:\n", max_chars=1_000_000)
             next(passage)
             forwarder.move(None)
-            with pytest.raises(DaemonUnavailableError, match="was lost while answering"):
+            with pytest.raises(DaemonUnavailableError, match="was lost before the answer came"):
                 for _ in passage:
                     pass
             with pytest.raises(DaemonUnavailableError, match="cannot reach"):

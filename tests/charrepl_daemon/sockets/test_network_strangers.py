@@ -169,7 +169,7 @@ def test_an_error_in_letting_one_in_keeps_nobody_else_out(altered_daemon, machin
     here.trust(endpoint, here.key)
     for _ in range(2):
         refused = said(here, endpoint)
-        assert f"the daemon at {endpoint} could not find out whether this machine is allowed" in str(refused)
+        assert f"the daemon at {endpoint} could not check whether this machine is allowed" in str(refused)
     with here.here(), Client(endpoint=endpoint) as client:
         assert client.complete("every").text
 

@@ -147,7 +147,7 @@ def test_minutes_are_the_same_steps_in_all_processes_and_a_signal_to_one_saves_a
     both[1].send_signal(signal.SIGTERM)
     code, out, err = finish(both[0])
     assert (code, out) == (130, "")
-    assert err[-1] == f"Saved. Go on with: charrepl-train {corpus} --out {directory} --resume"
+    assert err[-1] == f"Saved. Continue with: charrepl-train {corpus} --out {directory} --resume"
     assert finish(both[1]) == (130, "", [JOINED])
     run = json.loads((directory / "run.json").read_text())
     assert run["total_steps"] > metrics(directory)[-1]["step"] > 1

@@ -54,9 +54,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
             assert code == -signal.SIGKILL
             continue
         assert code == 130
-        assert err[-3] == "Saving... Another Ctrl-C stops without."
+        assert err[-3] == "Saving... Another Ctrl-C stops without saving."
         assert err[-2] == f"Type with what it has learnt so far: charrepl --model {tmp_path / 'run'}"
-        assert err[-1] == f"Saved. Go on with: charrepl-train {corpus} --out {tmp_path / 'run'} --resume"
+        assert err[-1] == f"Saved. Continue with: charrepl-train {corpus} --out {tmp_path / 'run'} --resume"
         assert not run_file(tmp_path / "run")["finished"]
         assert (tmp_path / "run" / "curve.png").is_file()
     code, _, err = finish(start(*command, "--resume"))
@@ -165,7 +165,10 @@ def test_minutes_become_steps_that_resuming_keeps_until_they_are_taken(
     (directory / "metrics.jsonl").unlink()
     shutil.rmtree(directory / "checkpoints")
     edit(directory / "run.json", '"finished": true', '"finished": false')
-    assert "Nothing had been saved yet: this begins anew." in train(*command[:-2], "--resume").stderr
+    assert (
+        "Nothing had been saved yet: this starts from the beginning."
+        in train(*command[:-2], "--resume").stderr
+    )
     assert metrics(directory) == measured
     # As one that was killed after its last step: the same steps, which are all taken.
     edit(directory / "run.json", '"finished": true', '"finished": false')
@@ -240,7 +243,7 @@ def test_another_seed_is_refused(copy: Path, corpus: Path, tmp_path: Path) -> No
         ),
         (
             lambda copy: shutil.rmtree(next(copy.glob("checkpoints/latest-*"))),
-            "has no checkpoint to go on from, and beginning anew would replace what it has learnt",
+            "has no checkpoint to continue from, and starting again would replace what it has learnt",
         ),
         (
             lambda copy: max(

@@ -132,7 +132,7 @@ def test_the_vocabulary_is_that_of_the_training_part(
         (b"\xe2\x82\xac\xed\xa0\x80", "is not UTF-8 at byte 3"),
         (b"two\0bytes", "has a NUL byte at offset 3: it is not text, or not UTF-8"),
         ("wide".encode("utf-16"), "is UTF-16, not UTF-8: run iconv -f UTF-16 -t UTF-8 "),
-        (b"\xff" + b"a" * 100 + b"\0", "has nothing but NUL bytes from offset 101 on"),
+        (b"\xff" + b"a" * 100 + b"\0", "has only NUL bytes from offset 101 on"),
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1000])

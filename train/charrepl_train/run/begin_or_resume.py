@@ -196,7 +196,7 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
     run = _kept_run(directory, Run)
     if run.finished and not checkpoint.exists(directory, "latest"):
         raise CharreplError(
-            f"{directory} has no checkpoint to go on from, and beginning anew would replace what it has "
+            f"{directory} has no checkpoint to continue from, and starting again would replace what it has "
             f"learnt: start another with --from {directory.name} --name ANOTHER"
         )
     if run.corpus_digest != text.digest:
@@ -252,7 +252,7 @@ def _kept_run(directory: Path, kind: type[T]) -> T:
         return msgspec.json.decode((directory / "run.json").read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CharreplError(
-            f"{directory}/run.json is damaged ({error}): train anew under another name"
+            f"{directory}/run.json is damaged ({error}): train again under another name"
         ) from None
 
 

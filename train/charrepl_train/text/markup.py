@@ -52,7 +52,7 @@ def remark(blocks: Iterable[bytes]) -> str:
         found.append(f"{quoted:,} quoted lines")
         mail = True
     if mail:
-        fixes.append("keep of mail what its writers wrote")
+        fixes.append("keep only what people wrote in their mails")
     if not found:
         return ""
     said = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))

@@ -51,7 +51,7 @@ class End(NamedTuple):
         what = "look like a licence" if self.licence else "are unlike the rest"
         return (
             f"The last {len(self.text):,} characters{of and f' of {of}'}, from “{begins}” on, {what}. "
-            "A model is measured by the end of its text: cut off what is no part of it."
+            "A model is measured by the end of its text: cut off what does not belong to it."
         )
 
 
