@@ -108,7 +108,7 @@ def test_a_history_that_cannot_be_kept_is_one_line_and_no_hindrance(live: Bench)
     (live.place / "data").write_text("a file where the directory should be")
     with live.repl(ready="history is not kept") as screen:
         screen.type("hello\r")
-        screen.wait_for("> hello").type(UP)
+        screen.wait_for(lambda screen: screen.lines[:2] == ["> hello", ">"]).type(UP)
         screen.wait_for(typed("hello"))
 
 

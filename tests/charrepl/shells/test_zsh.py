@@ -150,7 +150,7 @@ def test_no_daemon_or_one_that_hangs_costs_no_key(bench: Bench, run: Path, befor
             type_slowly(screen, "echo")
             screen.wait_for(shows("echo", LINE[4:]) if before != SYNCHRONOUS else "echo")
             server.silent = True
-            screen.send("X")
+            type_slowly(screen, "X")
             screen.wait_for(lambda screen: server.lines[-1:] == ["echoX"] or before == SYNCHRONOUS)
             type_slowly(screen, "YZ")
         type_slowly(screen, "!")  # it has died while it was asked
