@@ -6,7 +6,7 @@ import contextlib
 import math
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from charrepl.errors import CharreplError
 from charrepl.files import encodings, text_files
 from charrepl.settings import model_names
 from charrepl.system import paths
+from charrepl.system.standard_streams import echo
 from charrepl.version import __version__
 from charrepl_train import hyperparameters
 from charrepl_train.run import begin_or_resume, distributed_run
@@ -29,6 +30,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl.terminal.progress import Display
     from charrepl_train.run.loop import Trainer
     from charrepl_train.run.records import StepReport
+    from charrepl_train.text.corpus import Text
 
     Clock = Callable[[], float]
 
@@ -61,6 +63,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option(
     "--resume", is_flag=True, help="Continue a training that was interrupted, or train a model further."
 )
+@click.option("--dry-run", is_flag=True, help="Say what the run would be and take; write nothing.")
 @click.option("--out", type=FilePath(), help="Write the model to this directory instead.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Makes a run repeatable.")
 @click.option(
@@ -85,6 +88,7 @@ def main(
     epochs: float | None,
     minutes: float | None,
     resume: bool,
+    dry_run: bool,
     out: Path | None,
     seed: int | None,
     distributed: bool,
@@ -109,6 +113,8 @@ def main(
     paths.utf8(directory, fix="choose another place with --out")
     wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed)
     group = distributed_run.group(coordinator, count, process_id, distributed=distributed)
+    if dry_run and (resume or group is not None):
+        raise click.UsageError("--dry-run is for a new run, of one process")
     before = model_names.default()
     with contextlib.ExitStack() as stack:
         stack.enter_context(_one_line_where_it_ends())
@@ -116,7 +122,9 @@ def main(
         clock = stack.enter_context(RunningTime(stopped.noticed))
         begun = clock()
         leads = stack.enter_context(distributed_run.joined(group, debug=debug))
-        if leads:
+        if dry_run:
+            begin_or_resume.check(directory, resume=False)
+        elif leads:
             stack.enter_context(begin_or_resume.held(directory, resume=resume))
         from charrepl.terminal.heartbeat import heartbeat
         from charrepl.terminal.progress import Display
@@ -134,7 +142,7 @@ def main(
             from charrepl_train.devices import jax_setup
 
             begins("Finding the device")
-            jax_setup.prepare()
+            jax_setup.prepare(dry_run=dry_run)
             trainer, where, remark = None, jax_setup.describe(), text.strange_ends(corpus) if leads else ""
             markup = text.markup() if leads else ""
             distributed_run.check_same(text)
@@ -143,8 +151,12 @@ def main(
             if leads and resume:
                 trainer = begin_or_resume.resumed(directory, text, wishes)
             elif leads:
-                trainer, chosen = begin_or_resume.new(directory, corpus, text, wishes)
+                trainer, chosen = begin_or_resume.new(directory, corpus, text, wishes, dry_run=dry_run)
                 where += chosen
+            if dry_run and trainer is not None:
+                begins("Timing a few steps")
+                _preview(trainer, text, corpus, where, display, stopped, as_json=as_json)
+                return
             trainer = distributed_run.follow(trainer, directory, text)
         if not leads:
             _train_along(trainer, stopped)
@@ -187,6 +199,29 @@ def _tell_at_once(display: Display, message: str) -> None:
 def _name(name: str | None, corpus: Path) -> str:
     """The model's name: as given, else made from the file's name, whatever characters that has."""
     return model_names.check_name(name or model_names.named_after(corpus.stem))
+
+
+def _preview(
+    trainer: Trainer,
+    text: Text,
+    files: Sequence[Path],
+    where: str,
+    display: Display,
+    stopped: Interruption,
+    *,
+    as_json: bool,
+) -> None:
+    from charrepl_train.run import dry_run
+
+    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
+        found = dry_run.preview(trainer, text, files, where, interrupted=stopped)
+    display.erase()
+    if stopped():
+        raise click.exceptions.Exit(130)
+    if as_json:
+        print_json(found)
+    else:
+        echo(found.lines())
 
 
 def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:

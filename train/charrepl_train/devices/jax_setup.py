@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -52,12 +53,12 @@ def _huge_pages_on_request() -> bool:
         return False
 
 
-def prepare(*, cache: bool = True) -> None:
+def prepare(*, cache: bool = True, dry_run: bool = False) -> None:
     """Sets what must be set before jax is imported. Call it first.
 
-    cache: whether JAX keeps the programs that it compiles. Raises CharreplError if the environment has a
-    mistake that would make JAX or XLA fail, or if the directory of compiled programs is open to others,
-    because programs are run without checks.
+    cache: whether JAX keeps the programs that it compiles. dry_run: whether nothing may be written.
+    Raises CharreplError if the environment has a mistake that would make JAX or XLA fail, or if the directory
+    of compiled programs is open to others, because programs are run without checks.
     """
     # The GPU's memory is shared with whatever else the user runs: take it as needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -71,6 +72,8 @@ def prepare(*, cache: bool = True) -> None:
             raise CharreplError(f"JAX cannot be imported: {short}", code="shortage") from error
         raise CharreplError(f"JAX cannot be imported ({reason(error)}){_blame()}") from error
 
+    if dry_run:
+        return
     directory = paths.compilation_cache_dir()
     with contextlib.suppress(OSError):  # on a full or read-only disk, programs are not kept
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -112,6 +115,15 @@ def describe() -> str:
 def has_gpu() -> bool:
     """Whether JAX computes on something faster than the processor. Raises as `describe`."""
     return bool(_devices()[0].platform != "cpu")
+
+
+def peak_bytes() -> int:
+    """The most memory that was in use at a time: of the GPU, or by this process. Raises as `describe`."""
+    stats = _devices()[0].memory_stats() if has_gpu() else None
+    if stats and "peak_bytes_in_use" in stats:
+        return int(stats["peak_bytes_in_use"])
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def multiplies_bf16() -> bool:

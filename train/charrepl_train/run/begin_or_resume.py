@@ -57,7 +57,7 @@ def held(directory: Path, *, resume: bool) -> Iterator[None]:
     """
     import filelock  # --help does without
 
-    _check(directory, resume=resume)
+    check(directory, resume=resume)
     ours = not directory.exists()
     lock = filelock.FileLock(directory / _LOCK, mode=0o600, timeout=0)
     try:
@@ -69,7 +69,7 @@ def held(directory: Path, *, resume: bool) -> Iterator[None]:
     except (OSError, NotImplementedError):
         pass  # a place that cannot be written to, which says so soon, or a file system without locks
     try:
-        _check(directory, resume=resume)  # another may have begun and ended since
+        check(directory, resume=resume)  # another may have begun and ended since
         yield
     finally:
         lock.release()
@@ -80,7 +80,8 @@ def held(directory: Path, *, resume: bool) -> Iterator[None]:
                     directory.rmdir()
 
 
-def _check(directory: Path, *, resume: bool) -> None:
+def check(directory: Path, *, resume: bool) -> None:
+    """Raises CharreplError if a new run would overwrite something there, or there is none to resume."""
     try:
         found = directory.stat()
     except FileNotFoundError:
@@ -129,9 +130,12 @@ def _base(name: str) -> _Base:
     return _Base(directory, checkpoint.load_model(directory))
 
 
-def new(directory: Path, files: tuple[Path, ...], text: Text, wishes: RunOptions) -> tuple[Trainer, str]:
+def new(
+    directory: Path, files: tuple[Path, ...], text: Text, wishes: RunOptions, *, dry_run: bool = False
+) -> tuple[Trainer, str]:
     """A new run in a directory, and how its settings were chosen, for a person, where nobody said.
 
+    With `dry_run`, nothing is written.
     Raises CharreplError if a setting is wrong, the model to start from cannot be read, or the device fails.
     """
     from charrepl_train.run.loop import Trainer
@@ -153,7 +157,8 @@ def new(directory: Path, files: tuple[Path, ...], text: Text, wishes: RunOptions
     with in_one_line(config, directory):
         trainer = Trainer(directory, config, run, corpus, base=base and base.loaded)
     run.total_steps = 0 if wishes.minutes is not None else _steps(trainer)
-    trainer.write_settings()
+    if not dry_run:
+        trainer.write_settings()
     return trainer, chosen
 
 

@@ -21,7 +21,7 @@ from charrepl_train.hyperparameters import Config
 from charrepl_train.model import cudnn, network
 from charrepl_train.optimisation import evaluate
 from charrepl_train.optimisation.training_step import State, StepResult, evaluated, start, update
-from charrepl_train.run import checkpoint, finetune, samples, throughput
+from charrepl_train.run import checkpoint, finetune, metrics_history, samples, throughput
 from charrepl_train.run.evaluation_schedule import UNDECIDED, Schedule
 from charrepl_train.run.records import Metrics, Run, StepReport
 from charrepl_train.text import renaming
@@ -121,18 +121,8 @@ class Trainer:
             self._saved_step = step
         else:
             self.run.loss_sum, self.run.loss_steps, self.run.elapsed_s = 0.0, 0, 0.0
-        self._trim_metrics(step)
+        metrics_history.trim(self.directory, step)
         return step
-
-    def _trim_metrics(self, step: int) -> None:
-        # Lines after the checkpoint belong to steps that are about to be taken again, and a crash
-        # or a full disk may have left half a line.
-        path = self.directory / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_bytes().splitlines(keepends=True)
-            kept = [line for line in lines if _step_of(line) <= step]
-            if kept != lines:
-                checkpoint.replace_file(path, b"".join(kept))
 
     def save(self) -> None:
         """Writes the latest checkpoint, unless it is of this very step."""
@@ -189,29 +179,48 @@ class Trainer:
                 pace.resumes(mark)
         self.save()
 
+    def estimate(self, *, interrupted: Callable[[], bool] = lambda: False) -> tuple[int, float]:
+        """How many steps a new run is, and how many seconds it takes, by a few that are taken back."""
+        self.state = self.devices.placed(self.state)
+        pace = self._timed(_TIMED_S, interrupted)
+        wanted_s = 60 * (self.run.minutes or 0) * (1 - _RESERVED)
+        total = self.run.total_steps or self._plan.total_within(wanted_s, 0, pace.mean_s)
+        return total, self._plan.left_s(0, total, pace.mean_s)
+
     def _decide(
         self, begun: float, interrupted: Callable[[], bool], tick: Callable[[StepReport], None]
     ) -> None:
-        """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`.
+        """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`."""
+        wanted_s = 60 * (self.run.minutes or 0)
+        least_s, most_s = (part * wanted_s for part in _TIMED)
+        enough_s = min(max(_TIMED_S, least_s), most_s)
+        first = int(self.state["step"])
+        pace = self._timed(enough_s, interrupted, tick)
+        if pace.timed_s >= enough_s:
+            left_s = wanted_s * (1 - _RESERVED) - (self._now() - begun)
+            self.run.total_steps = self._plan.total_within(left_s, first, pace.mean_s)
+
+    def _timed(
+        self,
+        enough_s: float,
+        interrupted: Callable[[], bool],
+        tick: Callable[[StepReport], None] = lambda tick: None,
+    ) -> throughput.Throughput:
+        """The pace of steps that are taken for so long, unless `interrupted`.
 
         They are taken back: the run must be the same as any other run of that number of steps.
         """
         before = _copied(self.state)
-        step = first = int(self.state["step"])
+        step = int(self.state["step"])
         pace = throughput.Throughput(step)
-        wanted_s = 60 * (self.run.minutes or 0)
-        least_s, most_s = (part * wanted_s for part in _TIMED)
-        enough_s = min(max(_TIMED_S, least_s), most_s)
         while pace.timed_s < enough_s and not self.devices.any(interrupted()):
             steps = pace.steps()
             loss = float(self._steps(step, steps, UNDECIDED).losses[steps - 1])
             step += steps
             pace.took(step, self._now())
             tick(StepReport(step, UNDECIDED, loss, self._characters(1 / pace.mean_s), math.inf, False))
-        if pace.timed_s >= enough_s:
-            left_s = wanted_s * (1 - _RESERVED) - (self._now() - begun)
-            self.run.total_steps = self._plan.total_within(left_s, first, pace.mean_s)
         self.state = before
+        return pace
 
     def _elapsed_s(self) -> float:
         return round(self._clock() - self._began, 2)
@@ -354,10 +363,3 @@ class Trainer:
 def _copied(state: State) -> State:
     """A copy of the state, because a step consumes the state that it is given."""
     return jax.tree.map(jnp.copy, state)
-
-
-def _step_of(line: bytes) -> float:
-    try:
-        return float(msgspec.json.decode(line, type=dict[str, Any])["step"])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError):
-        return math.inf

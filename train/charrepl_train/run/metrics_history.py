@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import msgspec
+
+from charrepl_train.run import checkpoint
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -38,3 +41,27 @@ def read(directory: Path) -> list[Record]:
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
     return records
+
+
+def trim(directory: Path, step: int) -> None:
+    """Leaves out the lines after a step: a run that goes on from there takes the steps after it again.
+
+    A crash or a full disk may also have left half a line.
+    """
+    path = directory / "metrics.jsonl"
+    if path.exists():
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if _step(line) <= step]
+        if kept != lines:
+            checkpoint.replace_file(path, b"".join(kept))
+
+
+class _Place(msgspec.Struct):
+    step: float
+
+
+def _step(line: bytes) -> float:
+    try:
+        return msgspec.json.decode(line, type=_Place).step
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return math.inf

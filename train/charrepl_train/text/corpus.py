@@ -22,6 +22,7 @@ from charrepl_train.hyperparameters import TrainingConfig
 from charrepl_train.text import character_folding, markup, trailing_boilerplate
 from charrepl_train.text.batching import Ids, split
 from charrepl_train.text.character_folding import NFC, NormalForm
+from charrepl_train.text.rare_characters import Rare, code_points, rarest
 from charrepl_train.text.vocabulary import Vocabulary
 
 _TAIL = 32  # characters: more than a letter has
@@ -81,6 +82,10 @@ class Text:
         """What a person should know of HTML and mail in the text; empty for nothing."""
         return markup.remark(self._blocks)
 
+    def rarest(self, most: int) -> tuple[int, list[Rare]]:
+        """How many kinds of characters it has, and so many of the rarest, with where they are."""
+        return rarest(self._blocks.by_file, most)
+
     def strange_ends(self, files: Sequence[Path]) -> str:
         """What a person should know of the ends of the files that were read; empty for nothing."""
         sizes = self._blocks.sizes()
@@ -111,11 +116,11 @@ class Text:
         with contextlib.closing(_Blocks(self._blocks.folder)) as encoded:
             before = ord("\n")
             for block in self._blocks:
-                code_points = _code_points(block)
-                ids = table[code_points]
-                vocabulary.open_quotes(ids, code_points, before=before)
+                points = code_points(block)
+                ids = table[points]
+                vocabulary.open_quotes(ids, points, before=before)
                 encoded.append(ids.tobytes())
-                before = int(code_points[-1])
+                before = int(points[-1])
             ids = encoded.array(table.dtype)
         train, dev, held_out = (ids[part] for part in parts)
         return Corpus(vocabulary, train, dev, held_out)
@@ -124,9 +129,9 @@ class Text:
         """How often each code point occurs among the `first` characters."""
         counts = np.zeros(sys.maxunicode + 1, np.int64)
         for block in self._blocks:
-            code_points = _code_points(block)[:first]
-            first -= len(code_points)
-            seen = np.bincount(code_points)
+            points = code_points(block)[:first]
+            first -= len(points)
+            seen = np.bincount(points)
             counts[: len(seen)] += seen
             if not first:
                 break
@@ -171,6 +176,10 @@ class _Blocks:
             sizes[file] += length
         return sizes
 
+    def by_file(self) -> Iterator[tuple[int, bytes]]:
+        """All blocks, each with the number of its file."""
+        return zip(self._files, self, strict=True)
+
     @property
     def length(self) -> int:
         """The bytes of all."""
@@ -207,9 +216,3 @@ def _joined(files: Sequence[Path], encoding: str) -> Iterator[tuple[int, str]]:
             last = piece[-1]
         if not last:
             raise CharreplError(f"{text_files.Source(file)} is empty: name a text file with something in it")
-
-
-def _code_points(block: bytes) -> NDArray[np.unsignedinteger]:
-    if block.isascii():
-        return np.frombuffer(block, np.uint8)
-    return np.frombuffer(block.decode().encode("utf-32-le"), np.uint32)
