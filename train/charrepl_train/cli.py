@@ -25,6 +25,7 @@ from charrepl_train import hyperparameters
 from charrepl_train.run import begin_or_resume, distributed_run
 from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
 from charrepl_train.run.running_time import RunningTime
+from charrepl_train.text import corpus_files
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl.terminal.progress import Display
@@ -58,6 +59,9 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option(
     "--encoding", metavar="NAME", help="What CORPUS is encoded in, such as GB18030.  [default: UTF-8]"
 )
+@click.option(
+    "--exclude", metavar="GLOB", multiple=True, help="Leave out what matches, such as '*.html' or drafts."
+)
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")
 @click.option("--minutes", type=AMOUNT, help="How long to train instead.")
 @click.option(
@@ -85,6 +89,7 @@ def main(
     config_file: Path | None,
     base: str | None,
     encoding: str | None,
+    exclude: tuple[str, ...],
     epochs: float | None,
     minutes: float | None,
     resume: bool,
@@ -98,7 +103,9 @@ def main(
     as_json: bool,
     debug: bool,
 ) -> None:
-    """Train a model on CORPUS, one or more text files or `-` for standard input, and keep it under a name.
+    """Train a model on CORPUS and keep it under a name.
+
+    CORPUS is one or more text files, directories or patterns such as '**/*.md', or `-` for standard input.
 
     Ctrl-C saves; the same command with --resume goes on. With the extras installed (pip install
     '.[plot,tensorboard]'), the model's directory also gets curve.png, curve.svg and events for TensorBoard.
@@ -138,13 +145,14 @@ def main(
         stopped.tell = lambda message: _tell_at_once(display, message)
         with contextlib.ExitStack() as kept:
             with stopped.at_once():
-                text = kept.enter_context(read(corpus, near=directory, encoding=encoding))
+                files, left_out = corpus_files.found(corpus, exclude)
+                text = kept.enter_context(read(files, near=directory, encoding=encoding))
             from charrepl_train.devices import jax_setup
 
             begins("Finding the device")
             jax_setup.prepare(dry_run=dry_run)
-            trainer, where, remark = None, jax_setup.describe(), text.strange_ends(corpus) if leads else ""
-            markup = text.markup() if leads else ""
+            trainer, where, remark = None, jax_setup.describe(), text.strange_ends(files) if leads else ""
+            notes = [note for note in (left_out, text.markup()) if note] if leads else []
             distributed_run.check_same(text)
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save
@@ -154,8 +162,10 @@ def main(
                 trainer, chosen = begin_or_resume.new(directory, corpus, text, wishes, dry_run=dry_run)
                 where += chosen
             if dry_run and trainer is not None:
+                for note in notes:
+                    display.say(note)
                 begins("Timing a few steps")
-                _preview(trainer, text, corpus, where, display, stopped, as_json=as_json)
+                _preview(trainer, text, files, where, display, stopped, as_json=as_json)
                 return
             trainer = distributed_run.follow(trainer, directory, text)
         if not leads:
@@ -164,8 +174,8 @@ def main(
         from charrepl_train.run import checkpoint
 
         display.say(_introduction(trainer, where, resume=resume))
-        if markup:
-            display.say(markup)
+        for note in notes:
+            display.say(note)
         if remark and trainer.config.training.held_out:
             display.say(remark)
         begins("Compiling")
@@ -175,7 +185,8 @@ def main(
                 display.say(f"Type with what it has learnt so far: {_typing(directory)}")
             own = directory.parent == paths.models_dir()
             place = ["--name", directory.name] if own else ["--out", str(directory)]
-            again = shlex.join(["charrepl-train", *map(str, corpus), *place, "--resume"])
+            options = [f"--exclude={pattern}" for pattern in exclude]
+            again = shlex.join(["charrepl-train", *map(str, corpus), *options, *place, "--resume"])
             display.say(f"Saved. Continue with: {again}")
             raise click.exceptions.Exit(130)
         _summary(display, trainer, results, before, as_json=as_json)
@@ -198,7 +209,7 @@ def _tell_at_once(display: Display, message: str) -> None:
 
 def _name(name: str | None, corpus: Path) -> str:
     """The model's name: as given, else made from the file's name, whatever characters that has."""
-    return model_names.check_name(name or model_names.named_after(corpus.stem))
+    return model_names.check_name(name or model_names.named_after(corpus_files.name(corpus)))
 
 
 def _preview(
