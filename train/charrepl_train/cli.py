@@ -78,6 +78,8 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 )
 @click.option("--processes", "count", type=click.IntRange(1), help="How many processes there are.")
 @click.option("--process-id", type=click.IntRange(0), help="Which of them this is, counted from 0.")
+@click.option("--threads", type=click.IntRange(1), help="Compute with so many.  [default: all cores]")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="charrepl-train")
@@ -100,6 +102,8 @@ def main(
     coordinator: str | None,
     count: int | None,
     process_id: int | None,
+    threads: int | None,
+    quiet: bool,
     as_json: bool,
     debug: bool,
 ) -> None:
@@ -137,7 +141,7 @@ def main(
         from charrepl.terminal.progress import Display
         from charrepl_train.text.corpus import read  # numpy: only after the command line was checked
 
-        display = stack.enter_context(Display(sys.stderr if leads else None, now=clock))
+        display = stack.enter_context(Display(sys.stderr if leads and not quiet else None, now=clock))
         begins = stack.enter_context(heartbeat(display, now=clock))
         begins("Reading the text")
         if encoding is None:
@@ -150,7 +154,7 @@ def main(
             from charrepl_train.devices import jax_setup
 
             begins("Finding the device")
-            jax_setup.prepare(dry_run=dry_run)
+            jax_setup.prepare(dry_run=dry_run, threads=threads)
             trainer, where, remark = None, jax_setup.describe(), text.strange_ends(files) if leads else ""
             notes = [note for note in (left_out, text.markup()) if note] if leads else []
             distributed_run.check_same(text)

@@ -30,6 +30,31 @@ def report(*arguments: str, tunables: str | None = None) -> str:
     return said
 
 
+def test_fewer_threads_than_cores_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
+    for threads, told in (("", "CPU, 8 cores"), ("3", "CPU, 3 of 8 cores"), ("16", "CPU, 8 cores")):
+        monkeypatch.setenv("NPROC", threads)
+        assert jax_setup.describe().endswith(told)
+
+
+def test_programs_unused_for_longest_are_removed_where_they_are_too_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jax_setup, "_MOST_CACHE_BYTES", 250)
+    for age, name in enumerate(("new", "middle", "old")):
+        for ending, size in (("cache", 100), ("atime", 8)):
+            file = tmp_path / f"jit_{name}-{ending}"
+            file.write_bytes(bytes(size))
+            os.utime(file, (1e9 - age, 1e9 - age))
+    (tmp_path / "daemon.program").write_bytes(bytes(1000))
+    jax_setup._bound(tmp_path)
+    left = sorted(file.name for file in tmp_path.iterdir())
+    assert left == [
+        "daemon.program",
+        *(f"jit_{n}-{e}" for n in ("middle", "new") for e in ("atime", "cache")),
+    ]
+
+
 def test_a_process_gets_huge_pages_where_they_take_asking_and_keeps_its_arguments() -> None:
     on_request = OFFERED.is_file() and "[madvise]" in OFFERED.read_text()
     said = report("a text.txt", "--name=x y")

@@ -16,6 +16,8 @@ from charrepl.errors import CharreplError, reason
 from charrepl.system import paths
 from charrepl_train.devices import xla_flags
 
+_THREADS = "NPROC"  # by which XLA sizes its pools of threads
+_MOST_CACHE_BYTES = 512 << 20
 _CPU = Path("/proc/cpuinfo")
 # JAX's environment variables that a user may set: for devices, for how processes meet, and for logging. The
 # others change the numbers or how they are computed. We decide those.
@@ -53,16 +55,19 @@ def _huge_pages_on_request() -> bool:
         return False
 
 
-def prepare(*, cache: bool = True, dry_run: bool = False) -> None:
+def prepare(*, cache: bool = True, dry_run: bool = False, threads: int | None = None) -> None:
     """Sets what must be set before jax is imported. Call it first.
 
     cache: whether JAX keeps the programs that it compiles. dry_run: whether nothing may be written.
+    threads: how many the processor computes with, if not one for each core.
     Raises CharreplError if the environment has a mistake that would make JAX or XLA fail, or if the directory
     of compiled programs is open to others, because programs are run without checks.
     """
     # The GPU's memory is shared with whatever else the user runs: take it as needed.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if threads is not None:
+        os.environ[_THREADS] = str(threads)
     leave_out_numbers()
     xla_flags.settle()
     try:
@@ -80,10 +85,28 @@ def prepare(*, cache: bool = True, dry_run: bool = False) -> None:
     paths.check_private(directory)
     if not cache or not os.access(directory, os.W_OK):  # JAX would warn at each program
         return
+    _bound(directory)
     jax.config.update("jax_compilation_cache_dir", str(directory))
     # By default, programs that compile in under a second are not kept. Most of ours do.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def _bound(directory: Path) -> None:
+    """Removes the programs that JAX kept and nobody used for longest, if there are too many."""
+    # JAX bounds them too, but then locks the directory for each, which some file systems cannot.
+    found = []
+    for file in directory.glob("*-cache"):
+        with contextlib.suppress(OSError):  # another process removed it
+            used = file.stat()
+            found.append((max(used.st_atime, used.st_mtime), used.st_size, file))
+    size = 0
+    for _, length, file in sorted(found, reverse=True):
+        size += length
+        if size > _MOST_CACHE_BYTES:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+                file.with_name(f"{file.name.removesuffix('-cache')}-atime").unlink(missing_ok=True)
 
 
 def leave_out_numbers() -> None:
@@ -108,6 +131,9 @@ def describe() -> str:
     kind = devices[0].device_kind
     if devices[0].platform == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = os.environ.get(_THREADS, "")
+        if threads.isdecimal() and int(threads) < (cores or 1):
+            return f"CPU, {threads} of {cores} cores"
         kind = f"CPU, {cores} core{'s' if cores != 1 else ''}"
     return str(kind) if len(devices) == 1 else f"{len(devices)} x {kind}"
 

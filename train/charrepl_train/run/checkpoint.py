@@ -33,6 +33,7 @@ from orbax.checkpoint import v1 as ocp
 
 from charrepl import resource_shortage
 from charrepl.errors import CharreplError
+from charrepl.files import fsync
 from charrepl.settings import model_names
 from charrepl.system import disk_errors
 from charrepl_train import hyperparameters
@@ -78,8 +79,12 @@ def replace_file(path: Path, data: bytes) -> None:
     new = path.with_name(f"{path.name}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_bytes(data)
+        with new.open("wb") as file:
+            file.write(data)
+            file.flush()
+            fsync.to_disk(file.fileno())
         new.replace(path)
+        fsync.path_to_disk(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
@@ -104,8 +109,11 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
         # Read on object stores only, and it names a directory of whoever trained the model.
         (new / "commit_success.txt").unlink(missing_ok=True)
         _seal(new)
+        for written in (new, *new.rglob("*")):  # what is removed below may be all that there was
+            fsync.path_to_disk(written)
         _set_aside(path)  # where a resumed run saves the same step again
         new.rename(path)
+        fsync.path_to_disk(path.parent)
     except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
         _discard(_unfinished(path, kind))
         if short := resource_shortage.of(error):

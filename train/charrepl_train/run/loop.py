@@ -29,6 +29,7 @@ from charrepl_train.text.corpus import Corpus
 
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
 _TIMED = 0.01, 0.1  # of --minutes at least and at most, to decide how many steps fit into them
+_SAVED_S = 180.0  # between two checkpoints at most: what a power failure costs
 _RESERVED = 0.03  # of --minutes, to compile what evaluates
 
 
@@ -165,6 +166,7 @@ class Trainer:
         total = self.run.total_steps or step
         pace = throughput.Throughput(step)
         mark, mark_step = self._now(), step
+        saved_s = mark
         while step < total and not self.devices.any(interrupted()):
             steps = min(pace.steps(), self._plan.until_due(step, total))
             measured = self._steps(step, steps, total)
@@ -177,6 +179,12 @@ class Trainer:
                 yield self._measure(step, total, measured, mark, mark_step)
                 mark, mark_step = self._now(), step
                 pace.resumes(mark)
+            if self._saved_step == step:
+                saved_s = mark
+            elif step < total and self._now() - saved_s >= _SAVED_S:
+                self.save()
+                saved_s = self._now()
+                pace.resumes(saved_s)
         self.save()
 
     def estimate(self, *, interrupted: Callable[[], bool] = lambda: False) -> tuple[int, float]:
