@@ -1,8 +1,7 @@
 """What ghosts save a writer of text that the bundled model has not read: `make bench-keys CORPUS=FILE`.
 
 Cuts the corpus as charrepl-train does, and has `charrepl eval` type the first 20,000 held-out characters. The
-baselines know what the model learnt from, without the dev slice: it stands just before the held-out part and
-has its names. No figure of it is a time.
+baselines know what the model learnt from, without the dev slice. No figure of it is a time.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from charrepl_train.hyperparameters import TrainingConfig
-from charrepl_train.text import batching
+from charrepl_train.text.split import Range, split
 from tests.bench import results
 from tests.bench.daemon_speed import COMMAND, places
 
@@ -60,6 +60,10 @@ def bits(found: dict[str, Any]) -> list[results.Row]:
     ]
 
 
+def _part(text: str, ranges: Sequence[Range]) -> str:
+    return "".join(text[start:stop] for start, stop in ranges)
+
+
 def main() -> None:
     """Prints what `charrepl eval --json` does."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -67,11 +71,11 @@ def main() -> None:
     results.add_option(parser)
     arguments = parser.parse_args()
     text = arguments.corpus.read_text(encoding="utf-8")
-    parts = batching.split(len(text), TrainingConfig())
+    parts = split([len(text)], TrainingConfig())
     with places() as place:
         known, typed = place / "train.txt", place / "held-out.txt"
-        known.write_text(text[parts.train], encoding="utf-8")
-        typed.write_text(text[parts.held_out], encoding="utf-8")
+        known.write_text(_part(text, parts.train), encoding="utf-8")
+        typed.write_text(_part(text, parts.held_out), encoding="utf-8")
         command = [sys.executable, "-m", "charrepl", "eval", str(typed), "--baseline-corpus", str(known)]
         try:
             done = subprocess.run([*command, "--json"], check=True, stdout=subprocess.PIPE, text=True)

@@ -27,6 +27,7 @@ optimiser = "muon"
 epochs = 24.0
 evaluations = 6
 sample_characters = 30
+last_pass = false
 """
 
 Process = subprocess.Popen[str]

@@ -23,7 +23,7 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
     assert out == ""
     assert err[0].startswith("Training corpus on CPU, ")
     assert " with preset small, for a short text: 1 x 16, " in err[0]
-    assert err[0].endswith("1,641 characters of 46 kinds, 2 epochs. Ctrl-C saves.")
+    assert err[0].endswith("1,555 characters of 45 kinds, 2 epochs. Ctrl-C saves.")
     assert err[-3].startswith("Held-out loss ")
     assert re.fullmatch(
         r"charrepl opens corpus from now on. The one before, (\w+), opens with: charrepl --model \1", err[-2]
@@ -35,6 +35,7 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
         "config.toml",
         "curve.png",
         "curve.svg",
+        "learnt.json",
         "metrics.jsonl",
         "run.json",
         "tensorboard",
@@ -42,7 +43,7 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
         "vocab.json",
     ]
     steps = run_file(directory)["total_steps"]
-    assert steps == 2 * 25
+    assert steps == 2 * 24
     assert run_file(directory)["finished"]
     *lines, last = metrics(directory)
     assert [line["step"] for line in lines][-1] == steps
@@ -67,7 +68,7 @@ def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path
     assert result.exit_code == 0, result.stderr
     report = json.loads(result.stdout)
     assert report["model"] == str(directory)
-    assert report["steps"] == 26
+    assert report["steps"] == 25
     measured = metrics(directory)
     assert report["held_out_loss"] == measured[-1]["held_out_loss"]
     assert report["dev_loss"] == pytest.approx(min(line.get("dev_loss", 9) for line in measured), abs=1e-6)
@@ -126,7 +127,7 @@ def test_what_comes_to_nothing_leaves_nothing(corpus: Path, tmp_path: Path) -> N
     (tmp_path / "slow.toml").write_text("[training]\nbatch_size = 1\nsequence_length = 1\n")
     command = [corpus, "--config", tmp_path / "slow.toml", "--epochs", 1_000_000]
     line = one_line(train(*command, "--out", tmp_path / "run"))
-    assert line.startswith("1,000,000 epochs are 1,6")
+    assert line.startswith("1,000,000 epochs are 1,5")
     fewer = int(line.removesuffix(" epochs at most").rsplit(maxsplit=1)[-1].replace(",", ""))
     assert 600_000 < fewer < 700_000
     assert not (tmp_path / "run").exists()

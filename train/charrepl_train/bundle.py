@@ -17,7 +17,7 @@ from charrepl.errors import CharreplError
 from charrepl.system.standard_streams import echo
 from charrepl_train.run import checkpoint
 
-_KEPT = ("config.toml", "vocab.json", "metrics.jsonl", "MODEL_CARD.md")
+_KEPT = ("config.toml", "vocab.json", "learnt.json", "metrics.jsonl", "MODEL_CARD.md")
 
 
 def bundle(source: Path, target: Path) -> int:

@@ -182,6 +182,8 @@ def main(
             display.say(note)
         if remark and trainer.config.training.held_out:
             display.say(remark)
+        if trainer.run.held_out_seen:
+            display.say(_seen(trainer))
         begins("Compiling")
         results = _train(trainer, display, begins, begun=begun, clock=clock, stopped=stopped)
         if results is None:
@@ -255,6 +257,11 @@ def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
         + (f" {trainer.batches.names:,} names are replaced in parts of it." if trainer.batches.names else "")
         + f"{anew} Ctrl-C saves."
     )
+
+
+def _seen(trainer: Trainer) -> str:
+    base, seen = Path(trainer.run.started_from).name, trainer.run.held_out_seen
+    return f"{base} has learnt {seen:.0%} of what is held out here: the loss on it is no held-out loss."
 
 
 def _train(
@@ -353,6 +360,13 @@ def _summary(
         nats, took = results["held_out_loss"], duration(trainer.run.elapsed_s)
         bits = nats / math.log(2)
         display.say(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
+    if "learnt_loss" in results:
+        display.say(f"Loss {results['learnt_loss']:.4f} nats per character. {_seen(trainer)}")
+    if "last_pass_characters" in results:
+        display.say(
+            f"Then it learnt the {results['last_pass_characters']:,} characters that were set aside: "
+            "all figures are from before that."
+        )
     directory = trainer.directory
     if _configured() or model_names.default() != directory:
         display.say(f"Type with it: {_typing(directory)}")

@@ -37,8 +37,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """What training needs besides the text."""
 
     # Text
-    held_out: Fraction = 0.1  # the last part of the text, which is only measured
-    dev: Fraction = 0.05  # the last part of the rest, which chooses the best checkpoint
+    held_out: Fraction = 0.1  # the last part of each file, which is only measured
+    dev: Fraction = 0.05  # the first part of the rest of each, which chooses the best checkpoint
     max_characters: Annotated[int, Meta(ge=2, le=65_535)] = 8192  # rarer ones become the unknown character
     # Batches
     batching: Literal["streams", "chunks"] = "streams"  # carry kept across steps, or zeroed at each chunk
@@ -75,6 +75,8 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     forget_bias: Annotated[float, Meta(ge=-10, le=10)] = 1.0  # at the start
     # Choosing
     calibrate: bool = True  # divide the output by the temperature that gives the lowest dev loss
+    # At the end
+    last_pass: bool = False  # learn, once, what was set aside; all figures are from before that
     # Numbers
     # Of products; sums and the cell state stay f32. In a new run, auto becomes what is faster on its device.
     precision: Literal["auto", "f32", "bf16"] = "f32"

@@ -14,6 +14,8 @@ from charrepl_train.hyperparameters import TrainingConfig
 from charrepl_train.run.evaluation_schedule import Schedule
 from charrepl_train.text.batching import MOST_STEPS, Batches
 from charrepl_train.text.corpus import Corpus
+from charrepl_train.text.excerpts import Excerpts
+from charrepl_train.text.split import Split
 from charrepl_train.text.vocabulary import Vocabulary
 
 counts = st.integers(1, 5_000)
@@ -22,7 +24,8 @@ counts = st.integers(1, 5_000)
 def planned(*, dev: int = 1_000, held_out: int = 5_000, **settings: float) -> Schedule:
     config = TrainingConfig(batch_size=8, sequence_length=32, **settings)
     train, chosen_by, measured = (np.zeros(n, np.uint8) for n in (20_000, dev, held_out))
-    corpus = Corpus(Vocabulary("a"), train, chosen_by, measured)
+    apart = (Excerpts.whole(part) for part in (chosen_by, measured))
+    corpus = Corpus(Vocabulary("a"), Split((), (), ()), train, *apart)
     return Schedule(config, corpus, Batches(train, config))
 
 

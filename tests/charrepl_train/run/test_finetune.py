@@ -25,6 +25,7 @@ sequence_length = 16
 epochs = 4.0
 evaluations = 4
 sample_characters = 0
+last_pass = false
 """
 
 

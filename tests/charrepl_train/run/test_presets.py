@@ -6,6 +6,7 @@ import pytest
 
 from charrepl_train.hyperparameters import preset
 from charrepl_train.run import presets
+from charrepl_train.text import split
 
 
 @pytest.mark.parametrize(
@@ -32,15 +33,16 @@ def test_weights_to_start_from_choose_the_preset_before_all_else() -> None:
 
 def read(characters: int) -> float:
     """Characters read in the whole run."""
-    return presets.choose(characters, on_gpu=False).config.training.epochs * characters * 0.9 * 0.95
+    training = presets.choose(characters, on_gpu=False).config.training
+    return training.epochs * split.lengths(characters, training)[0]
 
 
 def test_a_short_text_is_read_often_and_a_long_one_in_part() -> None:
     assert 50 < presets.choose(10_000, on_gpu=False).config.training.epochs < 200
     assert presets.choose(500_000_000, on_gpu=False).config.training.epochs < 0.1
-    lengths = [1, 10_000, 50_000, 150_000, 300_000, 1_000_000, 5_000_000, 500_000_000]
+    lengths = [1_000, 10_000, 50_000, 150_000, 300_000, 1_000_000, 5_000_000, 500_000_000]
     amounts = [read(length) for length in lengths]
-    assert amounts == sorted(amounts)
+    assert amounts == pytest.approx(sorted(amounts), rel=0.01)  # epochs are rounded
     assert max(amounts) / min(amounts) < 50  # none takes a second, and none a day
 
 

@@ -36,7 +36,7 @@ def test_an_interrupted_run_replaces_the_same_names_when_it_goes_on(
     tmp_path: Path, make_trainer: Callable[..., Trainer]
 ) -> None:
     trainer = make_trainer(
-        tmp_path / "run", 4 * PLAY, rename_names="auto", evaluations=4, epochs=2.0, sample_characters=0
+        tmp_path / "run", 4 * PLAY, rename_names="auto", evaluations=4, epochs=8.0, sample_characters=0
     )
     assert trainer.batches.names == len(PEOPLE)
     assert trainer.config.training.rename_names is True

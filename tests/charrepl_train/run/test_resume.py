@@ -11,12 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
+import msgspec
 import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from charrepl_train import hyperparameters
 from charrepl_train.optimisation import evaluate
 from charrepl_train.run import checkpoint
+from charrepl_train.text.corpus import read
+from charrepl_train.text.split import Split
 from tests.charrepl_train.command import (
     Start,
     finish,
@@ -77,17 +81,17 @@ def test_a_finished_run_is_trained_further_when_given_more_epochs(copy: Path, co
     before = metrics(copy)
     result = train(corpus, "--out", copy, "--resume", "--epochs", 25)
     assert result.exit_code == 0, result.stderr
-    assert run_file(copy)["total_steps"] == 25 * 25
+    assert run_file(copy)["total_steps"] == 25 * 24
     assert metrics(copy)[: len(before)] == before
-    assert metrics(copy)[-1]["step"] == 25 * 25
+    assert metrics(copy)[-1]["step"] == 25 * 24
 
 
 def test_epochs_in_the_file_of_settings_count_too(copy: Path, corpus: Path, tmp_path: Path) -> None:
     longer = tmp_path / "longer.toml"
     longer.write_text("[training]\nepochs = 26.0\n")
     assert train(corpus, "--out", copy, "--resume", "--config", longer).exit_code == 0
-    assert run_file(copy)["total_steps"] == 26 * 25
-    assert metrics(copy)[-1]["step"] == 26 * 25
+    assert run_file(copy)["total_steps"] == 26 * 24
+    assert metrics(copy)[-1]["step"] == 26 * 24
 
 
 def test_fewer_epochs_than_were_trained_are_refused(copy: Path, corpus: Path) -> None:
@@ -110,7 +114,7 @@ def test_two_at_once_are_one_too_many(
     process.send_signal(signal.SIGTERM)
     assert finish(process)[0] == 130
     step = metrics(directory)[-1]["step"]
-    assert train(corpus, "--out", directory, "--resume", "--epochs", step // 25 + 2).exit_code == 0
+    assert train(corpus, "--out", directory, "--resume", "--epochs", step // 24 + 2).exit_code == 0
 
 
 def test_ctrl_c_while_the_held_out_text_is_read_says_how_to_go_on(
@@ -203,6 +207,23 @@ def test_another_text_is_refused(copy: Path, corpus: Path, tmp_path: Path) -> No
     other.write_text(corpus.read_text() + "One more line.\n")
     line = one_line(train(other, "--out", copy, "--resume"))
     assert line.startswith("copy was trained on another text (corpus.txt): resume with the same files")
+
+
+def test_a_run_goes_on_with_the_split_it_began_with(copy: Path, corpus: Path) -> None:
+    kept = run_file(copy)
+    assert [len(part) for part in kept["split"]] == [1, 1, 1]
+    assert kept["split"][1] == [[0, 172]]
+    (end,) = kept["split"][2]
+    other = [[[100, end[0]]], [[0, 100]], [end]]
+    (copy / "run.json").write_text(json.dumps({**kept, "split": other}))
+    config = hyperparameters.load(copy / "config.toml").training
+    with read([corpus], near=copy) as text:
+        vocabulary = text.corpus(config, rule=lambda *_: msgspec.convert(other, Split)).vocabulary
+    (copy / "vocab.json").write_bytes(vocabulary.encoded())
+    result = train(corpus, "--out", copy, "--resume", "--epochs", 25)
+    assert result.exit_code == 0, result.stderr
+    assert run_file(copy)["split"] == other
+    assert f" {end[0] - 100:,} characters " in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -312,7 +333,7 @@ def test_a_full_disk_loses_nothing_and_training_goes_on_after(
     filler.unlink()
     result = train(*further)
     assert result.exit_code == 0, result.stderr
-    assert metrics(directory)[-1]["step"] == 50
+    assert metrics(directory)[-1]["step"] == 48
 
 
 def test_a_run_remembers_how_its_text_was_encoded(tmp_path: Path, settings: Path, corpus: Path) -> None:

@@ -1,8 +1,7 @@
-"""Splitting and batching the ids of a text."""
+"""Batches of the ids of a text."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,52 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrepl.errors import CharreplError
 from charrepl_train.hyperparameters import TrainingConfig, preset
 from charrepl_train.text import batching
+from charrepl_train.text.split import split
 from charrepl_train.text.vocabulary import Vocabulary
-
-TINY = Path(__file__).parents[4] / "shared" / "data" / "tinyshakespeare.txt"
 
 
 def settings(**changed: Any) -> TrainingConfig:
     return msgspec.structs.replace(TrainingConfig(held_out=0, dev=0), **changed)
-
-
-@pytest.mark.parametrize("characters", [1, 64])
-def test_a_text_shorter_than_a_sequence_names_the_setting(characters: int) -> None:
-    with pytest.raises(CharreplError, match=r"sequence_length = 64 needs 65.* smaller sequence_length"):
-        batching.split(characters, settings())
-
-
-def test_the_held_out_part_of_tinyshakespeare_is_its_last_111540_characters() -> None:
-    if not TINY.exists():
-        pytest.skip(f"{TINY} is not here")
-    text = TINY.read_text()
-    train, dev, held_out = (text[part] for part in batching.split(len(text), TrainingConfig()))
-    assert held_out == text[-111_540:]
-    assert dev == text[-111_540 - 50_192 : -111_540]
-    assert train + dev + held_out == text
-
-
-@given(
-    st.integers(200, 5000), st.sampled_from([0, 0.01, 0.05, 0.1, 0.5]), st.sampled_from([0, 0.001, 0.05, 0.5])
-)
-def test_the_parts_follow_each_other(length: int, held_out: float, dev: float) -> None:
-    places = range(length)
-    parts = batching.split(length, settings(held_out=held_out, dev=dev, sequence_length=16))
-    assert [place for part in parts for place in places[part]] == list(places)
-    assert len(places[parts.held_out]) == length - int(length * (1 - held_out))
-    wanted = int((length - len(places[parts.held_out])) * dev)
-    assert len(places[parts.dev]) == (wanted if wanted >= 2 else 0)
-
-
-def test_long_parts_are_measured_in_part() -> None:
-    places = range(12_000_000)
-    train, dev, held_out = (places[part] for part in batching.split(len(places), TrainingConfig()))
-    assert (len(dev), len(held_out)) == (65_536, 1_000_000)
-    assert len(train) == 10_800_000 - 65_536
-    assert (dev[0], held_out[0]) == (10_800_000 - 65_536, 10_800_000)
 
 
 corpora = st.integers(2, 400).flatmap(
@@ -140,7 +101,7 @@ def test_streams_cover_the_text_over_the_epochs() -> None:
 def test_the_seed_preset_cuts_the_article_s_chunks() -> None:
     text = "".join(chr(97 + n % 26) for n in range(50 * 70 + 49))
     training = preset("seed").training
-    assert [text[part] for part in batching.split(len(text), training)] == [text, "", ""]
+    assert split([len(text)], training) == (((0, len(text)),), (), ())
     batches = batching.Batches(Vocabulary(text).encode(text), training)
     assert (batches.batch_size, batches.steps_per_epoch) == (32, 2)
     vocabulary = Vocabulary(text)
@@ -149,16 +110,3 @@ def test_the_seed_preset_cuts_the_article_s_chunks() -> None:
         chunks = [text[50 * n : 50 * n + 50] for n in range(step % 2 * 32, step % 2 * 32 + 32)]
         assert [vocabulary.decode(row) for row in window] == chunks
         assert batches.resets(step).all()  # the carry is zeroed at every chunk
-
-
-@given(st.integers(2, 300), st.integers(1, 40))
-def test_equal_streams_give_every_target_weight_one_once(length: int, streams: int) -> None:
-    ids = np.arange(length, dtype=np.int32)
-    inputs, targets, weights = batching.in_streams(ids, streams)
-    assert inputs.shape == targets.shape == weights.shape
-    assert len(inputs) == streams
-    np.testing.assert_array_equal(targets, inputs + 1)
-    assert targets[weights == 1].tolist() == list(range(1, length))
-    assert set(np.unique(weights)) <= {0, 1}
-    real = weights[:, 1:] == 1  # within a stream the text goes on
-    np.testing.assert_array_equal(inputs[:, 1:][real], targets[:, :-1][real])

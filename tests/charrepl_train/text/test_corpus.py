@@ -54,7 +54,20 @@ def loaded(paths: list[Path], config: TrainingConfig = ALL, *, normal_form: Norm
 
 
 def text_of(corpus: Corpus) -> str:
-    return "".join(corpus.vocabulary.decode(part) for part in (corpus.train, corpus.dev, corpus.held_out))
+    return corpus.vocabulary.decode(whole(corpus))
+
+
+def whole(corpus: Corpus) -> np.ndarray:
+    """The ids of the whole text, put together again from its parts."""
+    ids = np.zeros(sum(stop - start for part in corpus.split for start, stop in part), corpus.train.dtype)
+    place = 0
+    for start, stop in corpus.split.train:
+        ids[start:stop] = corpus.train[place : place + stop - start]
+        place += stop - start
+    for ranges, part in ((corpus.split.dev, corpus.dev), (corpus.split.held_out, corpus.held_out)):
+        for (start, stop), piece in zip(ranges, part.pieces(), strict=True):
+            ids[start:stop] = piece
+    return ids
 
 
 @pytest.fixture(scope="session")
@@ -112,9 +125,9 @@ def test_the_vocabulary_is_that_of_the_training_part(
     config = msgspec.structs.replace(ALL, held_out=held_out, dev=0.2, max_characters=most)
     with limits(*limited):
         corpus = loaded(written(folder, [text.encode()]), config)
-    assert corpus.vocabulary == plain_vocabulary(text[: len(corpus.train)], most)
-    ids = np.concatenate([corpus.train, corpus.dev, corpus.held_out])
-    np.testing.assert_array_equal(ids, corpus.vocabulary.encode(text))
+    learnt = "".join(text[start:stop] for start, stop in corpus.split.train)
+    assert corpus.vocabulary == plain_vocabulary(learnt, most)
+    np.testing.assert_array_equal(whole(corpus), corpus.vocabulary.encode(text))
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,13 @@ from charrepl_train.devices.data_parallel import AXIS, WHOLE, Devices, Share
 from charrepl_train.model import network
 from charrepl_train.model.network import CharacterModel, Definition
 from charrepl_train.model.parameters import Params
-from charrepl_train.text.batching import Ids, in_streams
+from charrepl_train.text.excerpts import CONTEXT, Excerpts, Streams
 
-DEV_STREAMS = 32
 _PIECE = 256  # characters a call: bounds the memory of the activations...
 _LOGITS = 2**24  # ...and so does this of the logits, where the alphabet is large
-_OVERLAP = 1024  # characters that warm a stream's carry: what the model's window guarantees too
 _WINDOW = 256  # characters, for comparison with models of that context
-_CALIBRATED_BY = 256  # characters of each stream: what is next to the training text is not like the rest
+_DEV_STREAM, _DEV_WARM = 1024, 256  # characters of a stream of the dev slice, and before it
+_CALIBRATED_BY = 8192  # characters of the dev slice in all, the first of each stream
 _NEWTON_STEPS = 2
 _SHARPEST = 2.0
 _UNMOVED = 750.0  # curvature, of some 500 characters, by which few characters move it little
@@ -86,9 +85,20 @@ def _read(
     return carry, sums if share is None else jax.lax.psum(sums, AXIS)
 
 
-def calibration_reads(ids: Ids) -> int:
-    """How many characters `Evaluator.calibrated` reads of a dev slice."""
-    return _NEWTON_STEPS * min(len(ids), DEV_STREAMS * _CALIBRATED_BY)
+def dev_reads(text: Excerpts, *, calibrate: bool) -> int:
+    """How many characters `Evaluator.dev` reads."""
+    streams = _dev_streams(text)
+    time = streams.before.shape[1] + streams.inputs.shape[1]
+    return len(streams.inputs) * (time + calibrate * _NEWTON_STEPS * _calibrated_by(streams))
+
+
+def _dev_streams(text: Excerpts) -> Streams:
+    return text.streams(_DEV_STREAM, warm=_DEV_WARM)
+
+
+def _calibrated_by(streams: Streams) -> int:
+    """How many characters of each stream."""
+    return min(streams.inputs.shape[1], -(-_CALIBRATED_BY // max(1, len(streams.inputs))))
 
 
 class Evaluator:
@@ -104,61 +114,61 @@ class Evaluator:
         self._devices = devices or Devices()
         self._carry_shape = (layers, 2, hidden_size)
 
-    def streams(self, params: Params, ids: Ids, streams: int) -> float:
-        """The mean loss of a text read as equal streams, each from a zero carry."""
-        ids = ids.astype(np.int32)
-        return self._total(params, self._zeros(streams), *in_streams(ids, streams)) / (len(ids) - 1)
+    def dev(self, params: Params, text: Excerpts, *, calibrate: bool) -> tuple[Params, float]:
+        """The weights, calibrated by a text if so asked, and the text's mean loss with them.
 
-    def stateful(self, params: Params, ids: Ids, go_on: GoOn = lambda: None) -> float:
-        """The mean loss of a text read in one pass from a zero carry. `go_on` is called after each piece.
-
-        A long text is read as streams side by side, each warmed by the 1,024 characters before it:
-        60 times faster, and within 1e-4 nats of the single pass
-        (docs/design/training.md#loss-on-held-out-text).
-        """
-        ids = ids.astype(np.int32)
-        streams = max(1, min(64, len(ids) // (2 * _OVERLAP)))
-        inputs, targets, weights = in_streams(ids, streams)
-        carry = self._zeros(streams)
-        if streams > 1:
-            starts = np.arange(1, streams)[:, None] * inputs.shape[1]
-            warm = ids[np.maximum(starts + np.arange(-_OVERLAP, 0), 0)]
-            warm = np.concatenate([warm[:1], warm])  # the first stream's row only keeps the shape
-            carry, _ = self._run(params, carry, warm, warm, np.zeros(warm.shape, np.float32))
-            carry = carry.at[0].set(0)
-        return self._total(params, carry, inputs, targets, weights, go_on=go_on) / (len(ids) - 1)
-
-    def windows(self, params: Params, ids: Ids, go_on: GoOn = lambda: None) -> float | None:
-        """The mean loss in windows of 256 predictions from a zero carry, None if there is not one."""
-        count = (len(ids) - 1) // _WINDOW
-        if not count:
-            return None
-        ids = ids.astype(np.int32)
-        place = np.arange(count)[:, None] * _WINDOW + np.arange(_WINDOW)
-        total, batch = 0.0, 64
-        for first in range(0, count, batch):
-            rows = place[first : first + batch]
-            weights = np.ones(rows.shape, np.float32)
-            if len(rows) < batch:  # padded, so that one program serves all
-                weights = np.pad(weights, ((0, batch - len(rows)), (0, 0)))
-                rows = np.pad(rows, ((0, batch - len(rows)), (0, 0)))
-            total += self._total(params, self._zeros(batch), ids[rows], ids[rows + 1], weights, go_on=go_on)
-        return total / (count * _WINDOW)
-
-    def calibrated(self, params: Params, ids: Ids, streams: int) -> Params:
-        """The weights with the output layer's divided by the temperature that suits a text.
-
+        It is read in streams of about 1,024 characters, each warmed by the 256 before it.
+        To calibrate is to divide the output layer's weights by the temperature that suits the text.
         Networks come out of training too sure of themselves; one number makes up for most of it (Guo et al.,
         "On Calibration of Modern Neural Networks", 2017). The loss is convex in its inverse, and nearly a
         parabola: two steps of Newton's method find it.
         """
-        arrays = [array[:, :_CALIBRATED_BY] for array in in_streams(ids.astype(np.int32), streams)]
-        for _ in range(_NEWTON_STEPS):
-            _, (first, second) = self._run(params, self._zeros(streams), *arrays, measure=_slopes)
+        streams = _dev_streams(text)
+        carry = self._warmed(params, streams)  # which the temperature has no part in
+        arrays = streams.inputs, streams.targets, streams.weights
+        for _ in range(_NEWTON_STEPS * calibrate):
+            most = _calibrated_by(streams)
+            _, (first, second) = self._run(params, carry, *(a[:, :most] for a in arrays), measure=_slopes)
             factor = np.float32(np.clip(1 - first / (second + _UNMOVED), 1 / _SHARPEST, _SHARPEST))
             output = {name: leaf * factor for name, leaf in params["output"].items()}
             params = {**params, "output": output}
-        return params
+        return params, self._total(params, carry, *arrays) / float(streams.weights.sum())
+
+    def stateful(self, params: Params, text: Excerpts, go_on: GoOn = lambda: None) -> float:
+        """The mean loss of a text, each piece of it read in one pass. `go_on` is called now and then.
+
+        It starts with the 1,024 characters before a piece, or from a zero carry where the text begins.
+        A long text is read as streams side by side, each warmed by so many characters before it:
+        60 times faster, and within 1e-4 nats of the single pass
+        (docs/design/training.md#loss-on-held-out-text).
+        """
+        side_by_side = max(1, min(64, len(text) // (2 * CONTEXT)))
+        streams = text.streams(-(-len(text) // side_by_side), warm=CONTEXT)
+        arrays = streams.inputs, streams.targets, streams.weights
+        total = self._total(params, self._warmed(params, streams), *arrays, go_on=go_on)
+        return total / float(streams.weights.sum())
+
+    def windows(self, params: Params, text: Excerpts, go_on: GoOn = lambda: None) -> float | None:
+        """The mean loss in windows of 256 predictions from a zero carry, None if there is not one."""
+        rows = text.windows(_WINDOW)
+        total, batch = 0.0, 64
+        for first in range(0, len(rows), batch):
+            some = rows[first : first + batch]
+            weights = np.ones((len(some), _WINDOW), np.float32)
+            if len(some) < batch:  # padded, so that one program serves all
+                weights = np.pad(weights, ((0, batch - len(some)), (0, 0)))
+                some = np.pad(some, ((0, batch - len(some)), (0, 0)))
+            total += self._total(params, self._zeros(batch), some[:, :-1], some[:, 1:], weights, go_on=go_on)
+        return total / (len(rows) * _WINDOW) if len(rows) else None
+
+    def _warmed(self, params: Params, streams: Streams) -> jax.Array:
+        carry = self._zeros(len(streams.inputs))
+        if not streams.warmed.any():
+            return carry
+        before = streams.before
+        carry, _ = self._run(params, carry, before, before, np.zeros(before.shape, np.float32))
+        warmed = self._devices.spread(self._devices.own_rows(streams.warmed))
+        return carry * jnp.asarray(warmed)[:, None, None, None]
 
     def _zeros(self, streams: int) -> jax.Array:
         rows = len(self._devices.rows(streams))

@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 _LOCK = "train.lock"
 # The files of a model before its training has begun.
-_SETTINGS = ("vocab.json", "config.toml", "run.json")
-_BEFOREHAND = {"vocab.json", "config.toml", *(name + ".charrepl-new" for name in _SETTINGS)}
+_SETTINGS = ("vocab.json", "config.toml", "learnt.json", "run.json")
+_BEFOREHAND = {"vocab.json", "config.toml", "learnt.json", *(name + ".charrepl-new" for name in _SETTINGS)}
 
 
 class RunOptions(NamedTuple):
@@ -138,8 +138,10 @@ def new(
     With `dry_run`, nothing is written.
     Raises CharreplError if a setting is wrong, the model to start from cannot be read, or the device fails.
     """
+    from charrepl_train.run import checkpoint
     from charrepl_train.run.loop import Trainer
     from charrepl_train.run.records import Run
+    from charrepl_train.text import fingerprint
 
     base = None if wishes.base is None else _base(wishes.base)
     config, chosen = _settings(wishes, text, base)
@@ -154,10 +156,16 @@ def new(
     if base is not None:
         run.started_from, run.started_digest = str(base.directory), base.loaded.digest
     corpus = text.corpus(config.training)
+    learnt = fingerprint.of([corpus.train], corpus.vocabulary)
+    if base is not None:
+        before = fingerprint.load(base.directory)
+        held_out = fingerprint.of(corpus.held_out.pieces(), corpus.vocabulary)
+        run.held_out_seen, learnt = before.share_of(held_out), before | learnt
     with in_one_line(config, directory):
         trainer = Trainer(directory, config, run, corpus, base=base and base.loaded)
     run.total_steps = 0 if wishes.minutes is not None else _steps(trainer)
     if not dry_run:
+        checkpoint.replace_file(directory / fingerprint.FILE, fingerprint.encoded(learnt))
         trainer.write_settings()
     return trainer, chosen
 
@@ -195,6 +203,7 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
     from charrepl_train.run import checkpoint
     from charrepl_train.run.loop import Trainer
     from charrepl_train.run.records import Run
+    from charrepl_train.text import split
     from charrepl_train.text.vocabulary import Vocabulary
 
     kept = hyperparameters.load(directory / "config.toml")
@@ -221,7 +230,8 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
             "--from and --seed, or choose another --name"
         )
     vocabulary = Vocabulary.load(directory / "vocab.json")
-    corpus = text.corpus(kept.training, normal_form=vocabulary.normal_form)
+    rule = split.kept(run.split)
+    corpus = text.corpus(kept.training, normal_form=vocabulary.normal_form, rule=rule)
     if vocabulary != corpus.vocabulary:
         raise CharreplError(
             f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"

@@ -2,10 +2,12 @@
 
     NAME/config.toml     every setting
     NAME/vocab.json      the characters, in order of id
+    NAME/learnt.json     by which a text is known that it has learnt
     NAME/run.json        what it is trained on and for how long, for `--resume`
     NAME/metrics.jsonl   what was measured, a line an evaluation
     NAME/train.lock      held by the process that trains it
     NAME/checkpoints/best-00001200    the weights that did best on the dev slice
+    NAME/checkpoints/measured-00001200  the same before a last pass, where best has had one
     NAME/checkpoints/latest-00001400  everything that training needs to go on
 
 A checkpoint is written beside the one before it and takes its place only when complete: what is being
@@ -42,12 +44,12 @@ from charrepl_train.model import parameters as params_module
 from charrepl_train.model.parameters import Params
 from charrepl_train.text.vocabulary import Vocabulary
 
-Kind = Literal["best", "latest"]
+Kind = Literal["best", "measured", "latest"]
 _SIZES = "sizes.json"
 _SYSTEMS_OWN = (".nfs", ".DS_Store")  # files that a system leaves, and makes again
 UNFINISHED = ".charrepl-new"  # at the end of the name of a file that is being written
 # Only files with names that are made here are ever removed: whole ones, and those being written or removed.
-_NAME = re.compile(r"(best|latest)-(\d{8,})(\.new(?:\.orbax-checkpoint-tmp(?:-\d+)?)?|\.old)?")
+_NAME = re.compile(r"(best|measured|latest)-(\d{8,})(\.new(?:\.orbax-checkpoint-tmp(?:-\d+)?)?|\.old)?")
 
 
 def _find(directory: Path, kind: Kind) -> list[tuple[int, Path]]:
@@ -69,6 +71,12 @@ def _ours(folder: Path, kind: Kind) -> list[tuple[re.Match[str], Path]]:
 def exists(directory: Path, kind: Kind) -> bool:
     """Whether a checkpoint of that kind was ever completed."""
     return bool(_find(directory, kind))
+
+
+def measured_kind(directory: Path) -> Kind:
+    """Where the best weights are as they were when they were chosen, before a last pass if there was one."""
+    of = {kind: [step for step, _ in _find(directory, kind)][-1:] for kind in ("measured", "best")}
+    return "measured" if of["measured"] and of["measured"] == of["best"] else "best"
 
 
 def replace_file(path: Path, data: bytes) -> None:

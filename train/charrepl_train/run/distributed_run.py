@@ -204,6 +204,7 @@ def follow(leader: Trainer | None, directory: Path, text: Text) -> Trainer:
     from charrepl_train.devices import data_parallel
     from charrepl_train.run.loop import Trainer
     from charrepl_train.run.records import Run
+    from charrepl_train.text import split
 
     if leader is not None and leader.devices.alone:
         return leader
@@ -211,8 +212,8 @@ def follow(leader: Trainer | None, directory: Path, text: Text) -> Trainer:
     config, run = data_parallel.broadcast(config), data_parallel.broadcast(run)
     if leader is not None:
         return leader
-    kept = msgspec.json.decode(config, type=Config)
-    return Trainer(directory, kept, msgspec.json.decode(run, type=Run), text.corpus(kept.training))
+    kept, its_run = msgspec.json.decode(config, type=Config), msgspec.json.decode(run, type=Run)
+    return Trainer(directory, kept, its_run, text.corpus(kept.training, rule=split.kept(its_run.split)))
 
 
 _Handler = ctypes.CFUNCTYPE(None, ctypes.c_int)

@@ -22,10 +22,10 @@ class Schedule:
         self._config = config
         self._steps_per_epoch = batches.steps_per_epoch
         self._step_reads = batches.batch_size * config.sequence_length
-        self._evaluation_reads = len(corpus.dev)
-        if config.calibrate:
-            self._evaluation_reads += evaluate.calibration_reads(corpus.dev)
+        self._evaluation_reads = evaluate.dev_reads(corpus.dev, calibrate=config.calibrate)
         self._end_reads = _READINGS * len(corpus.held_out)
+        if config.last_pass:
+            self._end_reads += int((len(corpus.dev) + len(corpus.held_out)) / _READING)
 
     def until_due(self, step: int, total: int) -> int:
         """How many steps of `total` there are until something is reported, `MOST_STEPS` at most."""

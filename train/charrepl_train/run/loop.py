@@ -21,10 +21,11 @@ from charrepl_train.hyperparameters import Config
 from charrepl_train.model import cudnn, network
 from charrepl_train.optimisation import evaluate
 from charrepl_train.optimisation.training_step import State, StepResult, evaluated, start, update
-from charrepl_train.run import checkpoint, finetune, metrics_history, samples, throughput
+from charrepl_train.run import checkpoint, finetune, last_pass, metrics_history, samples, throughput
 from charrepl_train.run.evaluation_schedule import UNDECIDED, Schedule
 from charrepl_train.run.records import Metrics, Run, StepReport
-from charrepl_train.text import renaming
+from charrepl_train.text import fingerprint, renaming
+from charrepl_train.text.batching import Ids
 from charrepl_train.text.corpus import Corpus
 
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
@@ -60,6 +61,7 @@ class Trainer:
         self.directory = directory
         self.config = config
         self.run = run
+        run.split = corpus.split  # which it goes on with, whatever the rule is then
         self.corpus = corpus
         self.vocabulary = corpus.vocabulary
         self._plan = Schedule(training, corpus, self.batches)
@@ -83,7 +85,6 @@ class Trainer:
         shape = (config.model.layers, config.model.hidden_size)
         self._evaluator = evaluate.Evaluator(definition, *shape, self.devices)
         self.state: State = start(config, params, self.batches.batch_size)
-        self._dev_ids = corpus.dev
         self._saved_step = -1
         self._began = 0.0
         self._clock: Callable[[], float] = time.monotonic
@@ -130,7 +131,7 @@ class Trainer:
         step = int(self.state["step"])
         state = self.devices.whole(self.state, self.batches.batch_size)
         if step != self._saved_step:
-            if not len(self._dev_ids):  # nothing to choose by: the newest is the best
+            if not len(self.corpus.dev):  # nothing to choose by: the newest is the best
                 self._keep("best", step, evaluated(state))
             self._keep("latest", step, state)
             self._saved_step = step
@@ -298,11 +299,10 @@ class Trainer:
 
     def _evaluate(self, metrics: Metrics, step: int) -> None:
         params = evaluated(self.state)
-        if len(self._dev_ids):
-            streams = min(evaluate.DEV_STREAMS, len(self._dev_ids) - 1)
-            if self.config.training.calibrate:
-                params = self._evaluator.calibrated(params, self._dev_ids, streams)
-            metrics.dev_loss = self._evaluator.streams(params, self._dev_ids, streams)
+        if len(self.corpus.dev):
+            params, metrics.dev_loss = self._evaluator.dev(
+                params, self.corpus.dev, calibrate=self.config.training.calibrate
+            )
             if metrics.dev_loss < float(self.state["best"]):
                 self.state["best"] = self.devices.copied(jnp.float32(metrics.dev_loss))
                 self._keep("best", step, self.devices.local(params))
@@ -337,34 +337,54 @@ class Trainer:
     ) -> dict[str, float] | None:
         """Measures the best weights on the held-out text, once, and marks the run finished.
 
+        Then they learn what was set aside, if the settings ask for a last pass.
         None if `interrupted` meanwhile. `tick` is called now and then.
         """
         results: dict[str, float] = {}
-        ids = self.corpus.held_out
+        text, apart = self.corpus.held_out, self.corpus.set_aside()
+        passes = self.config.training.last_pass and len(apart) > self.config.training.sequence_length
 
         def go_on() -> None:
             tick()
             if self.devices.any(interrupted()):
                 raise _InterruptedError
 
-        if len(ids) >= 2:
-            params = self.devices.local(self.state["params"])
+        if len(text) >= 2 or passes:
+            step, params = 0, self.devices.local(self.state["params"])
             if self.devices.leads:
-                _, params = checkpoint.load(self.directory, "best", params)
+                step, params = checkpoint.load(
+                    self.directory, checkpoint.measured_kind(self.directory), params
+                )
             params = self.devices.same(params)
             try:
                 go_on()
-                results["held_out_loss"] = self._evaluator.stateful(params, ids, go_on)
-                in_windows = self._evaluator.windows(params, ids, go_on)
+                if len(text) >= 2:
+                    loss = "learnt_loss" if self.run.held_out_seen else "held_out_loss"
+                    results[loss] = self._evaluator.stateful(params, text, go_on)
+                    in_windows = self._evaluator.windows(params, text, go_on)
+                    if in_windows is not None:
+                        results[f"{loss}_windows_256"] = in_windows
+                if passes:
+                    learnt = last_pass.learnt(
+                        self.definition, self.config, params, apart, self.devices, go_on
+                    )
+                    self._keep("measured", step, self.devices.local(params))
+                    self._keep("best", step, self.devices.local(learnt))
+                    self._learn_of(apart)
+                    results["last_pass_characters"] = len(apart)
             except _InterruptedError:
                 return None
-            if in_windows is not None:
-                results["held_out_loss_windows_256"] = in_windows
             self._log({"step": int(self.state["step"]), **results})
         self.run.finished = True
         self.run.completed_at = time.time()
         self._write_run()
         return results
+
+    def _learn_of(self, ids: Ids) -> None:
+        """Adds a text to what tells of those that were learnt."""
+        if self.devices.leads:
+            both = fingerprint.load(self.directory) | fingerprint.of([ids], self.vocabulary)
+            checkpoint.replace_file(self.directory / fingerprint.FILE, fingerprint.encoded(both))
 
 
 @jax.jit

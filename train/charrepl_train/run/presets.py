@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from charrepl_train import hyperparameters
 from charrepl_train.hyperparameters import Config
+from charrepl_train.text import split
 
 _SMALL = 200_000  # characters; below, a model repeats its text before it has learnt to write
 
@@ -48,7 +49,7 @@ def choose(characters: int, *, on_gpu: bool, begun: bool = False) -> Choice:
     else:
         name, why = "laptop", "a processor"
     config = hyperparameters.preset(name)
-    learnt = characters * (1 - config.training.held_out) * (1 - config.training.dev)
+    learnt, _, _ = split.lengths(characters, config.training)
     read = min(max(config.training.epochs * learnt, _READ[name].least), _READ[name].most)
     epochs = float(f"{read / max(learnt, 1):.3g}")
     return Choice(name, hyperparameters.replace(config, training={"epochs": epochs}), why)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from charrepl_train.text.split import Split
+
 
 class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a run is about, kept in `run.json` so that it can be resumed exactly."""
@@ -13,10 +15,12 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     corpus: list[str]  # file names, for the reader
     encoding: str = ""  # of the files, if another than UTF-8
     corpus_digest: str
+    split: Split | None = None  # of the corpus; None if it began before it was kept
     total_steps: int  # 0 until `minutes` has been turned into steps
     minutes: float | None = None
     started_from: str = ""  # the directory of the model it began with, if it did not begin with nothing
     started_digest: str = ""  # names exactly its weights
+    held_out_seen: float = 0.0  # how much of the held-out text that model has learnt, if more than a little
     loss_sum: float = 0.0  # of the steps since the last line of metrics, as of the latest checkpoint
     loss_steps: int = 0
     elapsed_s: float = 0.0  # as of the latest checkpoint too

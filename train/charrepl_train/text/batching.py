@@ -1,4 +1,4 @@
-"""The ids of a text: splitting them, and cutting them into batches."""
+"""The ids of a text, cut into batches."""
 
 from __future__ import annotations
 
@@ -7,43 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrepl.errors import CharreplError
 from charrepl_train.hyperparameters import TrainingConfig
 
 Ids = NDArray[np.integer]  # of any width: a corpus's are as narrow as its vocabulary allows
 
-_DEV_LIMIT = 65_536  # characters: enough to choose by, and a few seconds to read
-_HELD_OUT_LIMIT = 1_000_000
-
 MOST_STEPS = 64  # a call
-
-
-class Split(NamedTuple):
-    """Where the three parts of a text are, in order: to train on, to choose by, and only to measure."""
-
-    train: slice
-    dev: slice
-    held_out: slice
-
-
-def split(characters: int, config: TrainingConfig) -> Split:
-    """Cuts off the last `held_out` of a text, then the last `dev` of the rest (65,536 at most).
-
-    Raises CharreplError if what remains to train on is shorter than one sequence.
-    """
-    kept = int(characters * (1 - config.held_out)) if config.held_out else characters
-    dev = min(int(kept * config.dev), _DEV_LIMIT)
-    dev = dev if dev >= 2 else 0
-    train = kept - dev
-    need = config.sequence_length + 1
-    if train < need:
-        raise CharreplError(
-            f"the corpus has {characters} characters, of which {train} are left to train on: "
-            f"sequence_length = {config.sequence_length} needs {need}; add text, or set a smaller "
-            "sequence_length under [training] in a --config file"
-        )
-    measured = slice(kept, min(kept + _HELD_OUT_LIMIT, characters))
-    return Split(slice(0, train), slice(train, kept), measured)
 
 
 class Steps(NamedTuple):
@@ -126,16 +94,3 @@ class Batches:
         if not self._random_offsets:
             return 0
         return int(np.random.default_rng((self._seed, epoch)).integers(len(self._ids)))
-
-
-def in_streams(ids: Ids, streams: int) -> tuple[Ids, Ids, NDArray[np.float32]]:
-    """A text cut into equal streams: inputs, targets and weights, [streams, time] each.
-
-    Every target has weight 1 once; what pads the last streams has weight 0.
-    """
-    predictions = len(ids) - 1
-    length = -(-predictions // streams)
-    place = np.arange(streams)[:, None] * length + np.arange(length)
-    weights = (place < predictions).astype(np.float32)
-    place = np.minimum(place, predictions - 1)
-    return ids[place], ids[place + 1], weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import mmap
 import sys
 from collections import Counter
@@ -20,9 +21,11 @@ from charrepl.files import text_files
 from charrepl.system import disk_errors
 from charrepl_train.hyperparameters import TrainingConfig
 from charrepl_train.text import character_folding, markup, trailing_boilerplate
-from charrepl_train.text.batching import Ids, split
+from charrepl_train.text.batching import Ids
 from charrepl_train.text.character_folding import NFC, NormalForm
+from charrepl_train.text.excerpts import Excerpts, inside, with_context
 from charrepl_train.text.rare_characters import Rare, code_points, rarest
+from charrepl_train.text.split import Range, Rule, Split, split
 from charrepl_train.text.vocabulary import Vocabulary
 
 _TAIL = 32  # characters: more than a letter has
@@ -30,12 +33,17 @@ _IN_MEMORY = 32 << 20  # bytes: a text or its ids, if longer, are kept on the di
 
 
 class Corpus(NamedTuple):
-    """A text as ids, unsigned [characters], of the narrowest type; views of a file if there are many."""
+    """A text as ids, unsigned [characters], of the narrowest type; a view of a file if there are many."""
 
     vocabulary: Vocabulary
+    split: Split
     train: Ids
-    dev: Ids
-    held_out: Ids
+    dev: Excerpts
+    held_out: Excerpts
+
+    def set_aside(self) -> Ids:
+        """What is not trained on: dev, then held out."""
+        return np.concatenate([self.train[:0], *self.dev.pieces(), *self.held_out.pieces()])
 
 
 @contextlib.contextmanager
@@ -51,32 +59,37 @@ def read(files: Sequence[Path], *, near: Path, encoding: str = "") -> Iterator[T
     """
     folder = next(place for place in (near, *near.parents) if place.is_dir())
     with contextlib.closing(_Blocks(folder)) as blocks:
-        characters, digest = 0, hashlib.sha256()
+        lengths, digest = [0] * len(files), hashlib.sha256()
         normal, tail = True, ""
         for file, piece in _joined(files, encoding):
             block = piece.encode()
             blocks.append(block, file)
             digest.update(block)
-            characters += len(piece)
+            lengths[file] += len(piece)
             normal = normal and character_folding.is_normal(tail + piece, NFC)
             tail = piece[-_TAIL:]
-        yield Text(blocks, characters, digest.hexdigest(), normal=normal, encoding=encoding)
+        yield Text(blocks, lengths, digest.hexdigest(), normal=normal, encoding=encoding)
 
 
 class Text:
-    """A text that has been read, from files in `encoding`.
+    """A text that has been read, from files in `encoding` that have so many characters each.
 
     `digest` is the SHA-256 of its UTF-8, `normal` if it is in NFC.
     """
 
     def __init__(
-        self, blocks: _Blocks, characters: int, digest: str, *, normal: bool, encoding: str = ""
+        self, blocks: _Blocks, lengths: Sequence[int], digest: str, *, normal: bool, encoding: str = ""
     ) -> None:
         self._blocks = blocks
-        self.characters = characters
+        self.lengths = lengths
         self.digest = digest
         self.encoding = encoding
         self._normal = normal
+
+    @property
+    def characters(self) -> int:
+        """How many it has."""
+        return sum(self.lengths)
 
     def markup(self) -> str:
         """What a person should know of HTML and mail in the text; empty for nothing."""
@@ -92,49 +105,58 @@ class Text:
         named = [(str(text_files.Source(file)), sizes[number]) for number, file in enumerate(files)]
         return trailing_boilerplate.remark(self._blocks.read, named)
 
-    def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC) -> Corpus:
-        """The text in a normal form, split and encoded with the vocabulary of its training part.
+    def corpus(self, config: TrainingConfig, *, normal_form: NormalForm = NFC, rule: Rule = split) -> Corpus:
+        """The text in a normal form, split by a rule, and encoded with the vocabulary of its training part.
 
         Raises CharreplError if it is too short to train on, or if the disk is full.
         """
         if self._normal or not normal_form:
-            return self._encoded(config, normal_form)
+            return self._encoded(config, normal_form, rule)
         with contextlib.closing(_Blocks(self._blocks.folder)) as blocks:
-            characters = 0
-            for piece in character_folding.normal_pieces(
-                (block.decode() for block in self._blocks), normal_form
-            ):
-                blocks.append(piece.encode())
-                characters += len(piece)
-            return Text(blocks, characters, self.digest, normal=True)._encoded(config, normal_form)
+            lengths = [0] * len(self.lengths)
+            for file, of_file in itertools.groupby(self._blocks.by_file(), key=lambda found: found[0]):
+                decoded = (block.decode() for _, block in of_file)
+                for piece in character_folding.normal_pieces(decoded, normal_form):
+                    blocks.append(piece.encode(), file)
+                    lengths[file] += len(piece)
+            return Text(blocks, lengths, self.digest, normal=True)._encoded(config, normal_form, rule)
 
-    def _encoded(self, config: TrainingConfig, normal_form: NormalForm) -> Corpus:
-        parts = split(self.characters, config)
-        counts = self._counts(parts.train.stop)
+    def _encoded(self, config: TrainingConfig, normal_form: NormalForm, rule: Rule) -> Corpus:
+        parts = rule(self.lengths, config)
+        counts = self._counts(parts.train)
         vocabulary = Vocabulary.of(counts, max_characters=config.max_characters, normal_form=normal_form)
         table = vocabulary.table()
-        with contextlib.closing(_Blocks(self._blocks.folder)) as encoded:
-            before = ord("\n")
+        apart = [with_context(part) for part in (parts.dev, parts.held_out)]
+        with contextlib.closing(_Blocks(self._blocks.folder)) as train:
+            found: list[list[Ids]] = [[], []]
+            at, before = 0, ord("\n")
             for block in self._blocks:
                 points = code_points(block)
                 ids = table[points]
                 vocabulary.open_quotes(ids, points, before=before)
-                encoded.append(ids.tobytes())
+                train.append(ids[inside(parts.train, at, len(ids))].tobytes())
+                for ranges, pieces in zip(apart, found, strict=True):
+                    pieces.append(ids[inside(ranges, at, len(ids))])
+                at += len(ids)
                 before = int(points[-1])
-            ids = encoded.array(table.dtype)
-        train, dev, held_out = (ids[part] for part in parts)
-        return Corpus(vocabulary, train, dev, held_out)
+            dev, held_out = (np.concatenate(pieces) for pieces in found)
+            return Corpus(
+                vocabulary,
+                parts,
+                train.array(table.dtype),
+                Excerpts(dev, parts.dev),
+                Excerpts(held_out, parts.held_out),
+            )
 
-    def _counts(self, first: int) -> NDArray[np.int64]:
-        """How often each code point occurs among the `first` characters."""
+    def _counts(self, ranges: Sequence[Range]) -> NDArray[np.int64]:
+        """How often each code point occurs in some ranges of the text."""
         counts = np.zeros(sys.maxunicode + 1, np.int64)
+        at = 0
         for block in self._blocks:
-            points = code_points(block)[:first]
-            first -= len(points)
-            seen = np.bincount(points)
+            points = code_points(block)
+            seen = np.bincount(points[inside(ranges, at, len(points))])
             counts[: len(seen)] += seen
-            if not first:
-                break
+            at += len(points)
         return counts
 
 
