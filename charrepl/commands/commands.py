@@ -96,7 +96,7 @@ def taken_for_text(line: str) -> str:
     name = "".join(line[1:].split(maxsplit=1)[:1]).rstrip(":,;.")
     shown = name if len(name) <= SHOWN_CHARS else name[: SHOWN_CHARS - 1] + "…"
     near = did_you_mean(f"/{name}", [f"/{known}" for known in names()])
-    return f"no command /{shown}: {near or '/help lists them'}; it was added as text, /undo takes it back"
+    return f"no command /{shown}: {near or '/help lists them'}; added as text, /undo takes it back"
 
 
 def names() -> list[str]:

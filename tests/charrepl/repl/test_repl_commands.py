@@ -25,7 +25,7 @@ def test_help_names_every_key_and_command_and_a_mistake_the_nearest(live: Bench)
         screen.type("/help kes\r")
         screen.wait_for("/help kes: expected /help or /help keys")
         screen.type("/nonsense\r")
-        screen.wait_for("no command /nonsense: /help lists them; it was added as text, /undo takes it back")
+        screen.wait_for("no command /nonsense: /help lists them; added as text, /undo takes it back")
 
 
 def test_the_temperature_is_shown_changed_and_kept_in_bounds(live: Bench) -> None:

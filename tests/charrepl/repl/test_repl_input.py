@@ -107,7 +107,7 @@ def test_pasted_slashes_are_text_as_it_is(live: Bench, screen: Screen) -> None:
 
 def test_what_names_no_command_is_text_with_a_notice(live: Bench, screen: Screen) -> None:
     screen.type("/hlep\r")
-    screen.wait_for("no command /hlep: did you mean /help?; it was added as text, /undo takes it back")
+    screen.wait_for("no command /hlep: did you mean /help?; added as text, /undo takes it back")
     holds(live, screen, "/hlep\n", "")
     screen.type("/undo\r")
     holds(live, screen, "", "/hlep")
