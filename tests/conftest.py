@@ -122,10 +122,11 @@ def reference() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 
 @pytest.fixture(scope="session")
 def make_trainer() -> Callable[..., Trainer]:
-    """Makes a trainer in a directory; settings of the model and the training by keyword."""
+    """Makes a trainer in a directory; settings of the model and the training, and a split, by keyword."""
     from charrepl_train import hyperparameters
     from charrepl_train.run.loop import Trainer
     from charrepl_train.run.records import Run
+    from charrepl_train.text import split
     from charrepl_train.text.corpus import read
 
     def make(
@@ -135,6 +136,7 @@ def make_trainer() -> Callable[..., Trainer]:
         layers: int = 1,
         hidden_size: int = 16,
         output_layers: str = "last",
+        rule: Any = None,
         **training: Any,
     ) -> Trainer:
         config = hyperparameters.replace(
@@ -146,7 +148,7 @@ def make_trainer() -> Callable[..., Trainer]:
         file.write_text(text, encoding="utf-8")
         with read([file], near=directory) as kept:
             run = Run(corpus=[file.name], corpus_digest=kept.digest, total_steps=0)
-            trainer = Trainer(directory, config, run, kept.corpus(config.training))
+            trainer = Trainer(directory, config, run, kept.corpus(config.training, rule=rule or split.split))
         run.total_steps = max(1, round(config.training.epochs * trainer.batches.steps_per_epoch))
         trainer.write_settings()
         return trainer

@@ -47,6 +47,8 @@ class LineServer:
         self._listening.set()
         await self._end.wait()
         server.close()
+        for _ in range(3):  # who has just connected is let in, so that cancelling it closes its socket
+            await asyncio.sleep(0)
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()

