@@ -6,6 +6,7 @@ import asyncio
 import os
 import stat
 import threading
+from contextlib import AsyncExitStack
 
 from lsprotocol import types
 from pygls.io_ import run_async
@@ -44,14 +45,18 @@ async def serve(
     reader = _Reader(limit=_HEADER_BYTES)
     with os.fdopen(os.dup(0), "rb", 0) as source, os.fdopen(os.dup(1), "wb", 0) as target:
         os.dup2(2, 1)  # no other writes in between
-        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
-        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, target)
         counts = KeysSaved()
-        async with Suggester(endpoint=endpoint, name="lsp") as suggester:
+        async with AsyncExitStack() as stack:
+            # The transports leave the event loop before their files are closed.
+            incoming, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
+            stack.callback(incoming.close)
+            outgoing, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, target)
+            stack.callback(outgoing.close)
+            suggester = await stack.enter_async_context(Suggester(endpoint=endpoint, name="lsp"))
             server = GhostServer(suggester, counts, usual=usual, temperature=temperature, adapt=adapt)
-            server.protocol.set_writer(writer)
-            async with counts.kept_written():
-                await _converse(server, reader)
+            server.protocol.set_writer(outgoing)
+            await stack.enter_async_context(counts.kept_written())
+            await _converse(server, reader)
 
 
 async def _converse(server: GhostServer, reader: asyncio.StreamReader) -> None:

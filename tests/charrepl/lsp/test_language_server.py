@@ -328,7 +328,7 @@ def test_a_document_of_50_mb_is_read_by_its_window(live: Bench) -> None:
 
 def test_what_is_no_protocol_at_all_is_one_line(bench: Bench) -> None:
     command = [*COMMAND, *at(bench)]
-    ended = subprocess.run(command, input=b"x" * 200_000, capture_output=True, timeout=60, check=False)
+    ended = subprocess.run(command, input=b"x" * (1 << 20), capture_output=True, timeout=60, check=False)
     assert ended.returncode == 1
     assert ended.stderr.decode() == (
         "Error: what came from the editor is not the language server protocol: check its settings\n"
