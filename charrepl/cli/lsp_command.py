@@ -9,18 +9,17 @@ from charrepl.cli.options import (
     assertiveness_option,
     debug_option,
     endpoint_option,
-    given,
+    extra,
+    host_settings,
+    lines_option,
     model_option,
 )
-from charrepl.errors import CharreplError
 from charrepl.system.standard_streams import echo
 
 
 @click.command()
 @assertiveness_option
-@click.option(
-    "--lines", type=click.IntRange(1, 40), default=1, show_default=True, help="At most, in a ghost."
-)
+@lines_option
 @model_option
 @endpoint_option
 @click.option("--setup", type=click.Choice(["neovim"]), help="Print what to put into an editor's settings.")
@@ -44,23 +43,12 @@ def lsp(
         return
     import asyncio
 
-    try:
+    with extra("lsp", "pygls", "lsprotocol"):
         from charrepl.lsp import standard_io
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in ("pygls", "lsprotocol"):
-            raise
-        raise CharreplError(
-            f"{missing} is not installed: charrepl lsp needs pip install 'charrepl[lsp]'"
-        ) from None
     from charrepl.lsp.settings import Effective
-    from charrepl.settings import model_names
-    from charrepl.settings.settings import effective
 
-    chosen = effective(given(model, False, assertiveness, False)).settings
-    usual = Effective(
-        model=model_names.absolute(chosen.model), assertiveness=chosen.assertiveness, lines=lines
-    )
+    chosen = host_settings(model, assertiveness)
+    usual = Effective(model=chosen.model, assertiveness=chosen.assertiveness, lines=lines)
     asyncio.run(
         standard_io.serve(usual, temperature=chosen.temperature, adapt=chosen.adapt, endpoint=endpoint)
     )

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from charrepl.errors import CharreplError
 from charrepl.ghost.display_policy import ASSERTIVENESS
+from charrepl.suggestions.request import MOST_LINES
 from charrepl.system import user_directories
 from charrepl.system.standard_streams import echo
 from charrepl.text.control_characters import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from charrepl.settings.settings import Settings
 
 
 class FloatRange(click.FloatRange):
@@ -48,7 +54,6 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
     """For a shell: the models whose names begin so, or the directories."""
     from click.shell_completion import CompletionItem
 
-    from charrepl.errors import CharreplError
     from charrepl.settings import model_names
 
     if model_names.is_path(incomplete):
@@ -74,6 +79,9 @@ vi_option = click.option("--vi", is_flag=True, help="Edit with vi keys.")
 assertiveness_option = click.option(
     "--assertiveness", type=click.Choice(tuple(ASSERTIVENESS)), help="How readily ghosts appear."
 )
+lines_option = click.option(
+    "--lines", type=click.IntRange(1, MOST_LINES), default=1, show_default=True, help="At most, in a ghost."
+)
 plain_option = click.option("--plain", is_flag=True, help="Lines only, for a screen reader.")
 
 
@@ -85,6 +93,31 @@ def given(model: str, vi: bool, assertiveness: str | None, plain: bool) -> dict[
         "assertiveness": assertiveness or "",
         "plain": "always" if plain else "",
     }
+
+
+def host_settings(model: str, assertiveness: str | None) -> Settings:
+    """The settings for a host other than the prompt, with the model as the daemon understands it.
+
+    Raises CharreplError if anything is wrong.
+    """
+    from charrepl.settings import model_names, settings
+
+    chosen = settings.effective(given(model, False, assertiveness, False)).settings
+    return replace(chosen, model=model_names.absolute(chosen.model))
+
+
+@contextlib.contextmanager
+def extra(name: str, *packages: str) -> Iterator[None]:
+    """Imports what an extra brings. Raises CharreplError if one of its packages is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in packages:
+            raise
+        raise CharreplError(
+            f"{missing} is not installed: charrepl {name} needs pip install 'charrepl[{name}]'"
+        ) from None
 
 
 def print_json(value: Any, *, indent: int = 0) -> None:

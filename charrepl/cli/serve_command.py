@@ -12,10 +12,11 @@ from charrepl.cli.options import (
     assertiveness_option,
     debug_option,
     endpoint_option,
-    given,
+    extra,
+    host_settings,
+    lines_option,
     model_option,
 )
-from charrepl.errors import CharreplError
 from charrepl.system.standard_streams import echo
 
 # As `http_server.setup_texts.NAMES`, which a test compares. So --help does not wait for an import.
@@ -30,9 +31,7 @@ PORT = 8012  # as llama.vim and llama.vscode have it
 @click.option("--address", default="127.0.0.1", show_default=True, help="Another loopback address.")
 @click.option("--unix", type=FilePath(), metavar="PATH", help="A Unix socket instead, which needs no key.")
 @assertiveness_option
-@click.option(
-    "--lines", type=click.IntRange(1, 40), default=1, show_default=True, help="At most, in a ghost."
-)
+@lines_option
 @model_option
 @endpoint_option
 @click.option("--setup", type=click.Choice(HOSTS), help="Print what to paste into an editor's settings.")
@@ -60,14 +59,11 @@ def serve(
         echo(access.key(new=new_key))
     elif setup:
         from charrepl.http_server import setup_texts
+        from charrepl.system import loopback
 
-        echo(setup_texts.text(setup, url=_url(address, port), key=access.key()), end="")
+        echo(setup_texts.text(setup, url=loopback.url(address, port), key=access.key()), end="")
     else:
         _run(port, address, unix, model=model, assertiveness=assertiveness, lines=lines, endpoint=endpoint)
-
-
-def _url(address: str, port: int) -> str:
-    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
 
 
 def _run(
@@ -82,22 +78,16 @@ def _run(
 ) -> None:
     import asyncio
 
-    try:
+    with extra("serve", "uvicorn", "starlette"):
         from charrepl.http_server import server
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("uvicorn", "starlette"):
-            raise
-        raise CharreplError(
-            f"{error.name} is not installed: charrepl serve needs pip install 'charrepl[serve]'"
-        ) from None
     from charrepl.http_server import access
     from charrepl.http_server.endpoints import Defaults
     from charrepl.settings import model_names
-    from charrepl.settings.settings import effective
+    from charrepl.system import loopback
 
-    chosen = effective(given(model, False, assertiveness, False)).settings
+    chosen = host_settings(model, assertiveness)
     defaults = Defaults(
-        model=model_names.absolute(chosen.model),
+        model=chosen.model,
         assertiveness=chosen.assertiveness,
         lines=lines,
         temperature=chosen.temperature,
@@ -107,7 +97,7 @@ def _run(
         model_names.find(defaults.model)
     key = None if unix else access.key()
     with server.listening_at(unix) if unix else server.listening(address, port) as opened:
-        where = unix or _url(address, opened.getsockname()[1])
+        where = unix or loopback.url(address, opened.getsockname()[1])
 
         def ready() -> None:
             echo(f"Ghosts at {where}; charrepl serve --setup vim says what to paste, Ctrl-C ends it")

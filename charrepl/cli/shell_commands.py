@@ -7,10 +7,16 @@ import re
 import click
 
 from charrepl.cli.exit_codes import exit_codes
-from charrepl.cli.options import assertiveness_option, debug_option, endpoint_option, model_option
+from charrepl.cli.options import (
+    assertiveness_option,
+    debug_option,
+    endpoint_option,
+    host_settings,
+    lines_option,
+    model_option,
+)
 from charrepl.shells.script import KEYS, script
 from charrepl.suggestions.hosts import HOSTS
-from charrepl.suggestions.request import MOST_LINES
 from charrepl.system.standard_streams import echo
 
 
@@ -34,9 +40,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
 @click.option(
     "--host", type=click.Choice(HOSTS), help="The program that asks; charrepl off --host can name it."
 )
-@click.option(
-    "--lines", type=click.IntRange(1, MOST_LINES), default=1, show_default=True, help="At most, in a ghost."
-)
+@lines_option
 @model_option
 @assertiveness_option
 @endpoint_option
@@ -57,13 +61,12 @@ def pipe(
 
     from charrepl.line_protocol import pipe
     from charrepl.line_protocol.settings import LineSettings
-    from charrepl.settings import model_names, settings
 
-    chosen = settings.effective({"assertiveness": assertiveness or ""}).settings
+    chosen = host_settings(model, assertiveness)
     wanted = LineSettings(
         host=host or "",
         document="pipe",
-        model=model_names.absolute(model or chosen.model),
+        model=chosen.model,
         assertiveness=chosen.assertiveness,
         lines=lines,
         encoding=sys.stdin.encoding if sys.stdin else "utf-8",
@@ -82,13 +85,10 @@ def pipe(
 @exit_codes
 def shell(name: str, key: str, model: str, assertiveness: str | None, debug: bool) -> None:
     """Print what brings ghosts to a shell, for a line in its start-up file: eval "$(charrepl shell zsh)"."""
-    from charrepl.settings import model_names, settings
-
     if key and not KEYS[name]:
         raise click.UsageError(f"{name} shows ghosts by itself, and its own keys take them: leave out --key.")
-    chosen = settings.effective({"assertiveness": assertiveness or ""}).settings
-    wanted = model_names.absolute(model or chosen.model)
-    echo(script(name, model=wanted, assertiveness=chosen.assertiveness, key=key), end="")
+    chosen = host_settings(model, assertiveness)
+    echo(script(name, model=chosen.model, assertiveness=chosen.assertiveness, key=key), end="")
 
 
 commands = (pipe, shell)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from charrepl.http_server.documents import TakenGhosts
 from charrepl.http_server.endpoints import Defaults, Endpoints
 from charrepl.suggestions.keys_saved import KeysSaved
 from charrepl.suggestions.suggester import Suggester
+from charrepl.system import loopback
 
 _BACKLOG = 256
 _SEND_BYTES = 64 << 10  # that the system keeps for a reader that is slow; answers have some hundred
@@ -29,12 +29,8 @@ _SEND_BYTES = 64 << 10  # that the system keeps for a reader that is slow; answe
 @contextlib.contextmanager
 def listening(address: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens on a loopback address. Raises CharreplError if it cannot, or it is another."""
-    number = "127.0.0.1" if address == "localhost" else address
-    try:
-        loopback = ipaddress.ip_address(number).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    number = loopback.address(address)
+    if number is None:
         raise CharreplError(
             f"{address} is not a loopback address: other machines reach a daemon by "
             "charrepl-daemon start --endpoint, with keys on both sides"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from charrepl.ghost.display_policy import MIN_CONFIDENCE
+
 # Of a ghost of one line, in characters.
 LINE_CHARS = 48
 MOST_LINES = 40
@@ -32,6 +34,26 @@ class SuggestionRequest:
     top_p: float = 1.0
     seed: int = 0
     adapt: bool = True
+
+    @property
+    def most_chars(self) -> int:
+        """How long a ghost may be, to be within its lines."""
+        most = LINE_CHARS * self._lines
+        return max(1, min(self.max_chars or most, most))
+
+    @property
+    def stop(self) -> Literal["line", "none"]:
+        """Where the daemon ends a ghost before that."""
+        return "line" if self._lines == 1 else "none"
+
+    @property
+    def min_confidence(self) -> float:
+        """The joint probability that cuts a ghost."""
+        return 0.0 if self.on_demand else MIN_CONFIDENCE
+
+    @property
+    def _lines(self) -> int:
+        return max(1, min(self.lines, MOST_LINES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 import time
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import msgspec
+
+from charrepl.files.file_lock import try_lock
 
 T = TypeVar("T")
 
@@ -72,17 +73,8 @@ class StateFile(Generic[T]):
         )
         try:
             deadline = time.monotonic() + _LOCK_S
-            with contextlib.suppress(OSError):  # a file system without locks
-                while not _lock(lock) and time.monotonic() < deadline:
-                    time.sleep(0.01)
+            while not try_lock(lock) and time.monotonic() < deadline:
+                time.sleep(0.01)  # its holder is another process: there is no event to wait for
             yield
         finally:
             os.close(lock)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from charrepl.errors import CharreplError, DaemonUnavailableError
-from charrepl.ghost.display_policy import MIN_CONFIDENCE
 from charrepl.suggestions import fitting
 from charrepl.suggestions.off_switch import OffSwitch
 from charrepl.suggestions.request import (
-    LINE_CHARS,
     MOST_ALTERNATIVES,
-    MOST_LINES,
     SuggestionRequest,
     Suggestions,
 )
@@ -160,16 +157,14 @@ class Suggester:
     async def _ask(self, request: SuggestionRequest) -> Suggestions:
         from charrepl.wire import protocol  # after the link's own import, which does not hold up a start
 
-        lines = max(1, min(request.lines, MOST_LINES))
-        most = LINE_CHARS * lines
         ghosts: dict[int, protocol.Ghost] = {}
         replies = self._link.complete(
             request.before,
             request.offset,
-            max_chars=max(1, min(request.max_chars or most, most)),
-            stop="line" if lines == 1 else "none",
+            max_chars=request.most_chars,
+            stop=request.stop,
             alternatives=max(1, min(request.alternatives, MOST_ALTERNATIVES)),
-            min_confidence=0.0 if request.on_demand else MIN_CONFIDENCE,
+            min_confidence=request.min_confidence,
             temperature=request.temperature,
             top_p=request.top_p,
             seed=request.seed,

@@ -14,7 +14,6 @@ that sessions cannot touch one another's files.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from typing import Any, NamedTuple
 
 from charrepl.errors import CharreplError
 from charrepl.files.documents import Document
+from charrepl.files.file_lock import try_lock
 from charrepl.system import paths
 from charrepl.writing.draft import Draft, Piece
 
@@ -114,7 +114,7 @@ class Journal:
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(3).hex()}.jsonl"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         file = os.open(directory / name, flags, 0o600)
-        _lock(file)
+        try_lock(file)
         return cls(directory / name, file)
 
     def append(self, record: Record, *, sync: bool) -> None:
@@ -156,7 +156,7 @@ def reopen(directory: Path) -> Reopened:
             file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             continue
-        if not _lock(file):
+        if not try_lock(file):
             os.close(file)
             in_use = True
             continue
@@ -189,18 +189,7 @@ def _prune(directory: Path) -> None:
         with contextlib.suppress(OSError):
             file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                if _lock(file):
+                if try_lock(file):
                     path.unlink()
             finally:
                 os.close(file)
-
-
-def _lock(file: int) -> bool:
-    """Whether the file is now locked for us. On file systems without locks, always true."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True

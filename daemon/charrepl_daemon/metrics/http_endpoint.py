@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import os
 import socket
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
 from charrepl.errors import CharreplError, reason
+from charrepl.system import loopback
 
 log = logging.getLogger(__name__)
 
@@ -30,18 +30,13 @@ def parse(where: str) -> tuple[str, int]:
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
         raise CharreplError(f"{where!r} is not a port for metrics: give 0 to 65535; 0 chooses a free one")
-    if host == "localhost":
-        host = "127.0.0.1"  # whatever /etc/hosts says
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    address = loopback.address(host)
+    if address is None:
         raise CharreplError(
             f"metrics are served on loopback only, not on {host}: give the port alone, "
             "and let a proxy or a tunnel of yours pass them on"
         )
-    return host, int(port)
+    return address, int(port)
 
 
 def check(where: str, *, own: str = "") -> None:
@@ -50,8 +45,7 @@ def check(where: str, *, own: str = "") -> None:
     Raises CharreplError as `serving` does.
     """
     host, port = parse(where)
-    shown = f"[{host}]" if ":" in host else host
-    if port and own == f"http://{shown}:{port}/metrics":
+    if port and own == f"{loopback.url(host, port)}/metrics":
         return
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -99,7 +93,7 @@ async def serving(where: str, body: Callable[[], tuple[str, bytes]]) -> AsyncIte
         raise _refused(host, port, error) from None
     name, port = server.sockets[0].getsockname()[:2]
     try:
-        yield f"http://{f'[{name}]' if ':' in name else name}:{port}/metrics"
+        yield f"{loopback.url(name, port)}/metrics"
     finally:
         server.close()
         for task in list(connections):

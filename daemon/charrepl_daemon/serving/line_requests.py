@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from charrepl.errors import CharreplError
-from charrepl.ghost.display_policy import MIN_CONFIDENCE
 from charrepl.suggestions import fitting
 from charrepl.suggestions.off_switch import OffSwitch
-from charrepl.suggestions.request import LINE_CHARS, SuggestionRequest, Suggestions
+from charrepl.suggestions.request import SuggestionRequest, Suggestions
 from charrepl.wire import protocol
 from charrepl.wire.context_window import windowed
 from charrepl_daemon.process.supervision import soon
@@ -99,9 +98,9 @@ class LineRequests:
                     text=text,
                     offset=offset,
                     model=request.model,
-                    max_chars=LINE_CHARS * request.lines,
-                    stop="line" if request.lines == 1 else "none",
-                    min_confidence=0.0 if request.on_demand else MIN_CONFIDENCE,
+                    max_chars=request.most_chars,
+                    stop=request.stop,
+                    min_confidence=request.min_confidence,
                     decoding=protocol.Decoding(adapt=request.adapt),
                 ),
             )
