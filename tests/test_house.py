@@ -56,6 +56,7 @@ ORDER = {
         "text",
         "system",
         "files",
+        "shell_history",
         "wire",
         "ghost",
         "settings",
