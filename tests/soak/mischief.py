@@ -18,6 +18,7 @@ from charrepl.errors import CharreplError
 from charrepl.system import paths
 from charrepl.wire import protocol
 from charrepl_daemon.lifecycle import control
+from tests.charrepl_daemon.changed_model import change
 from tests.charrepl_daemon.flooder import FLOODS
 
 COMMAND = [sys.executable, "-m", "charrepl_daemon"]
@@ -91,8 +92,11 @@ class Mischief:
         self._done["stops"] += 1
 
     def _reload(self) -> None:
+        model = self._rng.choice(self._models)
+        if self._rng.random() < 0.5:
+            change(paths.models_dir() / model)  # else it keeps what it has read
         with contextlib.suppress(CharreplError), Client(autostart=False) as client:
-            client.ask(protocol.Reload(seq=0, model=self._rng.choice(self._models)), timeout_s=60)
+            client.ask(protocol.Reload(seq=0, model=model), timeout_s=60)
             self._done["reloads"] += 1
 
     def _flood(self) -> None:

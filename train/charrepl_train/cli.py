@@ -287,7 +287,7 @@ def _train(
 
     def tick(news: StepReport) -> None:
         reporter.tick(news)
-        begins("Measuring")  # between two evaluations, this is what takes long
+        begins("Measuring" if news.measures else "")  # steps speak for themselves
 
     reporter = Reporter(display, metrics_history.read(trainer.directory))
     with begin_or_resume.in_one_line(trainer.config, trainer.directory):

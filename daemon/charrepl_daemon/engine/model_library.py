@@ -166,8 +166,9 @@ class ModelLibrary:
                 self._loaded(directory, None, None)
                 return
         self._wait_for_room()
-        result = self._read(directory)
-        self._shelve(directory, result)
+        result = self._read(directory, present)
+        if result is not present:
+            self._shelve(directory, result)
         self._loaded(directory, None, result)
         for done in wish.done:
             done(result if isinstance(result, CharreplError) else None)
@@ -182,13 +183,17 @@ class ModelLibrary:
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or not self._leaving)
 
-    def _read(self, directory: Path) -> Result:
+    def _read(self, directory: Path, present: Engine | None) -> Result:
+        """The model as its files are now: `present` if it was made from the same, with all its carries."""
         try:
+            loaded = self._reads.read(directory, checkpoint.load_model)
+            if present is not None and present.digest == loaded.digest:
+                return present
             return Engine(
                 directory,
                 cache_bytes=self._cache_bytes,
                 precision=self._precision,
-                read=lambda path: self._reads.read(path, checkpoint.load_model),
+                read=lambda path: loaded,
             )
         except Exception as error:
             # A broken model may cause any error. It concerns those who asked for the model, not the daemon.

@@ -27,6 +27,7 @@ from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.scheduler import _MOST_UNSENT, Scheduler
 from charrepl_train.run import checkpoint
+from tests.charrepl_daemon.changed_model import change
 from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until_final
 from tests.soak.watching import resident_mb
 
@@ -87,7 +88,7 @@ class Loads:
         self._lock = threading.Lock()
 
     def of(self, read: Any) -> Any:
-        def probed(self_: ModelLibrary, directory: Path) -> Any:
+        def probed(self_: ModelLibrary, directory: Path, present: Engine | None) -> Any:
             with self._lock:
                 self.now += 1
                 self.most = max(self.most, self.now)
@@ -95,7 +96,7 @@ class Loads:
             self.begun.release()
             assert self.may_go_on.wait(DEADLINE_S)
             try:
-                return read(self_, directory)
+                return read(self_, directory, present)
             finally:
                 with self._lock:
                     self.now -= 1
@@ -241,17 +242,31 @@ def test_a_passage_of_a_model_loaded_anew_is_told_so(scheduler, models_, monkeyp
     reader.ask(models_[0], protocol.Sample(seq=5, text="a", max_chars=1_000_000))
     assert isinstance(reader.replies.get(timeout=DEADLINE_S), protocol.Chunk)
     for _ in range(2):  # the second waits until nobody uses the first
-        done: queue.Queue[CharreplError | None] = queue.Queue()
-        scheduler.reload(models_[0], done.put)
-        assert done.get(timeout=DEADLINE_S) is None
+        load_anew(scheduler, models_[0])
     told = reader.final()
     assert (told.code, told.message) == ("busy", "m0 was reloaded: ask again")
 
 
-def load_anew(scheduler: Scheduler, directory: Path) -> None:
+def test_a_reload_of_the_same_files_keeps_the_model_with_all_that_it_has_read(scheduler, models_):
+    asker = Asker(scheduler)
+    asker.ask(models_[0])
+    asker.final()
+    (before,) = scheduler.library.engines()
+    reload(scheduler, models_[0])
+    assert scheduler.library.engines() == [before]
+    load_anew(scheduler, models_[0])
+    assert before not in scheduler.library.engines()
+
+
+def reload(scheduler: Scheduler, directory: Path) -> None:
     done: queue.Queue[CharreplError | None] = queue.Queue()
     scheduler.reload(directory, done.put)
     assert done.get(timeout=DEADLINE_S) is None
+
+
+def load_anew(scheduler: Scheduler, directory: Path) -> None:
+    change(directory)
+    reload(scheduler, directory)
 
 
 def test_a_score_begins_anew_where_its_model_is_loaded_anew(scheduler, models_, monkeypatch):

@@ -91,3 +91,14 @@ def test_minutes_count_from_when_the_command_was_given(make_trainer, tmp_path, c
         next(trainer.train(begun=begun - before_s))
         steps[before_s] = trainer.run.total_steps
     assert steps[0] > steps[3600] == 1
+
+
+def test_an_evaluation_is_announced_before_it_begins_and_nothing_else_is(
+    make_trainer, tmp_path, corpus
+) -> None:
+    trainer, heard = make_trainer(tmp_path / "model", corpus.read_text(), sample_characters=0), []
+    for metrics in trainer.train(tick=lambda news: heard.append((news.step, news.measures))):
+        assert heard[-1] == (metrics.step, True)
+        assert not any(measures for _, measures in heard[:-1])
+        heard.clear()
+    assert heard == []

@@ -154,15 +154,15 @@ class Trainer:
 
         Where the run has minutes, a few timed steps decide how many fit into those since it was `begun`, by
         the `clock`, or since now. That number is kept, and the run is the same as any other run of so many
-        steps. `tick` is called about twice a second. Raises CharreplError if the loss is no longer a number
-        or a checkpoint cannot be written.
+        steps. `tick` is called about twice a second, and before each evaluation. Raises CharreplError if the
+        loss is no longer a number or a checkpoint cannot be written.
         """
         self.state = self.devices.placed(self.state)
         self._clock = clock
         self._began = clock() - self.run.elapsed_s
-        tick = throughput.rarely(tick)
+        now_and_then = throughput.rarely(tick)
         if not self.run.total_steps:
-            self._decide(self.devices.leading(clock() if begun is None else begun), interrupted, tick)
+            self._decide(self.devices.leading(clock() if begun is None else begun), interrupted, now_and_then)
         step = int(self.state["step"])
         total = self.run.total_steps or step
         pace = throughput.Throughput(step)
@@ -175,8 +175,9 @@ class Trainer:
             step += steps
             pace.took(step, self._now())
             speed, steady = self._characters(1 / pace.mean_s), pace.timed_s >= _TIMED_S
-            tick(StepReport(step, total, loss, speed, self._plan.left_s(step, total, pace.mean_s), steady))
-            if self._plan.due(step, total):
+            left_s, due = self._plan.left_s(step, total, pace.mean_s), self._plan.due(step, total)
+            (tick if due else now_and_then)(StepReport(step, total, loss, speed, left_s, steady, due))
+            if due:
                 yield self._measure(step, total, measured, mark, mark_step)
                 mark, mark_step = self._now(), step
                 pace.resumes(mark)

@@ -51,3 +51,4 @@ class StepReport(NamedTuple):
     characters_per_s: float
     left_s: float  # to the end, evaluations included
     steady: bool  # whether steps were timed for long enough to believe it
+    measures: bool = False  # whether an evaluation comes next
