@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint soak bench bench-daemon bench-train bench-keys benchmarks-page picture clean
+.PHONY: run test lint soak bench bench-daemon bench-train bench-keys benchmarks-page picture vsix clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -45,6 +45,15 @@ benchmarks-page: .venv/test
 
 picture: .venv/test
 	$(BIN)/python -m tests.picture
+
+# The extension for VS Code; npm brings what it is made with.
+vsix:
+	rm -rf build/vscode
+	mkdir -p build dist
+	cp -r charrepl/lsp/vscode build/vscode
+	cp LICENSE build/vscode
+	cd build/vscode && npm install --silent --no-package-lock && npm run --silent package
+	mv build/vscode/charrepl.vsix dist
 
 # A .venv made with another interpreter is made anew.
 .venv/made-with-%:

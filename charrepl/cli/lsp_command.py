@@ -22,7 +22,9 @@ from charrepl.system.standard_streams import echo
 @lines_option
 @model_option
 @endpoint_option
-@click.option("--setup", type=click.Choice(["neovim"]), help="Print what to put into an editor's settings.")
+@click.option(
+    "--setup", type=click.Choice(["neovim", "vscode"]), help="Print what to put into an editor's settings."
+)
 @click.option("--stdio", is_flag=True, hidden=True, help="Accepted because clients give it; changes nothing.")
 @debug_option
 @exit_codes
@@ -44,6 +46,9 @@ def lsp(
     import asyncio
 
     with extra("lsp", "pygls", "lsprotocol"):
+        from charrepl.lsp import lazy_types
+
+        lazy_types.import_types()
         from charrepl.lsp import standard_io
     from charrepl.lsp.settings import Effective
 
