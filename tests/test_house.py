@@ -77,6 +77,7 @@ ORDER = {
     ],
     "charrepl_train": [
         "hyperparameters",
+        "cleaning",
         "text",
         "devices",
         "model",

@@ -58,27 +58,32 @@ def read(file: Path) -> str:
     return "".join(pieces(file))
 
 
-def pieces(file: Path, *, encoding: str = "", option: str = "") -> Iterator[str]:
+def pieces(file: Path, *, encoding: str = "", option: str = "", errors: str = "strict") -> Iterator[str]:
     """The text of a file, or of standard input for `-`, in pieces that are not empty.
 
     It is decoded as `encoding`, or UTF-8. Byte order marks are left out. So is a character that was cut in
     two at the file's beginning or end, as `head -c` does. `option` is the reading command's option for an
-    encoding.
+    encoding, and `errors` how Python decodes what is not in it.
     Raises CharreplError if the file cannot be read, is not text, or is in another encoding.
     """
     source = Source(file, option)
-    return decoded(_chunks(source), source, encoding=encoding)
+    return decoded(_chunks(source), source, encoding=encoding, errors=errors)
 
 
 def decoded(
-    chunks: Iterable[bytes], source: Source, *, encoding: str = "", whole: bool = False
+    chunks: Iterable[bytes],
+    source: Source,
+    *,
+    encoding: str = "",
+    whole: bool = False,
+    errors: str = "strict",
 ) -> Iterator[str]:
     """As `pieces`, but from bytes. If `whole`, only a mark at the beginning may be left out."""
     chunks = iter(chunks)
     head = next(chunks, b"")
     codec = _codec(head, source, encoding)
     utf8 = codec == "utf-8"
-    decoder = codecs.getincrementaldecoder(codec)()
+    decoder = codecs.getincrementaldecoder(codec)(errors)
     lines = io.IncrementalNewlineDecoder(decoder, translate=True)
     begun = beyond_ascii = False
     offset = _cut_off(head) if utf8 and not whole else 0

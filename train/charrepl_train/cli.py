@@ -22,6 +22,7 @@ from charrepl.system import paths
 from charrepl.system.standard_streams import echo
 from charrepl.version import __version__
 from charrepl_train import hyperparameters
+from charrepl_train.cleaning import kinds
 from charrepl_train.run import begin_or_resume, distributed_run
 from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
 from charrepl_train.run.running_time import RunningTime
@@ -62,6 +63,12 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option(
     "--exclude", metavar="GLOB", multiple=True, help="Leave out what matches, such as '*.html' or drafts."
 )
+@click.option(
+    "--clean",
+    type=click.Choice(kinds.KINDS),
+    multiple=True,
+    help="Leave out what nobody wrote: headers and quotations, time stamps, code and links, tags.",
+)
 @click.option("--epochs", type=AMOUNT, help="How often to read the text.")
 @click.option("--minutes", type=AMOUNT, help="How long to train instead.")
 @click.option(
@@ -92,6 +99,7 @@ def main(
     base: str | None,
     encoding: str | None,
     exclude: tuple[str, ...],
+    clean: tuple[str, ...],
     epochs: float | None,
     minutes: float | None,
     resume: bool,
@@ -144,19 +152,22 @@ def main(
         display = stack.enter_context(Display(sys.stderr if leads and not quiet else None, now=clock))
         begins = stack.enter_context(heartbeat(display, now=clock))
         begins("Reading the text")
-        if encoding is None:
-            encoding = begin_or_resume.encoding(directory) if resume else ""
+        before_it = begin_or_resume.reading(directory) if resume else begin_or_resume.Reading()
+        encoding, clean = (
+            before_it.encoding if encoding is None else encoding,
+            clean or tuple(before_it.clean),
+        )
         stopped.tell = lambda message: _tell_at_once(display, message)
         with contextlib.ExitStack() as kept:
             with stopped.at_once():
                 files, left_out = corpus_files.found(corpus, exclude)
-                text = kept.enter_context(read(files, near=directory, encoding=encoding))
+                text = kept.enter_context(read(files, near=directory, encoding=encoding, clean=clean))
             from charrepl_train.devices import jax_setup
 
             begins("Finding the device")
             jax_setup.prepare(dry_run=dry_run, threads=threads)
             trainer, where, remark = None, jax_setup.describe(), text.strange_ends(files) if leads else ""
-            notes = [note for note in (left_out, text.markup()) if note] if leads else []
+            notes = [note for note in (left_out, text.cleaned, text.markup()) if note] if leads else []
             distributed_run.check_same(text)
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save

@@ -351,3 +351,16 @@ def test_a_run_remembers_how_its_text_was_encoded(tmp_path: Path, settings: Path
     assert train(plain, "--config", settings, "--epochs", 2, "--out", tmp_path / "utf-8").exit_code == 0
     assert train(plain, "--out", tmp_path / "utf-8", "--resume", "--epochs", 4).exit_code == 0
     assert metrics(run) == metrics(tmp_path / "utf-8")
+
+
+def test_a_run_remembers_how_its_text_was_cleaned(tmp_path: Path, settings: Path, corpus: Path) -> None:
+    chat, run = tmp_path / "chat.txt", tmp_path / "run"
+    lines = corpus.read_text().splitlines()
+    chat.write_text("".join(f"12/03/24, 12:03 - Anna: {line}\n" for line in lines))
+    short = ["--config", settings, "--epochs", 2, "--out", run]
+    result = train(chat, *short, "--clean", "chat")
+    assert result.exit_code == 0, result.stderr
+    assert f"Left out: time stamps ({len(lines)})." in result.stderr
+    result = train(chat, "--out", run, "--resume", "--epochs", 4)
+    assert result.exit_code == 0, result.stderr
+    assert run_file(run)["clean"] == ["chat"]

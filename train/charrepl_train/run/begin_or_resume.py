@@ -149,6 +149,7 @@ def new(
     run = Run(
         corpus=names,
         encoding=text.encoding,
+        clean=list(text.clean),
         corpus_digest=text.digest,
         total_steps=0,
         minutes=wishes.minutes,
@@ -271,17 +272,18 @@ def _kept_run(directory: Path, kind: type[T]) -> T:
         ) from None
 
 
-class _Encoded(msgspec.Struct):
-    """The part of `run.json` that is needed to read the text."""
+class Reading(msgspec.Struct):
+    """The part of `run.json` that says how to read the text: its encoding, if not UTF-8, and its cleaning."""
 
     encoding: str = ""
+    clean: list[str] = []
 
 
-def encoding(directory: Path) -> str:
-    """How the files of the run in a directory were encoded; empty for UTF-8, and where there is no run."""
+def reading(directory: Path) -> Reading:
+    """How the files of the run in a directory were read; as plain UTF-8 where there is no run."""
     with contextlib.suppress(CharreplError):
-        return _kept_run(directory, _Encoded).encoding
-    return ""
+        return _kept_run(directory, Reading)
+    return Reading()
 
 
 def _base_again(run: Run, directory: Path) -> _Base | None:

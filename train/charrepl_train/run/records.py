@@ -14,6 +14,7 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     corpus: list[str]  # file names, for the reader
     encoding: str = ""  # of the files, if another than UTF-8
+    clean: list[str] = []  # the kinds of marks that were left out of them
     corpus_digest: str
     split: Split | None = None  # of the corpus; None if it began before it was kept
     total_steps: int  # 0 until `minutes` has been turned into steps

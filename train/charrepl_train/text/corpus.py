@@ -19,8 +19,9 @@ from numpy.typing import DTypeLike, NDArray
 from charrepl.errors import CharreplError
 from charrepl.files import text_files
 from charrepl.system import disk_errors
+from charrepl_train.cleaning import kinds, mail, markup
 from charrepl_train.hyperparameters import TrainingConfig
-from charrepl_train.text import character_folding, markup, trailing_boilerplate
+from charrepl_train.text import character_folding, trailing_boilerplate
 from charrepl_train.text.batching import Ids
 from charrepl_train.text.character_folding import NFC, NormalForm
 from charrepl_train.text.excerpts import Excerpts, inside, with_context
@@ -47,43 +48,70 @@ class Corpus(NamedTuple):
 
 
 @contextlib.contextmanager
-def read(files: Sequence[Path], *, near: Path, encoding: str = "") -> Iterator[Text]:
+def read(
+    files: Sequence[Path], *, near: Path, encoding: str = "", clean: Sequence[str] = ()
+) -> Iterator[Text]:
     """The text of all files, one after the other, with Unix line ends; kept until the `with` block ends.
 
-    They are decoded as `encoding`, or UTF-8.
+    They are decoded as `encoding`, or UTF-8, and cleaned as those kinds.
 
     If it is long, it is kept in a temporary file in `near`, or the nearest directory above it that exists:
     that place must have room for a model anyway, and /tmp may be memory.
 
-    Raises CharreplError if a file is empty or cannot be read as text, or if the disk is full.
+    Raises CharreplError if a file is empty or cannot be read as text, if cleaning leaves nothing of them, or
+    if the disk is full.
     """
     folder = next(place for place in (near, *near.parents) if place.is_dir())
     with contextlib.closing(_Blocks(folder)) as blocks:
         lengths, digest = [0] * len(files), hashlib.sha256()
         normal, tail = True, ""
-        for file, piece in _joined(files, encoding):
-            block = piece.encode()
+        left_out: Counter[str] = Counter()
+        for file, piece in _joined(files, encoding, clean, left_out):
+            block = _encoded(piece, files[file])
             blocks.append(block, file)
             digest.update(block)
             lengths[file] += len(piece)
             normal = normal and character_folding.is_normal(tail + piece, NFC)
             tail = piece[-_TAIL:]
-        yield Text(blocks, lengths, digest.hexdigest(), normal=normal, encoding=encoding)
+        if not sum(lengths):
+            raise CharreplError(
+                f"nothing is left of the text: {kinds.told(left_out, clean)} Choose another --clean, or none"
+            )
+        yield Text(
+            blocks,
+            lengths,
+            digest.hexdigest(),
+            normal=normal,
+            encoding=encoding,
+            clean=clean,
+            cleaned=kinds.told(left_out, clean) if clean else "",
+        )
 
 
 class Text:
     """A text that has been read, from files in `encoding` that have so many characters each.
 
-    `digest` is the SHA-256 of its UTF-8, `normal` if it is in NFC.
+    `digest` is the SHA-256 of its UTF-8, `normal` if it is in NFC. It was cleaned as the kinds in `clean`,
+    and `cleaned` says what that left out.
     """
 
     def __init__(
-        self, blocks: _Blocks, lengths: Sequence[int], digest: str, *, normal: bool, encoding: str = ""
+        self,
+        blocks: _Blocks,
+        lengths: Sequence[int],
+        digest: str,
+        *,
+        normal: bool,
+        encoding: str = "",
+        clean: Sequence[str] = (),
+        cleaned: str = "",
     ) -> None:
         self._blocks = blocks
         self.lengths = lengths
         self.digest = digest
         self.encoding = encoding
+        self.clean = tuple(clean)
+        self.cleaned = cleaned
         self._normal = normal
 
     @property
@@ -92,7 +120,7 @@ class Text:
         return sum(self.lengths)
 
     def markup(self) -> str:
-        """What a person should know of HTML and mail in the text; empty for nothing."""
+        """What a person should know of HTML, mail and chats in the text; empty for nothing."""
         return markup.remark(self._blocks)
 
     def rarest(self, most: int) -> tuple[int, list[Rare]]:
@@ -223,18 +251,32 @@ class _Blocks:
             self._file.close()
 
 
-def _joined(files: Sequence[Path], encoding: str) -> Iterator[tuple[int, str]]:
+def _joined(
+    files: Sequence[Path], encoding: str, clean: Sequence[str], left_out: Counter[str]
+) -> Iterator[tuple[int, str]]:
     """The text of all files in pieces, with the number of the file.
 
     A newline is put after a file that does not end with one and is not the last.
     """
-    last = "\n"
+    errors = mail.UNDECODABLE if "mail" in clean else "strict"
+    last, of = "\n", 0
     for number, file in enumerate(files):
-        if last != "\n":
-            yield number - 1, "\n"
-        last = ""
-        for piece in text_files.pieces(file, encoding=encoding, option="--encoding"):
-            yield number, piece
-            last = piece[-1]
-        if not last:
+        read = text_files.pieces(file, encoding=encoding, option="--encoding", errors=errors)
+        first = next(read, "")
+        if not first:
             raise CharreplError(f"{text_files.Source(file)} is empty: name a text file with something in it")
+        for piece in kinds.cleaned(itertools.chain([first], read), clean, left_out):
+            if last != "\n" and of != number:
+                yield of, "\n"
+            yield number, piece
+            last, of = piece[-1], number
+
+
+def _encoded(piece: str, file: Path) -> bytes:
+    try:
+        return piece.encode()
+    except UnicodeEncodeError:  # --clean mail reads what it cannot decode
+        raise CharreplError(
+            f"{text_files.Source(file)} has text that is neither UTF-8 nor in a mail: "
+            "give its --encoding, or leave --clean mail out to see what it is"
+        ) from None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from charrepl_train.cleaning.markup import remark
 from charrepl_train.text.corpus import read
-from charrepl_train.text.markup import remark
 
 PROSE = "It was a bright cold day in April, and the clocks were striking thirteen.\n" * 100
 PAGE = '<div class="entry"><p>It was a <em>bright</em> day<br/>\n</p></div>\n' * 100
@@ -29,18 +29,22 @@ So it does.
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (PAGE + PROSE, "700 HTML tags, which ghosts will have too. Unless you want that, save HTML as"),
+        (PAGE + PROSE, "700 HTML tags, which ghosts will have too. Unless you want that, give --clean html."),
         ("\n" + MESSAGE * 50, "200 lines of mail headers and 100 quoted lines, which"),
         (
             PROSE + "> so he said\n" * 50,
-            "50 quoted lines, which ghosts will have too. Unless you want that, keep",
+            "50 quoted lines, which ghosts will have too. Unless you want that, give --clean mail.",
         ),
         (
             "\n" + (MESSAGE + PAGE) * 50,
             "35,000 HTML tags, 200 lines of mail headers and 100 quoted lines, which",
         ),
+        (
+            "\n" + "12/03/24, 12:03 - Anna: hi\n[12:04] <ben> hello\n" * 20,
+            "40 time stamps, which ghosts will have too. Unless you want that, give --clean chat.",
+        ),
     ],
-    ids=["HTML", "mail", "quotations", "mail in HTML"],
+    ids=["HTML", "mail", "quotations", "mail in HTML", "a chat"],
 )
 def test_markup_is_counted_and_named(text: str, said: str) -> None:
     assert remark([text.encode()]).startswith(f"The text has {said}")

@@ -1,4 +1,4 @@
-"""Finds markup in a text: HTML, and the headers and quotations of mail.
+"""Finds markup in a text: HTML, the headers and quotations of mail, the time stamps of chats.
 
 A model learns it like anything else, and then its ghosts are full of it. You may want that, so we only say
 it.
@@ -22,15 +22,19 @@ _HEADER = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(rb"\n> ?[^\n]")
+_STAMP = re.compile(
+    rb"\n(?:\[?\d{1,4}[./-][\w./-]{3,8},? )?\[?\d{1,2}:\d\d(?::\d\d)?[^\n]{0,6}?(?:\]| -) ?[^\n: ]"
+)
 _FEWEST = 20  # of a kind of markup, from which on it is mentioned
 _LEAST_SHARE = 0.01  # of the text in tags, or of its lines
 _KINDS = 3  # of headers: a play may have a speaker called From
+_STAMPED_SHARE = 0.1  # of the lines
 _QUOTED_SHARE = 0.1  # of the lines, if there are no headers: others begin a line so too
 
 
 def remark(blocks: Iterable[bytes]) -> str:
     """What a person should know of a text in UTF-8, in one line; empty for nothing."""
-    size = lines = tags = in_tags = headers = quoted = 0
+    size = lines = tags = in_tags = headers = quoted = stamps = 0
     kinds: set[bytes] = set()
     for block in blocks:
         size += len(block)
@@ -41,10 +45,11 @@ def remark(blocks: Iterable[bytes]) -> str:
         headers += len(names)
         kinds.update(name.lower() for name in names)
         quoted += len(_QUOTED.findall(block))
+        stamps += len(_STAMP.findall(block))
     found, fixes = [], []
     if tags >= _FEWEST and in_tags >= _LEAST_SHARE * size:
         found.append(f"{tags:,} HTML tags")
-        fixes.append("save HTML as plain text, as `pandoc --to plain` does")
+        fixes.append("--clean html")
     mail = headers >= _FEWEST and headers >= _LEAST_SHARE * lines and len(kinds) >= _KINDS
     if mail:
         found.append(f"{headers:,} lines of mail headers")
@@ -52,8 +57,11 @@ def remark(blocks: Iterable[bytes]) -> str:
         found.append(f"{quoted:,} quoted lines")
         mail = True
     if mail:
-        fixes.append("keep only what people wrote in their mails")
+        fixes.append("--clean mail")
+    if stamps >= _FEWEST and stamps >= _STAMPED_SHARE * lines:
+        found.append(f"{stamps:,} time stamps")
+        fixes.append("--clean chat")
     if not found:
         return ""
     said = " and ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
-    return f"The text has {said}, which ghosts will have too. Unless you want that, {', and '.join(fixes)}."
+    return f"The text has {said}, which ghosts will have too. Unless you want that, give {' '.join(fixes)}."
