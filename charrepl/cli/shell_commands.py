@@ -15,8 +15,10 @@ from charrepl.cli.options import (
     lines_option,
     model_option,
 )
+from charrepl.settings import model_names
 from charrepl.shells.script import KEYS, script
 from charrepl.suggestions.hosts import HOSTS
+from charrepl.system import paths
 from charrepl.system.standard_streams import echo
 
 
@@ -87,6 +89,8 @@ def shell(name: str, key: str, model: str, assertiveness: str | None, debug: boo
     """Print what brings ghosts to a shell, for a line in its start-up file: eval "$(charrepl shell zsh)"."""
     if key and not KEYS[name]:
         raise click.UsageError(f"{name} shows ghosts by itself, and its own keys take them: leave out --key.")
+    if not model and model_names.is_usable(paths.models_dir() / model_names.SHELL):
+        model = model_names.SHELL
     chosen = host_settings(model, assertiveness)
     echo(script(name, model=chosen.model, assertiveness=chosen.assertiveness, key=key), end="")
 

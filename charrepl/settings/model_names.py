@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # the REPL finds its model before its first paint, and import
     from charrepl.wire.protocol import ModelInfo
 
 BUNDLED = "shakespeare"
+SHELL = "shell"  # what shells use if it is there
+SHELL_HISTORY = "shell-history"  # in the directory of a model: the commands it has learnt from
 UNLOADABLE = ("bad_model", "no_model", "shortage")  # error codes for which another model may work
 _MOST_NAME = 100  # characters
 _MOST_BYTES = 240  # a file's name may have 255, and this leaves room for an ending
@@ -167,6 +169,11 @@ def find(model: str = "") -> Path:
     )
 
 
+def is_of_shell(directory: Path) -> bool:
+    """Whether a model has learnt commands: it is for shells, and never the default elsewhere."""
+    return (directory / SHELL_HISTORY).is_dir()
+
+
 def trained_at(directory: Path) -> float | None:
     """When the model's last complete training ended, in seconds since 1970; None if never, or it is gone."""
     import json
@@ -190,9 +197,9 @@ def default(
     passed_over: Container[Path] = (),
     last_trained: Callable[[Path], float | None] = trained_at,
 ) -> Path:
-    """The model that last completed its training, else the bundled one. Not one of `passed_over`."""
+    """The model that last completed its training, but for shells' and `passed_over`; else the bundled one."""
     own = [path for path in installed(usable=lambda path: path not in passed_over) if path != bundled_dir()]
-    trained = {path: at for path in own if (at := last_trained(path)) is not None}
+    trained = {path: at for path in own if not is_of_shell(path) and (at := last_trained(path)) is not None}
     return max(trained, key=trained.__getitem__, default=bundled_dir())
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import shlex
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,8 @@ from charrepl.system.standard_streams import echo
 from charrepl.version import __version__
 from charrepl_train import hyperparameters
 from charrepl_train.cleaning import kinds
-from charrepl_train.run import begin_or_resume, distributed_run
+from charrepl_train.display import run_summary
+from charrepl_train.run import begin_or_resume, distributed_run, shell_corpus
 from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
 from charrepl_train.run.running_time import RunningTime
 from charrepl_train.text import corpus_files
@@ -38,7 +39,12 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("corpus", nargs=-1, required=True, type=FilePath())
+@click.argument("corpus", nargs=-1, type=FilePath())
+@click.option(
+    "--shell-history",
+    is_flag=True,
+    help="Learn your shells' commands. CORPUS, if given, are history files.",
+)
 @click.option(
     "--name",
     shell_complete=complete_model,
@@ -93,6 +99,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @exit_codes
 def main(
     corpus: tuple[Path, ...],
+    shell_history: bool,
     name: str | None,
     preset: str | None,
     config_file: Path | None,
@@ -124,11 +131,15 @@ def main(
     """
     if epochs is not None and minutes is not None:
         raise click.UsageError("choose --epochs or --minutes, not both")
+    if not corpus and not shell_history:
+        raise click.UsageError("missing CORPUS: name a text to learn from")
     if corpus.count(text_files.STANDARD_INPUT) > 1:
         raise click.UsageError("standard input can be read only once: give - once")
     if encoding is not None:
         encodings.codec(encoding)  # before any file is created for a run that is impossible
-    directory = out.absolute() if out else paths.models_dir() / _name(name, corpus[0])
+    if shell_history:
+        name, preset = name or model_names.SHELL, preset or ("shell" if base is None and not resume else None)
+    directory = out.absolute() if out else paths.models_dir() / _name(name, corpus)
     paths.utf8(directory, fix="choose another place with --out")
     wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed)
     group = distributed_run.group(coordinator, count, process_id, distributed=distributed)
@@ -145,6 +156,14 @@ def main(
             begin_or_resume.check(directory, resume=False)
         elif leads:
             stack.enter_context(begin_or_resume.held(directory, resume=resume))
+        read_commands = ""
+        if shell_history:
+            commands = shell_corpus.kept(directory)
+            if dry_run:
+                commands = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="charrepl-")))
+            if not resume and leads:
+                read_commands = shell_corpus.write(corpus, commands)
+            corpus = (commands,)
         from charrepl.terminal.heartbeat import heartbeat
         from charrepl.terminal.progress import Display
         from charrepl_train.text.corpus import read  # numpy: only after the command line was checked
@@ -167,7 +186,8 @@ def main(
             begins("Finding the device")
             jax_setup.prepare(dry_run=dry_run, threads=threads)
             trainer, where, remark = None, jax_setup.describe(), text.strange_ends(files) if leads else ""
-            notes = [note for note in (left_out, text.cleaned, text.markup()) if note] if leads else []
+            told = (read_commands, left_out, text.cleaned, text.markup()) if leads else ()
+            notes = [note for note in told if note]
             distributed_run.check_same(text)
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save
@@ -188,25 +208,29 @@ def main(
             return
         from charrepl_train.run import checkpoint
 
-        display.say(_introduction(trainer, where, resume=resume))
+        display.say(run_summary.introduction(trainer, where, resume=resume))
         for note in notes:
             display.say(note)
         if remark and trainer.config.training.held_out:
             display.say(remark)
         if trainer.run.held_out_seen:
-            display.say(_seen(trainer))
+            display.say(run_summary.seen(trainer))
         begins("Compiling")
         results = _train(trainer, display, begins, begun=begun, clock=clock, stopped=stopped)
         if results is None:
             if checkpoint.exists(directory, "best"):
-                display.say(f"Type with what it has learnt so far: {_typing(directory)}")
+                display.say(f"Type with what it has learnt so far: {run_summary.typing(directory)}")
             own = directory.parent == paths.models_dir()
             place = ["--name", directory.name] if own else ["--out", str(directory)]
             options = [f"--exclude={pattern}" for pattern in exclude]
-            again = shlex.join(["charrepl-train", *map(str, corpus), *options, *place, "--resume"])
+            given = ["--shell-history"] if shell_history else [str(path) for path in corpus]
+            again = shlex.join(["charrepl-train", *given, *options, *place, "--resume"])
             display.say(f"Saved. Continue with: {again}")
             raise click.exceptions.Exit(130)
-        _summary(display, trainer, results, before, as_json=as_json)
+        for line in run_summary.summary(trainer, results, before):
+            display.say(line)
+        if as_json:
+            _print_result(trainer, results)
 
 
 @contextlib.contextmanager
@@ -224,9 +248,9 @@ def _tell_at_once(display: Display, message: str) -> None:
     display.drain(1)
 
 
-def _name(name: str | None, corpus: Path) -> str:
-    """The model's name: as given, else made from the file's name, whatever characters that has."""
-    return model_names.check_name(name or model_names.named_after(corpus_files.name(corpus)))
+def _name(name: str | None, corpus: tuple[Path, ...]) -> str:
+    """The model's name: as given, else made from the first file's, whatever characters that has."""
+    return model_names.check_name(name or model_names.named_after(corpus_files.name(corpus[0])))
 
 
 def _preview(
@@ -250,29 +274,6 @@ def _preview(
         print_json(found)
     else:
         echo(found.lines())
-
-
-def _introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
-    model = trainer.config.model
-    epochs = trainer.run.total_steps / trainer.batches.steps_per_epoch
-    anew = (
-        " Nothing had been saved yet: this starts from the beginning." if resume and not trainer.begun else ""
-    )
-    return (
-        f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}"
-        + (" by cuDNN" if trainer.by_cudnn else "")
-        + f", {trainer.parameters:,} parameters, {len(trainer.corpus.train):,} characters "
-        f"of {len(trainer.vocabulary) - 1:,} kinds"
-        + (f", {epochs:.3g} epochs" if epochs else "")
-        + "."
-        + (f" {trainer.batches.names:,} names are replaced in parts of it." if trainer.batches.names else "")
-        + f"{anew} Ctrl-C saves."
-    )
-
-
-def _seen(trainer: Trainer) -> str:
-    base, seen = Path(trainer.run.started_from).name, trainer.run.held_out_seen
-    return f"{base} has learnt {seen:.0%} of what is held out here: the loss on it is no held-out loss."
 
 
 def _train(
@@ -349,52 +350,14 @@ def _tell_daemon(directory: Path) -> None:
                 client.ask(protocol.Reload(seq=0, model=str(directory)), timeout_s=60)
 
 
-def _typing(directory: Path) -> str:
-    """The command that types with a model."""
-    named = directory in model_names.installed()
-    return shlex.join(["charrepl", "--model", directory.name if named else str(directory)])
-
-
-def _configured() -> str:
-    """The model in the settings, which a new model does not replace; empty if there is none."""
-    with contextlib.suppress(CharreplError):  # charrepl itself reports wrong settings
-        return model_names.chosen()
-    return ""
-
-
-def _summary(
-    display: Display, trainer: Trainer, results: dict[str, float], before: Path, *, as_json: bool
-) -> None:
-    if "held_out_loss" in results:
-        from charrepl.terminal.progress import duration
-
-        nats, took = results["held_out_loss"], duration(trainer.run.elapsed_s)
-        bits = nats / math.log(2)
-        display.say(f"Held-out loss {nats:.4f} nats per character ({bits:.3f} bits), after {took}.")
-    if "learnt_loss" in results:
-        display.say(f"Loss {results['learnt_loss']:.4f} nats per character. {_seen(trainer)}")
-    if "last_pass_characters" in results:
-        display.say(
-            f"Then it learnt the {results['last_pass_characters']:,} characters that were set aside: "
-            "all figures are from before that."
-        )
-    directory = trainer.directory
-    if _configured() or model_names.default() != directory:
-        display.say(f"Type with it: {_typing(directory)}")
-    else:
-        if before != directory:
-            display.say(
-                f"charrepl opens {directory.name} from now on. "
-                f"The one before, {before.name}, opens with: {_typing(before)}"
-            )
-        display.say("Type with it: charrepl")
+def _print_result(trainer: Trainer, results: dict[str, float]) -> None:
     best = float(trainer.state["best"])
-    if as_json:
-        report = {
+    print_json(
+        {
             "model": str(trainer.directory),
             "steps": int(trainer.state["step"]),
             "seconds": trainer.run.elapsed_s,
             "dev_loss": best if best < float("inf") else None,
             **results,
         }
-        print_json(report)
+    )

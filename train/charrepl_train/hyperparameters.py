@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from charrepl.errors import CharreplError, reason
 
-PRESETS = ("small", "laptop", "gpu", "finetune", "seed")
+PRESETS = ("small", "laptop", "gpu", "finetune", "shell", "seed")
 
 Fraction = Annotated[float, Meta(ge=0, le=0.9)]
 

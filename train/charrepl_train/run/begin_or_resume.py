@@ -29,7 +29,10 @@ T = TypeVar("T")
 _LOCK = "train.lock"
 # The files of a model before its training has begun.
 _SETTINGS = ("vocab.json", "config.toml", "learnt.json", "run.json")
-_BEFOREHAND = {"vocab.json", "config.toml", "learnt.json", *(name + ".charrepl-new" for name in _SETTINGS)}
+_BEFOREHAND = {
+    *("vocab.json", "config.toml", "learnt.json", model_names.SHELL_HISTORY),
+    *(name + ".charrepl-new" for name in _SETTINGS),
+}
 
 
 class RunOptions(NamedTuple):
@@ -176,8 +179,13 @@ def _settings(wishes: RunOptions, text: Text, base: _Base | None) -> tuple[Confi
     from charrepl_train.run import finetune
 
     chosen = ""
-    if wishes.preset in (None, "auto"):
-        choice = presets.choose(text.characters, on_gpu=jax_setup.has_gpu(), begun=base is not None)
+    if wishes.preset in (None, "auto", "shell"):
+        choice = presets.choose(
+            text.characters,
+            on_gpu=jax_setup.has_gpu(),
+            begun=base is not None,
+            of_shell=wishes.preset == "shell",
+        )
         preset, chosen = choice.config, f" with preset {choice.name}, for {choice.why}"
     else:
         preset = hyperparameters.preset(wishes.preset)

@@ -23,6 +23,7 @@ _READ = {
     "small": _Reading(0.7e6, 3e6),
     "laptop": _Reading(3e6, 20e6),
     "gpu": _Reading(10e6, 2e9),
+    "shell": _Reading(0.7e6, 3e6),
     "finetune": _Reading(0.3e6, 10e6),
 }
 
@@ -35,12 +36,14 @@ class Choice(NamedTuple):
     why: str  # for a person
 
 
-def choose(characters: int, *, on_gpu: bool, begun: bool = False) -> Choice:
+def choose(characters: int, *, on_gpu: bool, begun: bool = False, of_shell: bool = False) -> Choice:
     """The preset for a text of that many characters, to be read as often as that length asks for.
 
-    begun: whether training starts from another model's weights.
+    begun: whether training starts from another model's weights; of_shell: whether it is shells' commands.
     """
-    if begun:
+    if of_shell:
+        name, why = "shell", "commands"
+    elif begun:
         name, why = "finetune", "weights to start from"
     elif characters < _SMALL:
         name, why = "small", "a short text"
