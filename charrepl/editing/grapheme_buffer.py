@@ -41,6 +41,21 @@ class GraphemeDocument(Document):
                 at = graphemes.end(self.text, at + 1)
         return at - self.cursor_position
 
+    @property
+    def column(self) -> int:
+        """The column of the screen that the cursor is in."""
+        return self._place(self.cursor_position)[1]
+
+    def get_cursor_up_position(self, count: int = 1, preferred_column: int | None = None) -> int:
+        return self.get_cursor_down_position(-count, preferred_column)
+
+    def get_cursor_down_position(self, count: int = 1, preferred_column: int | None = None) -> int:
+        column = self.column if preferred_column is None else preferred_column
+        row = min(max(0, self.cursor_position_row + count), self.line_count - 1)
+        line = self.lines[row]
+        at = next((first for first, _, _, right in _cells(line) if right > column), len(line))
+        return self.translate_row_col_to_index(row, at) - self.cursor_position
+
     def selection_ranges(self) -> Iterable[tuple[int, int]]:
         if self.selection and self.selection.type is SelectionType.BLOCK:
             yield from (part for _, part in self._block(self.selection.original_cursor_position))
@@ -157,6 +172,16 @@ class GraphemeBuffer(Buffer):
         onward = value > self.cursor_position
         at = graphemes.end(self.text, value) if onward else graphemes.start(self.text, value)
         Buffer.cursor_position.fset(self, at)  # type: ignore[attr-defined]
+
+    def cursor_up(self, count: int = 1) -> None:
+        self.cursor_down(-count)
+
+    def cursor_down(self, count: int = 1) -> None:
+        document = self.document
+        assert isinstance(document, GraphemeDocument)
+        column = document.column if self.preferred_column is None else self.preferred_column
+        self.cursor_position += document.get_cursor_down_position(count, column)
+        self.preferred_column = column  # for the next line, as this one may be too short
 
     def delete_before_cursor(self, count: int = 1) -> str:
         first = graphemes.start(self.text, max(0, self.cursor_position - count))

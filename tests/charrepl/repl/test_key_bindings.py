@@ -192,7 +192,7 @@ BLOCK = Keys.ControlV
         ("abcd\nabcd", ("g", "g", "l", BLOCK, "j", "l", "x"), "ad\nad"),
         (
             f"{E}bc\nabc",
-            ("g", "g", "l", BLOCK, "j", "h", "d"),
+            ("g", "g", "l", BLOCK, "j", "d"),
             f"{E}c\nac",
         ),  # a letter of two characters before it
         (f"{FAMILY}b\nabc", ("g", "g", BLOCK, "j", "d"), "b\nc"),  # as wide as two letters
@@ -200,12 +200,27 @@ BLOCK = Keys.ControlV
         ("日本\nabcd\na", ("g", "g", "l", BLOCK, "j", "l", "l", "d"), "日\nab\na"),
         ("日本\nabcd\nabc", ("g", "g", "l", BLOCK, "j", "j", "$", "d"), "日\nab\nab"),
         (f"a{E}b\nxyz", ("g", "g", BLOCK, "j", "d", "p"), f"{E}ab\nyxz"),
-        ("\tbc\nabcdefgh", ("g", "g", "l", BLOCK, "j", "l", "l", "l", "l", "d"), "\t\nabcdgh"),
+        ("\tbc\nabcdefgh", ("g", "g", "l", BLOCK, "j", "l", "d"), "\t\nabcdgh"),
         ("日b\nxyz\nx", ("g", "g", BLOCK, "j", "j", "d", "P"), "日b\nxyz\nx"),
     ],
 )
 def test_a_block_is_of_the_columns_on_the_screen_and_takes_no_cluster_apart(
     repl: Repl, text: str, keys: tuple[Keys | str, ...], left: str
+) -> None:
+    assert edited(repl, "vi", text, keys) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "left"),
+    [
+        ("日本語\nabcdef", ("g", "g", "$", "j", "x"), "日本語\nabcdf"),
+        (f"{FAMILY}b\nabc", ("g", "g", "l", "j", "x"), f"{FAMILY}b\nab"),
+        ("abcd\na\n日本", ("g", "g", "$", "j", "j", "x"), "abcd\na\n日"),  # the short line keeps the column
+        ("日本\nabcd", ("G", "$", "k", "x"), "日\nabcd"),
+    ],
+)
+def test_up_and_down_stay_in_the_column_on_the_screen(
+    repl: Repl, text: str, keys: tuple[str, ...], left: str
 ) -> None:
     assert edited(repl, "vi", text, keys) == left
 
