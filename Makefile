@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test lint soak bench bench-daemon bench-train bench-keys benchmarks-page picture vsix clean
+.PHONY: run test test-monaco lint soak bench bench-daemon bench-train bench-keys bench-editors benchmarks-page picture vsix clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -11,6 +11,16 @@ run: .venv/run
 # A file's tests share what they start, and half of what they do is wait for another process.
 test: .venv/test
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# VS Code's editor core, which npm brings, in a Chromium that is installed. 'make test' skips it otherwise.
+test-monaco: .venv/test build/monaco
+	$(BIN)/python -m pytest tests/charrepl_daemon/lsp/test_monaco.py
+
+NPM = npm install --silent --no-save --no-package-lock --ignore-scripts
+
+build/monaco:
+	$(NPM) --prefix build/monaco monaco-editor@0.57.0
+	touch $@
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -40,6 +50,9 @@ CORPUS ?= shakespeare-plays.txt
 bench-keys: .venv/test
 	$(BIN)/python -m tests.bench.keys_saved $(CORPUS) $(RESULTS)
 
+bench-editors: .venv/test
+	$(BIN)/python -m tests.bench.editors $(CORPUS) $(RESULTS)
+
 benchmarks-page: .venv/test
 	$(BIN)/python -m tests.bench.page
 
@@ -52,7 +65,7 @@ vsix:
 	mkdir -p build dist
 	cp -r charrepl/lsp/vscode build/vscode
 	cp LICENSE build/vscode
-	cd build/vscode && npm install --silent --no-package-lock && npm run --silent package
+	cd build/vscode && $(NPM) && npm run --silent package
 	mv build/vscode/charrepl.vsix dist
 
 # A .venv made with another interpreter is made anew.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -12,6 +13,11 @@ from charrepl.errors import CharreplError
 # A prompt of 10 MB may take twice that in JSON.
 MOST_BYTES = 32 << 20
 _MOST_PROMPTS = 8
+
+# The escape of one half of a character without the other.
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL
+)
 
 Count = Annotated[int, Meta(ge=1, le=128)]
 Temperature = Annotated[float, Meta(ge=0, le=10)]
@@ -69,5 +75,11 @@ def decoded(body: bytes | bytearray, kind: type[B]) -> B:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        what = str(error)
+        if isinstance(error, RecursionError):
+            what = "nested too deeply"
+        elif isinstance(error, UnicodeDecodeError):
+            what = f"its text is not UTF-8: {error.reason}"
+        elif _LONE_SURROGATE.search(body):
+            what = "its text has a lone surrogate, half of a character: send whole ones"
         raise CharreplError(f"the body is not a request of this kind: {what}", code="bad_request") from None

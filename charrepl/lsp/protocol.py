@@ -5,6 +5,7 @@ pygls ends lines at other characters than the protocol does, and drops a message
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -38,20 +39,23 @@ class Protocol(LanguageServerProtocol):
 
     def structure_message(self, data: dict[str, Any]) -> Any:
         """What a JSON object is in the protocol; a `_Wrong` if it has no such message."""
+        method, number = data.get("method"), data.get("id")
+        number = number if isinstance(number, int | str) else None
+        if number is not None and isinstance(method, str) and _has_lone_surrogates(data):
+            return _Wrong(number, f"{method!a} has a lone surrogate, half of a character: send whole ones")
         try:
             return super().structure_message(data)
         except JsonRpcException:
-            method, number = data.get("method"), data.get("id")
             if not isinstance(method, str):
                 raise
-            return _Wrong(number if isinstance(number, int | str) else None, method)
+            return _Wrong(number, f"{method!a} does not follow the protocol")
 
     def handle_message(self, message: Any) -> None:
         """Handles a message, or answers why not."""
         method, number = getattr(message, "method", None), getattr(message, "id", None)
         why, code = "", types.ErrorCodes.InvalidRequest
         if isinstance(message, _Wrong):
-            why, code = f"{message.name} does not follow the protocol", types.ErrorCodes.InvalidParams
+            why, code = message.why, types.ErrorCodes.InvalidParams
         elif method == types.INITIALIZE and self._initialized:
             why = "initialize was sent before: a server is initialized once"
         elif method not in (None, types.INITIALIZE, types.EXIT) and not self._initialized:
@@ -109,8 +113,17 @@ class Protocol(LanguageServerProtocol):
 
 
 class _Wrong:
-    """A message of which only its number and name can be read."""
+    """A request, or by its number None a notification, that is not handled, and why not."""
 
-    def __init__(self, number: int | str | None, name: str) -> None:
+    def __init__(self, number: int | str | None, why: str) -> None:
         self.id = number
-        self.name = name
+        self.why = why
+
+
+def _has_lone_surrogates(data: dict[str, Any]) -> bool:
+    """Whether a text in it has half of a character, which JSON can hold and no text has."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -64,6 +64,11 @@ def _part(text: str, ranges: Sequence[Range]) -> str:
     return "".join(text[start:stop] for start, stop in ranges)
 
 
+def held_out(text: str) -> str:
+    """What `charrepl-train` sets aside of a text, so that no model of it has read it."""
+    return _part(text, split([len(text)], TrainingConfig()).held_out)
+
+
 def main() -> None:
     """Prints what `charrepl eval --json` does."""
     parser = argparse.ArgumentParser(description=__doc__)

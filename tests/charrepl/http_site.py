@@ -30,9 +30,9 @@ class Answer(NamedTuple):
 class HttpSite:
     """A server in a process of its own, on a free port; `with` ends it."""
 
-    def __init__(self, *options: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *options: str, env: Mapping[str, str] | None = None, key: str = "") -> None:
         self.env = env
-        self.key = self._say("--print-key").strip()
+        self.key = key or self._say("--print-key").strip()
         self.process = subprocess.Popen(
             [*CHARREPL, "serve", "--port", "0", *options],
             env=env,

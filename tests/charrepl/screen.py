@@ -48,6 +48,8 @@ class Emulator(pyte.HistoryScreen):
     """
 
     def select_graphic_rendition(self, *attributes: int, **more: bool) -> None:
+        if more:
+            return  # Vim's "\x1b[>4;2m" is about keys
         shown, rest = [], list(attributes)
         while rest:
             code = rest.pop(0)
@@ -57,7 +59,7 @@ class Emulator(pyte.HistoryScreen):
                 del rest[:count]
             else:
                 shown += {2: [5], 22: [22, 25]}.get(code, [code])
-        super().select_graphic_rendition(*shown, **more)
+        super().select_graphic_rendition(*shown)
 
 
 class Screen:

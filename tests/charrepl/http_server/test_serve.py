@@ -201,9 +201,11 @@ def test_off_is_heard_at_once(bench: Bench, site: HttpSite) -> None:
     [
         ("/infill", b"{", 400, "not a request of this kind"),
         ("/infill", b'{"prompt": 3}', 400, "Expected `str`"),
-        ("/infill", b'{"prompt":"\\ud800"}', 400, "not a request of this kind"),
+        ("/infill", b'{"prompt":"\\ud83d\\ude00\\ud800 a"}', 400, "a lone surrogate"),
+        ("/infill", b'{"prompt":"\\ude00"}', 400, "a lone surrogate"),
         ("/infill", b"[" * 100_000, 400, "not a request of this kind"),
         ("/v1/completions", b"\xff\xfe", 400, "not a request of this kind"),
+        ("/v1/completions", b'{"prompt":"\xed\xa0\x80"}', 400, "its text is not UTF-8"),
         ("/v1/completions", b'{"prompt":"x","temperature":-1}', 400, "temperature"),
         ("/v1/completions", b'{"prompt":"x","model":"/etc"}', 404, "cannot be a model's name"),
         ("/v2/completions", b"{}", 404, "is not answered"),

@@ -303,6 +303,10 @@ def test_messages_that_are_wrong_are_answered_and_the_server_lives_on(live: Benc
         }
         assert "result" in editor.ask("textDocument/inlineCompletion", asked)
         assert live.daemon.requests[-1].text == "\ufffd Is the day"
+        half = {"range": {"start": asked["position"], "end": asked["position"]}, "text": "day\ud800"}
+        context = {"triggerKind": 2, "selectedCompletionInfo": half}
+        refused = editor.ask("textDocument/inlineCompletion", {**asked, "context": context})
+        assert code(refused) == -32602 and "lone surrogate" in refused["error"]["message"]
         assert editor.ask("shutdown", None)["result"] is None
         assert code(editor.ask("textDocument/inlineCompletion", asked)) == -32600
         editor.tell("exit", None)
