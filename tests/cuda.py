@@ -18,6 +18,13 @@ def lowered(program: Callable[..., Any], *arguments: Any, **given: Any) -> str:
     return exported.mlir_module()
 
 
+def precisions(text: str) -> set[str]:
+    """How exact a lowered program asks the products of its f32 arrays to be."""
+    products = re.findall(r"dot_general .*: \(tensor<[\dx]*f32>.*", text)
+    asked = [re.search(r"precision = \[(\w+), \w+\]", product) for product in products]
+    return {found[1] if found else "DEFAULT" for found in asked}
+
+
 def check(text: str, calls: frozenset[str] = frozenset()) -> None:
     """Asserts that a lowered program calls only so much, and never needs the host meanwhile."""
     assert "stablehlo.while" in text or "stablehlo.dot_general" in text  # it is a program

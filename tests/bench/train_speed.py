@@ -37,7 +37,7 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], Non
     import jax.numpy as jnp
 
     from charrepl_train import hyperparameters
-    from charrepl_train.model import cudnn, network
+    from charrepl_train.model import cudnn, network, products
     from charrepl_train.optimisation import training_step
     from charrepl_train.text import batching
 
@@ -53,8 +53,8 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], Non
     )
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 1_000_000)
     batches = batching.Batches(ids, config.training)
-    dtype = jnp.bfloat16 if precision == "bf16" else jnp.float32
-    recur = cudnn.fastest(HIDDEN, batch, time_, dtype)
+    dtype = products.dtype(precision)
+    recur = cudnn.fastest(HIDDEN, batch, time_, precision)
     definition, params = network.build(config.model, VOCABULARY, dtype=dtype, recur=recur)
     state = training_step.start(config, params, batch)
     step = 0

@@ -78,8 +78,9 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # At the end
     last_pass: bool = False  # learn, once, what was set aside; all figures are from before that
     # Numbers
-    # Of products; sums and the cell state stay f32. In a new run, auto becomes what is faster on its device.
-    precision: Literal["auto", "f32", "bf16"] = "f32"
+    # Of products; sums and the cell state stay f32. tf32 rounds to 10 bits where a GPU can, else it is f32.
+    # In a new run, auto becomes what is faster on its device.
+    precision: Literal["auto", "f32", "tf32", "bf16"] = "f32"
     seed: Annotated[int, Meta(ge=0, lt=2**31)] = 0
     # Watching
     evaluations: Annotated[int, Meta(ge=0, le=10_000)] = 20  # fewer if they would take a tenth of the time

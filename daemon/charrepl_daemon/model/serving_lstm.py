@@ -34,6 +34,8 @@ _SHIFT = 128  # what makes a weight of -127 to 127 an unsigned byte
 _NARROWEST = 4  # columns that a product in low precision takes at no more cost than one
 
 
+_EXACT = jax.lax.Precision.HIGHEST  # a GPU would round f32 to TF32; a processor does not know it
+
 Carry = tuple[tuple[jax.Array, jax.Array], ...]  # h and c of each layer, f32 [H, batch] each
 
 
@@ -123,7 +125,8 @@ def step(weights: Weights, carry: Carry, tokens: jax.Array) -> Carry:
 def logits(weights: Weights, carry: Carry) -> jax.Array:
     """f32 [batch, V] for the character after the carry."""
     read = carry if weights.output.shape[1] > carry[0][0].shape[0] else carry[-1:]
-    return (jnp.dot(weights.output, jnp.concatenate([h for h, _ in read])) + weights.output_bias).T
+    summed = jnp.dot(weights.output, jnp.concatenate([h for h, _ in read]), precision=_EXACT)
+    return (summed + weights.output_bias).T
 
 
 def _product(layer: Layer, right: Sequence[jax.Array]) -> jax.Array:
@@ -134,7 +137,8 @@ def _product(layer: Layer, right: Sequence[jax.Array]) -> jax.Array:
         # A single column is not taken for such a product: XLA would widen the weights first.
         x = jnp.pad(x, ((0, 0), (0, _NARROWEST - batch)))
     if layer.scale is None:
-        summed = jnp.dot(layer.left, x.astype(layer.left.dtype), preferred_element_type=jnp.float32)
+        x = x.astype(layer.left.dtype)
+        summed = jnp.dot(layer.left, x, precision=_EXACT, preferred_element_type=jnp.float32)
         return summed[:, :batch]
     whole = jnp.round(x * _MOST).astype(jnp.int8)
     if layer.left.dtype == jnp.uint8:

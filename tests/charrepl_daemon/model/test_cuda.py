@@ -29,22 +29,30 @@ def test_pieces_of_ghosts_are_written_on_the_device(weights, precision: str, bat
     packing = Packing(programs.blank_rows(KINDS))
     serve = programs.serve_program(SHAPE, VISIBLE, packing)
     arguments = weights[precision], STORE, packing.blank(batch)
-    cuda.check(cuda.lowered(jax.jit(serve, donate_argnums=1), *arguments))
+    text = cuda.lowered(jax.jit(serve, donate_argnums=1), *arguments)
+    cuda.check(text)
+    assert cuda.precisions(text) == {"HIGHEST"}
 
 
 def test_beams_are_searched_on_the_device(weights) -> None:
     searcher = beam_search.Searcher(weights["f32"], SHAPE, VISIBLE)
     blank = searcher._arguments(0, searcher._blank, fresh=True, beams=2, budget=3, ends=VISIBLE)
     search = jax.jit(beam_search.beam_program(SHAPE, VISIBLE))
-    cuda.check(cuda.lowered(search, weights["f32"], STORE, *blank))
+    text = cuda.lowered(search, weights["f32"], STORE, *blank)
+    cuda.check(text)
+    assert cuda.precisions(text) == {"HIGHEST"}
 
 
 def test_texts_are_scored_on_the_device(weights) -> None:
     carry, tokens = np.zeros((1, 64), np.float32), np.zeros(programs.SCORED, np.int32)
     score = jax.jit(programs.score_program(SHAPE))
-    cuda.check(cuda.lowered(score, weights["f32"], carry, tokens, np.int32(3), adaptation.no_text(1)))
+    text = cuda.lowered(score, weights["f32"], carry, tokens, np.int32(3), adaptation.no_text(1))
+    cuda.check(text)
+    assert cuda.precisions(text) == {"HIGHEST"}
 
 
 def test_what_a_precision_costs_is_measured_on_the_device(weights) -> None:
     cost = jax.jit(programs.cost_program(SHAPE))
-    cuda.check(cuda.lowered(cost, weights["f32"], weights["int8"], np.int32(1), np.uint32(0)))
+    text = cuda.lowered(cost, weights["f32"], weights["int8"], np.int32(1), np.uint32(0))
+    cuda.check(text)
+    assert cuda.precisions(text) == {"HIGHEST"}

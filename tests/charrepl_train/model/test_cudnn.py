@@ -17,7 +17,7 @@ from jax.experimental import rnn
 
 from charrepl_train import hyperparameters
 from charrepl_train.devices import jax_setup
-from charrepl_train.model import cudnn, lstm, network
+from charrepl_train.model import cudnn, lstm, network, products
 from tests.charrepl_train.model.test_lstm import ALPHABETS, SHAPES, in_f32, operands
 
 
@@ -80,7 +80,8 @@ def test_outputs_and_gradients_are_those_of_the_scan(on_gpu, shape: tuple[int, .
     forward = on_gpu()
     values = operands(*shape)
     expected, gradients = in_f32(by(lstm.recur), values)
-    got, ours = in_f32(by(cudnn.recur), values)
+    with products.of("f32"):
+        got, ours = in_f32(by(cudnn.recur), values)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
     for name in values:
         np.testing.assert_allclose(ours[name], gradients[name], rtol=1e-4, atol=1e-5, err_msg=name)
@@ -99,9 +100,11 @@ def test_ids_stand_for_one_hot_columns(on_gpu, vocabulary: int) -> None:
     assert len(forward.precise) == (vocabulary <= lstm._ONE_HOT_LIMIT)  # rows of a long one are looked up
 
 
-def test_where_bf16_will_do_its_products_may_be_of_tf32(on_gpu) -> None:
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_where_less_will_do_its_products_may_be_of_tf32(on_gpu, precision: str) -> None:
     forward = on_gpu()
-    in_f32(by(cudnn.recur, dtype=jnp.bfloat16), operands(*SHAPES[0]))
+    with products.of(precision):
+        in_f32(by(cudnn.recur, dtype=products.dtype(precision)), operands(*SHAPES[0]))
     assert forward.precise == [False]
 
 
@@ -152,7 +155,7 @@ def failing(*given, **shape):
 
 def fastest() -> lstm.Recur:
     cudnn._gradient.clear_cache()  # traced with what another test had for cuDNN
-    return cudnn.fastest(16, 2, 4, jnp.float32)
+    return cudnn.fastest(16, 2, 4, "f32")
 
 
 def test_it_is_chosen_where_it_gives_the_same_in_less_time(on_gpu, monkeypatch) -> None:
@@ -162,7 +165,7 @@ def test_it_is_chosen_where_it_gives_the_same_in_less_time(on_gpu, monkeypatch) 
         lstm, "recur", lambda x, carry, weights, dtype: scan(slowed(x), carry, weights, dtype)
     )
     assert fastest() is cudnn.recur
-    assert forward.precise
+    assert all(forward.precise)
 
 
 @pytest.mark.parametrize("computed", [slow, with_gates_in_another_order, failing])
@@ -170,6 +173,20 @@ def test_it_is_not_where_it_is_slower_or_wrong_or_fails(on_gpu, computed) -> Non
     forward = on_gpu(computed)
     assert fastest() is lstm.recur
     assert forward.precise
+
+
+@pytest.mark.parametrize(("before", "kept"), [("cudnn", cudnn.recur), ("scan", lstm.recur)])
+def test_a_run_keeps_what_it_began_with(on_gpu, before: str, kept: lstm.Recur) -> None:
+    forward = on_gpu()
+    assert cudnn.chosen(before, 16, 2, 4, "f32") is kept
+    assert not forward.precise  # there is no other trial
+
+
+def test_a_run_that_comes_to_a_place_without_cudnn_goes_on_and_says_so(caplog) -> None:
+    if jax_setup.has_gpu():
+        pytest.skip("there is a GPU")
+    assert cudnn.chosen("cudnn", 16, 2, 4, "f32") is lstm.recur
+    assert "began with cuDNN" in caplog.text
 
 
 def test_it_is_not_without_a_gpu() -> None:
@@ -186,8 +203,9 @@ def test_on_a_gpu_it_is_the_scan(shape: tuple[int, ...]) -> None:
     values = {
         name: value * (shape[2] ** -0.5 if name.startswith("w") else 1) for name, value in values.items()
     }
-    expected, gradients = in_f32(by(lstm.recur), values)
-    got, ours = in_f32(by(cudnn.recur), values)
+    with products.of("f32"):
+        expected, gradients = in_f32(by(lstm.recur), values)
+        got, ours = in_f32(by(cudnn.recur), values)
     assert got == pytest.approx(float(expected), rel=0.01)
     for name in values:
         scale = float(jnp.abs(gradients[name]).max())

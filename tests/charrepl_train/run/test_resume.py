@@ -66,7 +66,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     code, _, err = finish(start(*command, "--resume"))
     assert code == 0
     assert err[-1].startswith("Type with it: ")
-    assert run_file(tmp_path / "run")["total_steps"] == run_file(whole)["total_steps"]
+    for kept in ("total_steps", "layers_by"):
+        assert run_file(tmp_path / "run")[kept] == run_file(whole)[kept]
     # To the bit: dropout, sampling, the optimiser and the means of the losses included.
     assert metrics(tmp_path / "run") == metrics(whole)
     assert steps_shown(tmp_path / "run") == [line["step"] for line in metrics(whole)[:-1]]

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 
 from charrepl.errors import reason
 from charrepl_train.devices import jax_setup
-from charrepl_train.model import lstm
+from charrepl_train.model import lstm, products
 from charrepl_train.model.lstm import Carry, Recur, Weights
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ _AGREEING = 0.03  # of the largest number: what products of 8 bits may differ by
 
 
 def recur(inputs: jax.Array, carry: Carry, weights: Weights, dtype: DTypeLike) -> tuple[jax.Array, Carry]:
-    """As `lstm.recur`, for a GPU. Products are of TF32 where `dtype` is bf16: cuDNN has no others here."""
+    """As `lstm.recur`, for a GPU. In bf16, products are of TF32, as JAX has no others by cuDNN."""
     from jax.experimental import rnn
 
     w_ih, w_hh, b = weights
@@ -48,8 +48,7 @@ def recur(inputs: jax.Array, carry: Carry, weights: Weights, dtype: DTypeLike) -
         1,
         0.0,
         False,
-        None if dtype == jnp.bfloat16 else jax.lax.Precision.HIGHEST,
-    )
+    )  # as exact as `products.of` has it
     h, c = (state[0].T for state in last)
     return outputs.transpose(1, 2, 0), (h, c)
 
@@ -60,24 +59,42 @@ def _reordered(weights: jax.Array) -> jax.Array:
     return jnp.concatenate([i, f, g, o], axis=-1)
 
 
-def fastest(hidden: int, batch: int, time_: int, dtype: DTypeLike) -> Recur:
+def chosen(before: str, hidden: int, batch: int, time_: int, precision: str) -> Recur:
+    """`recur` of this module or of `lstm`, as a run began; as `fastest` has it if `before` is empty.
+
+    Each gives other last digits, so that a run keeps what it began with.
+    """
+    if not before:
+        return fastest(hidden, batch, time_, precision)
+    if before == "cudnn" and not _possible():
+        log.warning(
+            "this run began with cuDNN, which is not here: its losses may differ in their last digits"
+        )
+    return recur if before == "cudnn" and _possible() else lstm.recur
+
+
+def fastest(hidden: int, batch: int, time_: int, precision: str) -> Recur:
     """`recur` of this module or of `lstm`: cuDNN's if it gives the same numbers here in less time.
 
-    Tried on a layer of [hidden, batch] over `time_` characters, forward and back. Without a GPU, or with
-    several, or where cuDNN fails in any way, it is `lstm.recur`.
+    Tried on a layer of [hidden, batch] over `time_` characters, forward and back, both with products of that
+    precision. Without a GPU, or with several, or where cuDNN fails in any way, it is `lstm.recur`.
     """
-    if not jax_setup.has_gpu() or jax.device_count() > 1:  # within a `shard_map` JAX has no cuDNN
+    if not _possible():
         return lstm.recur
     given = _operands(hidden, batch, time_)
     try:
-        if not _agree(_gradient(recur, dtype, *given), _gradient(lstm.recur, dtype, *given)):
+        if not _agree(_gradient(recur, precision, *given), _gradient(lstm.recur, precision, *given)):
             log.warning("cuDNN computes something else here: training without it")
             return lstm.recur
-        own, other = (_seconds(function, dtype, given) for function in (recur, lstm.recur))
+        own, other = (_seconds(function, precision, given) for function in (recur, lstm.recur))
     except Exception as error:  # missing, too old, another maker's: nothing it says should stop a training
         log.info("training without cuDNN: %s", reason(error))
         return lstm.recur
     return recur if own < other else lstm.recur
+
+
+def _possible() -> bool:
+    return jax_setup.has_gpu() and jax.device_count() == 1  # within a `shard_map` JAX has no cuDNN
 
 
 def _operands(hidden: int, batch: int, time_: int) -> tuple[jax.Array, Carry, Weights]:
@@ -89,14 +106,15 @@ def _operands(hidden: int, batch: int, time_: int) -> tuple[jax.Array, Carry, We
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _gradient(function: Recur, dtype: DTypeLike, *given: Any) -> Any:
+def _gradient(function: Recur, precision: str, *given: Any) -> Any:
     """The outputs, and the gradient by everything given of a sum in which all of them count."""
 
     def total(inputs: jax.Array, carry: Carry, weights: Weights) -> tuple[jax.Array, Any]:
-        outputs = function(inputs, carry, weights, dtype)
+        outputs = function(inputs, carry, weights, products.dtype(precision))
         return jnp.sum(jnp.stack([jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(outputs)])), outputs
 
-    return jax.grad(total, argnums=(0, 1, 2), has_aux=True)(*given)
+    with products.of(precision):
+        return jax.grad(total, argnums=(0, 1, 2), has_aux=True)(*given)
 
 
 def _agree(mine: Any, other: Any) -> bool:
@@ -106,10 +124,10 @@ def _agree(mine: Any, other: Any) -> bool:
     return jax.tree.all(jax.tree.map(near, mine, other))
 
 
-def _seconds(function: Recur, dtype: DTypeLike, given: Any) -> float:
+def _seconds(function: Recur, precision: str, given: Any) -> float:
     def once() -> float:
         start = time.perf_counter()
-        jax.block_until_ready(_gradient(function, dtype, *given))
+        jax.block_until_ready(_gradient(function, precision, *given))
         return time.perf_counter() - start
 
     return statistics.median(once() for _ in range(_TRIED))

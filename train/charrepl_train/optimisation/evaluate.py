@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec
 from numpy.typing import NDArray
 
 from charrepl_train.devices.data_parallel import AXIS, WHOLE, Devices, Share
-from charrepl_train.model import network
+from charrepl_train.model import network, products
 from charrepl_train.model.network import CharacterModel, Definition
 from charrepl_train.model.parameters import Params
 from charrepl_train.text.excerpts import CONTEXT, Excerpts, Streams
@@ -81,7 +81,8 @@ def _read(
     targets: jax.Array,
     weights: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    carry, sums = measure(network.bind(definition, params), carry, inputs, targets, weights)
+    with products.of("f32"):  # whatever the run computes in: losses are compared between runs
+        carry, sums = measure(network.bind(definition, params), carry, inputs, targets, weights)
     return carry, sums if share is None else jax.lax.psum(sums, AXIS)
 
 

@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec
 
 from charrepl_train.devices.data_parallel import AXIS, WHOLE, Share
 from charrepl_train.hyperparameters import Config, TrainingConfig
-from charrepl_train.model import network
+from charrepl_train.model import network, products
 from charrepl_train.model.network import Definition, DropoutMasks
 from charrepl_train.model.parameters import Params
 from charrepl_train.optimisation.muon import scale_by_muon_or
@@ -127,9 +127,10 @@ def _several(
     def one(n: jax.Array, before: tuple[State, StepResult]) -> tuple[State, StepResult]:
         state, measured = before
         reset, window = jnp.asarray(steps.resets)[n], jnp.asarray(steps.windows)[n]
-        state, loss, accuracy, rate = _step(
-            definition, config, steps_per_epoch, share, state, reset, window, total
-        )
+        with products.of(config.precision):
+            state, loss, accuracy, rate = _step(
+                definition, config, steps_per_epoch, share, state, reset, window, total
+            )
         return state, StepResult(measured.losses.at[n].set(loss), accuracy, rate)
 
     nothing = StepResult(jnp.zeros(MOST_STEPS), jnp.float32(0), jnp.float32(0))

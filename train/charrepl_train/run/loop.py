@@ -18,7 +18,7 @@ from charrepl.system import disk_errors
 from charrepl_train import hyperparameters
 from charrepl_train.devices import data_parallel
 from charrepl_train.hyperparameters import Config
-from charrepl_train.model import cudnn, network
+from charrepl_train.model import cudnn, network, products
 from charrepl_train.optimisation import evaluate
 from charrepl_train.optimisation.training_step import State, StepResult, evaluated, start, update
 from charrepl_train.run import checkpoint, finetune, last_pass, metrics_history, samples, throughput
@@ -65,11 +65,11 @@ class Trainer:
         self.corpus = corpus
         self.vocabulary = corpus.vocabulary
         self._plan = Schedule(training, corpus, self.batches)
-        dtype = jnp.bfloat16 if training.precision == "bf16" else jnp.float32
-        recur = cudnn.fastest(
-            config.model.hidden_size, self.batches.batch_size, training.sequence_length, dtype
-        )
+        dtype = products.dtype(training.precision)
+        layer = config.model.hidden_size, self.batches.batch_size, training.sequence_length
+        recur = cudnn.chosen(run.layers_by, *layer, training.precision)
         self.by_cudnn = recur is cudnn.recur
+        run.layers_by = run.layers_by or ("cudnn" if self.by_cudnn else "scan")
         definition, params = network.build(
             config.model,
             len(corpus.vocabulary),
@@ -81,6 +81,8 @@ class Trainer:
         if base is not None:
             params = jax.tree.map(jnp.asarray, finetune.weights(base, corpus.vocabulary))
         self.definition = definition
+        if self.by_cudnn:  # which keeps what a gradient would need, and more text is read than in a step
+            definition, _ = network.abstract(config.model, len(corpus.vocabulary), dtype=dtype)
         self.devices = data_parallel.Devices()
         shape = (config.model.layers, config.model.hidden_size)
         self._evaluator = evaluate.Evaluator(definition, *shape, self.devices)

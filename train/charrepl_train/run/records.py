@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -17,6 +17,7 @@ class Run(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     clean: list[str] = []  # the kinds of marks that were left out of them
     corpus_digest: str
     split: Split | None = None  # of the corpus; None if it began before it was kept
+    layers_by: Literal["", "cudnn", "scan"] = ""  # what computes the layers; empty until a trial has decided
     total_steps: int  # 0 until `minutes` has been turned into steps
     minutes: float | None = None
     started_from: str = ""  # the directory of the model it began with, if it did not begin with nothing

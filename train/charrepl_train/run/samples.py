@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from charrepl_train.model import network
+from charrepl_train.model import network, products
 from charrepl_train.model.network import Definition
 from charrepl_train.model.parameters import Params
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
@@ -33,8 +33,9 @@ def _generate(
         token = jnp.where(temperature > 0, drawn, jnp.argmax(logits))
         return model.step(carry, token[None]), token
 
-    carry, _ = jax.lax.scan(read, model.initial_carry(1), prompt)
-    return jax.lax.scan(write, carry, jax.random.split(key, count))[1]
+    with products.of("f32"):
+        carry, _ = jax.lax.scan(read, model.initial_carry(1), prompt)
+        return jax.lax.scan(write, carry, jax.random.split(key, count))[1]
 
 
 def generate(
