@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from charrepl_train.cleaning.lines import UNDECODABLE
 from tests.charrepl_train.cleaning.cleaning import clean, counted
 
 SAID = "Anna: Where are you?\nBen: Here\nand there.\nAnna: ok\n"
@@ -88,6 +89,12 @@ def test_exports_in_json_are_read(export: dict) -> None:
 )
 def test_a_text_that_is_no_chat_is_left_as_it_is(text: str) -> None:
     assert clean(text, "chat") == text
+
+
+def test_each_line_may_have_its_encoding() -> None:
+    lines = [b"[12:03] <anna> Gr\xc3\xbc\xc3\x9fe\xe2\x80\n", b"[12:04] <ben> Gr\xfc\xdfe\n"]
+    text = b"".join(lines).decode("utf-8", UNDECODABLE)
+    assert clean(text, "chat") == "anna: Grüße\nben: Grüße\n"
 
 
 def test_what_people_do_and_say_of_coming_and_going_is_kept() -> None:

@@ -94,6 +94,8 @@ def test_mail_may_be_in_any_encoding_but_other_text_may_not(tmp_path: Path) -> N
     file.write_bytes((header + "Überall Wörter.\n").encode("latin-1"))
     with read([file], near=tmp_path, clean=["mail"]) as text:
         assert text.characters == len("Überall Wörter.\n")
+    with pytest.raises(CharreplError, match=r"box has mails that are not UTF-8: give --clean mail, which"):
+        read([file], near=tmp_path).__enter__()
     file.write_bytes("Überall Wörter.\n".encode("latin-1"))
     with pytest.raises(
         CharreplError, match=r"box has text that is neither UTF-8 nor in a mail: give its --enc"

@@ -48,6 +48,7 @@ _MEDIA = re.compile(
 _EDITED = re.compile(r" ?<this message was edited>$", re.IGNORECASE)
 _ATTACHED = re.compile(r"\{(?:Attachments|Embed|Stickers|Reactions)\}\s*$")  # of Discord, to a blank line
 _RULE = re.compile(r"={20,}\s*$")  # above and below what an export of Discord says of itself:
+_UNDECODED = re.compile("[\udc80-\udcff]")
 _ABOUT = re.compile(r"(?:Guild|Channel|Topic|After|Before|Partition|Exported)\b|\s*$")
 
 
@@ -64,7 +65,16 @@ def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     if chat_json.begins(start):
         yield from chat_json.cleaned(pieces, counts)
     else:
-        yield from lines.joined(_cleaned(lines.of(pieces), counts))
+        yield from lines.joined(_cleaned(map(_decoded, lines.of(pieces)), counts))
+
+
+def _decoded(line: str) -> str:
+    """A line as IRC programs read it: in UTF-8, its last letter perhaps cut in two, or in Windows-1252."""
+    if not _UNDECODED.search(line):
+        return line
+    data = line.encode("utf-8", lines.UNDECODABLE)
+    text = data.decode("utf-8", "ignore")
+    return data.decode("cp1252", "replace") if text.isascii() else text
 
 
 def _cleaned(text: Iterator[str], counts: Counter[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
-from charrepl_train.cleaning import chat, html_pages, mail, markdown
+from charrepl_train.cleaning import chat, html_pages, lines, mail, markdown
 
 # In this order: mail may have HTML in it, and an exported page may be a chat.
 _CLEANERS = {
@@ -15,6 +15,8 @@ _CLEANERS = {
     "chat": chat.cleaned,
 }
 KINDS = tuple(_CLEANERS)
+DECODING = {"mail", "chat"}  # which read bytes that are not UTF-8, as their programs do
+UNDECODABLE = lines.UNDECODABLE
 
 
 def cleaned(pieces: Iterable[str], kinds: Collection[str], counts: Counter[str]) -> Iterator[str]:

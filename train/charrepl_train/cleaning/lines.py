@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+UNDECODABLE = "surrogateescape"  # how Python reads bytes that a kind of text decodes itself
+
 _PIECE = 1 << 18  # characters: few pieces to a text, and little memory
 _LINE = 1 << 16  # characters, after which a line is cut: it is not one that somebody typed
 

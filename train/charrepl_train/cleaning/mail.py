@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrepl_train.cleaning import html_pages, lines
 
 if TYPE_CHECKING:
     from email.message import Message
-
-UNDECODABLE = "surrogateescape"  # how bytes are read that are not UTF-8: a mail says itself what it is in
 
 _SEPARATOR = re.compile(r"From \S.*\d\d:\d\d.*\d{4}")
 _HEADER = re.compile(
@@ -43,7 +42,18 @@ _FOOTER = re.compile(r"https?://|@|\bmailing list|unsubscribe", re.IGNORECASE)
 _PGP = re.compile(r"-----BEGIN PGP (SIGNED MESSAGE|SIGNATURE|PUBLIC KEY BLOCK)-----")
 _LEAST_HEADERS = 3  # lines in a row, within a mail
 _SIGNATURE_LINES, _PGP_LINES = 15, 100  # at most
+_HEAD = 4096  # bytes, in which a mail's headers are
 _TEXT_LINES = 20_000  # without a mail in them, that are looked at together
+
+
+def is_mail(file: Path) -> bool:
+    """Whether a file begins as mail does, whatever it is encoded in; one that cannot be read does not."""
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(_HEAD).decode("latin-1").replace("\r\n", "\n").splitlines(keepends=True)
+    except OSError:
+        return False
+    return bool(head) and (bool(_SEPARATOR.match(head[0])) or _headers(head) > 0)
 
 
 def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
@@ -122,7 +132,7 @@ def _body(mail: Sequence[str], counts: Counter[str]) -> list[str]:
     """The lines of what a mail says, in plain text if it has that."""
     from email import message_from_bytes
 
-    message = message_from_bytes("".join(mail).encode("utf-8", UNDECODABLE))
+    message = message_from_bytes("".join(mail).encode("utf-8", lines.UNDECODABLE))
     plain, pages = [], []
     for part in message.walk():
         if part.is_multipart():
@@ -146,6 +156,7 @@ def _decoded(part: Message) -> str:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     said = part.get_content_charset() or "utf-8"
+    said = "cp1252" if said in ("us-ascii", "iso-8859-1", "latin-1") else said  # which is what is meant
     # An archive that is in UTF-8 may say otherwise of its mails; of encodings in ASCII that cannot be told.
     for encoding in (said, "utf-8") if data.isascii() else ("utf-8", said):
         try:

@@ -258,10 +258,10 @@ def _joined(
 
     A newline is put after a file that does not end with one and is not the last.
     """
-    errors = mail.UNDECODABLE if "mail" in clean else "strict"
+    errors = kinds.UNDECODABLE if kinds.DECODING & set(clean) else "strict"
     last, of = "\n", 0
     for number, file in enumerate(files):
-        read = text_files.pieces(file, encoding=encoding, option="--encoding", errors=errors)
+        read = _pieces(file, encoding, errors)
         first = next(read, "")
         if not first:
             raise CharreplError(f"{text_files.Source(file)} is empty: name a text file with something in it")
@@ -272,10 +272,22 @@ def _joined(
             last, of = piece[-1], number
 
 
+def _pieces(file: Path, encoding: str, errors: str) -> Iterator[str]:
+    try:
+        yield from text_files.pieces(file, encoding=encoding, option="--encoding", errors=errors)
+    except CharreplError:
+        if not encoding and mail.is_mail(file):
+            raise CharreplError(
+                f"{file} has mails that are not UTF-8: give --clean mail, which reads each as it says it is "
+                "encoded, and leaves out its headers"
+            ) from None
+        raise
+
+
 def _encoded(piece: str, file: Path) -> bytes:
     try:
         return piece.encode()
-    except UnicodeEncodeError:  # --clean mail reads what it cannot decode
+    except UnicodeEncodeError:  # --clean mail leaves text alone that is in no mail
         raise CharreplError(
             f"{text_files.Source(file)} has text that is neither UTF-8 nor in a mail: "
             "give its --encoding, or leave --clean mail out to see what it is"
