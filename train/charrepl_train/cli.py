@@ -24,7 +24,7 @@ from charrepl.version import __version__
 from charrepl_train import hyperparameters
 from charrepl_train.cleaning import kinds
 from charrepl_train.display import run_summary
-from charrepl_train.run import begin_or_resume, distributed_run, shell_corpus
+from charrepl_train.run import begin_or_resume, distributed_run, shell_corpus, sizes
 from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
 from charrepl_train.run.running_time import RunningTime
 from charrepl_train.text import corpus_files
@@ -54,6 +54,12 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
     "--preset",
     type=click.Choice(["auto", *hyperparameters.PRESETS]),
     help="Named settings.  [default: auto, by the device and the length of the text]",
+)
+@click.option(
+    "--size",
+    type=click.Choice(sizes.SIZES),
+    help="Layers x units: 1 x 128, 1 x 256 or 2 x 256 below 200,000 characters; above, 1 x 256, 2 x 256 or "
+    "3 x 512; on a GPU 2 x 256, 3 x 512 or 3 x 1024.  [default: medium]",
 )
 @click.option("--config", "config_file", type=FilePath(), help="Settings of your own, in TOML.")
 @click.option(
@@ -102,6 +108,7 @@ def main(
     shell_history: bool,
     name: str | None,
     preset: str | None,
+    size: sizes.Size | None,
     config_file: Path | None,
     base: str | None,
     encoding: str | None,
@@ -141,8 +148,10 @@ def main(
         name, preset = name or model_names.SHELL, preset or ("shell" if base is None and not resume else None)
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus)
     paths.utf8(directory, fix="choose another place with --out")
-    wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed)
+    wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed, size)
     group = distributed_run.group(coordinator, count, process_id, distributed=distributed)
+    if size and resume:
+        raise click.UsageError("--size is for a new run: leave it out")
     if dry_run and (resume or group is not None):
         raise click.UsageError("--dry-run is for a new run, of one process")
     before = model_names.default()
@@ -192,15 +201,17 @@ def main(
             begins("Preparing the text and the model")
             stopped.check()  # from here on there is something to save
             if leads and resume:
-                trainer = begin_or_resume.resumed(directory, text, wishes)
+                run = begin_or_resume.resumed(directory, text, wishes)
             elif leads:
-                trainer, chosen = begin_or_resume.new(directory, corpus, text, wishes, dry_run=dry_run)
-                where += chosen
-            if dry_run and trainer is not None:
+                run = begin_or_resume.new(directory, corpus, text, wishes, dry_run=dry_run)
+            if leads:
+                trainer, where = run.trainer, where + run.chosen
+                notes += run.remarks
+            if dry_run:
                 for note in notes:
                     display.say(note)
                 begins("Timing a few steps")
-                _preview(trainer, text, files, where, display, stopped, as_json=as_json)
+                _preview(run, text, files, where, display, stopped, as_json=as_json)
                 return
             trainer = distributed_run.follow(trainer, directory, text)
         if not leads:
@@ -254,7 +265,7 @@ def _name(name: str | None, corpus: tuple[Path, ...]) -> str:
 
 
 def _preview(
-    trainer: Trainer,
+    begun: begin_or_resume.Begun,
     text: Text,
     files: Sequence[Path],
     where: str,
@@ -265,8 +276,8 @@ def _preview(
 ) -> None:
     from charrepl_train.run import dry_run
 
-    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
-        found = dry_run.preview(trainer, text, files, where, interrupted=stopped)
+    with begin_or_resume.in_one_line(begun.trainer.config, begun.trainer.directory):
+        found = dry_run.preview(begun, text, files, where, interrupted=stopped)
     display.erase()
     if stopped():
         raise click.exceptions.Exit(130)

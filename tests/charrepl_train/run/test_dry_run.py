@@ -25,7 +25,9 @@ def test_a_dry_run_says_what_the_run_would_be_and_writes_nothing(
     assert rare in found["rarest"]
     assert (found["layers"], found["hidden_size"], found["epochs"]) == (1, 16, 2)
     assert "with preset small, for a short text" in found["device_and_preset"]
-    assert all(found[name] > 0 for name in ("steps", "seconds", "model_bytes", "memory_bytes"))
+    assert found["sizes"] == {"small": "1 x 128", "medium": "1 x 256", "large": "2 x 256"}
+    measured = ("steps", "seconds", "characters_per_s", "model_bytes", "memory_bytes")
+    assert all(found[name] > 0 for name in measured)
     assert sorted((home / "data" / "models").rglob("*")) == before
 
 
@@ -33,7 +35,7 @@ def test_a_dry_run_of_minutes_is_told_in_lines(tmp_path: Path, settings: Path, c
     result = train(corpus, "--config", settings, "--minutes", 1, "--out", tmp_path / "run", "--dry-run")
     assert result.exit_code == 0, result.stderr
     heads = [line.split()[0] for line in result.stdout.splitlines()]
-    assert heads == ["Text", "Rarest", "Split", "Model", "Time", "Disk", "Memory", "Nothing"]
+    assert heads == ["Text", "Rarest", "Split", "Model", "Sizes", "Time", "Disk", "Memory", "Nothing"]
     assert not (tmp_path / "run").exists()
 
 

@@ -65,6 +65,17 @@ def test_known_characters_keep_what_was_learnt_and_new_ones_start_as_unknown(tra
     )
 
 
+def test_characters_that_are_new_are_counted_and_shown(trained: Trainer) -> None:
+    base = checkpoint.load_model(trained.directory)
+    assert finetune.new_characters(base, Vocabulary("lamp"), "base") == []
+    (line,) = finetune.new_characters(base, Vocabulary("lamp§\N{COMBINING ACUTE ACCENT}"), "base")
+    assert line == "2 characters are new to base, and learnt from the start: § U+0301."
+    many = "".join(map(chr, range(0x4E00, 0x4E00 + 30)))
+    (line,) = finetune.new_characters(base, Vocabulary(many), "base")
+    assert line.startswith("30 characters are new to base")
+    assert line.endswith(" and 6 more.")
+
+
 def test_a_run_starts_where_the_other_model_is(
     home: Path, tmp_path: Path, corpus: Path, settings: Path, trained: Trainer
 ) -> None:

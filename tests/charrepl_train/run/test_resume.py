@@ -208,6 +208,7 @@ def test_another_text_is_refused(copy: Path, corpus: Path, tmp_path: Path) -> No
     other.write_text(corpus.read_text() + "One more line.\n")
     line = one_line(train(other, "--out", copy, "--resume"))
     assert line.startswith("copy was trained on another text (corpus.txt): resume with the same files")
+    assert line.endswith("or learn this one from it: --from copy --name ANOTHER")
 
 
 def test_a_run_goes_on_with_the_split_it_began_with(copy: Path, corpus: Path) -> None:
@@ -225,6 +226,19 @@ def test_a_run_goes_on_with_the_split_it_began_with(copy: Path, corpus: Path) ->
     assert result.exit_code == 0, result.stderr
     assert run_file(copy)["split"] == other
     assert f" {end[0] - 100:,} characters " in " ".join(result.stderr.split())
+
+
+def test_how_a_run_is_watched_may_change(copy: Path, corpus: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("[training]\nevaluations = 3\nsample_characters = 0\n")
+    result = train(corpus, "--out", copy, "--resume", "--config", other, "--epochs", 28)
+    assert result.exit_code == 0, result.stderr
+    assert "evaluations is 3 from here on; it was 6." in result.stderr
+    assert "sample_characters is 0 from here on; it was 30." in result.stderr
+    assert hyperparameters.load(copy / "config.toml").training.evaluations == 3
+    assert "sample" not in metrics(copy)[-2]
+    again = train(corpus, "--out", copy, "--resume", "--epochs", 29)
+    assert "from here on" not in again.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ from charrepl.system import disk_errors
 from charrepl.wire.protocol import replace_surrogates
 from charrepl_train import hyperparameters
 from charrepl_train.hyperparameters import Config
-from charrepl_train.run import presets
+from charrepl_train.run import presets, sizes
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl_train.run.checkpoint import LoadedModel
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 T = TypeVar("T")
 
 _LOCK = "train.lock"
+_WATCHED = ("evaluations", "sample_characters", "sample_epochs")  # what a run may change as it goes on
 # The files of a model before its training has begun.
 _SETTINGS = ("vocab.json", "config.toml", "learnt.json", "run.json")
 _BEFOREHAND = {
@@ -44,6 +46,7 @@ class RunOptions(NamedTuple):
     epochs: float | None
     minutes: float | None
     seed: int | None
+    size: sizes.Size | None = None
 
     def training(self) -> dict[str, float]:
         """The settings among them."""
@@ -119,6 +122,15 @@ def _occupied(directory: Path) -> bool:
     return not names <= _BEFOREHAND or names == {"config.toml"}  # that file alone is the user's own
 
 
+class Begun(NamedTuple):
+    """A run that is ready, and what a person should know of it."""
+
+    trainer: Trainer
+    chosen: str = ""  # how its settings were chosen, where nobody said
+    remarks: Sequence[str] = ()
+    sizes: Mapping[sizes.Size, tuple[int, int]] = MappingProxyType({})  # to choose from
+
+
 class _Base(NamedTuple):
     """A model to start from."""
 
@@ -135,19 +147,19 @@ def _base(name: str) -> _Base:
 
 def new(
     directory: Path, files: tuple[Path, ...], text: Text, wishes: RunOptions, *, dry_run: bool = False
-) -> tuple[Trainer, str]:
-    """A new run in a directory, and how its settings were chosen, for a person, where nobody said.
+) -> Begun:
+    """A new run in a directory.
 
     With `dry_run`, nothing is written.
     Raises CharreplError if a setting is wrong, the model to start from cannot be read, or the device fails.
     """
-    from charrepl_train.run import checkpoint
+    from charrepl_train.run import checkpoint, finetune
     from charrepl_train.run.loop import Trainer
     from charrepl_train.run.records import Run
     from charrepl_train.text import fingerprint
 
     base = None if wishes.base is None else _base(wishes.base)
-    config, chosen = _settings(wishes, text, base)
+    config, chosen, choice = _settings(wishes, text, base)
     names = [replace_surrogates(path.name) for path in files]
     run = Run(
         corpus=names,
@@ -161,7 +173,9 @@ def new(
         run.started_from, run.started_digest = str(base.directory), base.loaded.digest
     corpus = text.corpus(config.training)
     learnt = fingerprint.of([corpus.train], corpus.vocabulary)
+    remarks = []
     if base is not None:
+        remarks += finetune.new_characters(base.loaded, corpus.vocabulary, base.directory.name)
         before = fingerprint.load(base.directory)
         held_out = fingerprint.of(corpus.held_out.pieces(), corpus.vocabulary)
         run.held_out_seen, learnt = before.share_of(held_out), before | learnt
@@ -171,10 +185,13 @@ def new(
     if not dry_run:
         checkpoint.replace_file(directory / fingerprint.FILE, fingerprint.encoded(learnt))
         trainer.write_settings()
-    return trainer, chosen
+    return Begun(trainer, chosen, remarks, choice)
 
 
-def _settings(wishes: RunOptions, text: Text, base: _Base | None) -> tuple[Config, str]:
+def _settings(
+    wishes: RunOptions, text: Text, base: _Base | None
+) -> tuple[Config, str, Mapping[sizes.Size, tuple[int, int]]]:
+    """The settings, how they were chosen, and the sizes that there are."""
     from charrepl_train.devices import jax_setup
     from charrepl_train.run import finetune
 
@@ -189,6 +206,13 @@ def _settings(wishes: RunOptions, text: Text, base: _Base | None) -> tuple[Confi
         preset, chosen = choice.config, f" with preset {choice.name}, for {choice.why}"
     else:
         preset = hyperparameters.preset(wishes.preset)
+    rungs = sizes.of(preset.model) if base is None else {}
+    if wishes.size is not None:
+        if base is not None:
+            raise CharreplError(
+                f"a model that starts from {base.directory.name} has its size: leave --size or --from out"
+            )
+        preset = sizes.sized(preset, wishes.size)
     config = _over(preset, wishes)
     if base is not None:
         config = finetune.settings(config, base.loaded, preset=preset)
@@ -196,7 +220,7 @@ def _settings(wishes: RunOptions, text: Text, base: _Base | None) -> tuple[Confi
     if config.training.precision == "auto":
         precision = "bf16" if jax_setup.multiplies_bf16() else "f32"
         config = hyperparameters.replace(config, training={"precision": precision})
-    return hyperparameters.replace(config, training=wishes.training()), chosen
+    return hyperparameters.replace(config, training=wishes.training()), chosen, rungs
 
 
 def _over(config: Config, wishes: RunOptions) -> Config:
@@ -204,10 +228,11 @@ def _over(config: Config, wishes: RunOptions) -> Config:
     return config if wishes.config_file is None else hyperparameters.load(wishes.config_file, base=config)
 
 
-def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
+def resumed(directory: Path, text: Text, wishes: RunOptions) -> Begun:
     """The run in a directory, from where it was saved, or from its start if it never was.
 
-    Raises CharreplError if it is damaged, or the text, the settings or the start are not what it began with.
+    How it is watched may change, and how long it is. Raises CharreplError if it is damaged, or the text, the
+    other settings or the start are not what it began with.
     """
     from charrepl_train.run import checkpoint
     from charrepl_train.run.loop import Trainer
@@ -225,9 +250,16 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
     if run.corpus_digest != text.digest:
         raise CharreplError(
             f"{directory.name} was trained on another text ({', '.join(run.corpus)}): "
-            "resume with the same files, unchanged and in the same order, or choose another --name"
+            "resume with the same files, unchanged and in the same order, or learn this one from it: "
+            f"--from {directory.name} --name ANOTHER"
         )
     named = _over(kept, wishes).training
+    watched = {name: getattr(named, name) for name in _WATCHED}
+    watched = {name: value for name, value in watched.items() if value != getattr(kept.training, name)}
+    remarks = [
+        f"{name} is {now} from here on; it was {getattr(kept.training, name)}."
+        for name, now in watched.items()
+    ]
     if wishes.seed is None:
         wishes = wishes._replace(seed=named.seed)
     if wishes.epochs is wishes.minutes is None and named.epochs != kept.training.epochs:
@@ -245,7 +277,7 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
         raise CharreplError(
             f"{directory}/vocab.json is not the vocabulary of this text: restore it, or choose another --name"
         )
-    config = hyperparameters.replace(kept, training=wishes.training())
+    config = hyperparameters.replace(kept, training=wishes.training() | watched)
     base = _base_again(run, directory)
     with in_one_line(config, directory):
         trainer = Trainer(directory, config, run, corpus, base=base and base.loaded)
@@ -261,13 +293,13 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Trainer:
             )
     elif wishes.minutes is not None and (wishes.minutes != run.minutes or run.finished):
         run.minutes, run.total_steps = wishes.minutes, 0
-    else:
-        return trainer
+    elif not watched:
+        return Begun(trainer)
     if run.finished and not run.completed_at:  # by an earlier version
         run.completed_at = (directory / "run.json").stat().st_mtime
     run.finished = run.finished and run.total_steps == step
     trainer.write_settings()
-    return trainer
+    return Begun(trainer, remarks=remarks)
 
 
 def _kept_run(directory: Path, kind: type[T]) -> T:
@@ -322,7 +354,7 @@ def _changed(kept: Config, run: Run, wishes: RunOptions) -> str:
             was, now = getattr(a, name), getattr(b, name)
             # What was auto was decided as the run began, and layers are those of what it started from.
             decided = now == "auto" or (table == "model" and run.started_from)
-            if was != now and name not in ("epochs", "seed") and not decided:
+            if was != now and name not in ("epochs", "seed", *_WATCHED) and not decided:
                 return f"{name} ({was}, not {now})"
     return ""
 

@@ -11,7 +11,7 @@ import msgspec
 from charrepl.files import text_files
 from charrepl.terminal.progress import duration
 from charrepl_train.devices import jax_setup
-from charrepl_train.run.loop import Trainer
+from charrepl_train.run.begin_or_resume import Begun
 from charrepl_train.text.corpus import Text
 
 _MOST_RARE = 8
@@ -33,6 +33,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     files: int
     characters: int
     kinds: int
+    clean: list[str]  # the kinds of marks that were left out
     rarest: list[RareCharacter]
     train: int  # characters of each part
     dev: int
@@ -44,6 +45,8 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     epochs: float
     seconds: float
+    characters_per_s: float
+    sizes: dict[str, str]  # layers x units of each `--size`
     model_bytes: int  # on the disk
     checkpoint_bytes: int  # beside it, to go on from
     memory_bytes: int
@@ -52,9 +55,10 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
         """For a person."""
         rare = ", ".join(
             f"{rare.character} {'once' if rare.times == 1 else f'{rare.times:,} times'} "
-            f"({rare.file}, line {rare.line:,})"
+            f"({rare.file}, line {rare.line:,}{' when cleaned' if self.clean else ''})"
             for rare in self.rarest
         )
+        sizes = ", ".join(f"--size {size} {shape}" for size, shape in self.sizes.items())
         of = f" of {self.files:,} files" if self.files > 1 else ""
         return "\n".join(
             [
@@ -63,7 +67,9 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
                 f"Split     {self.train:,} to learn, {self.dev:,} to choose by, {self.held_out:,} held out",
                 f"Model     {self.layers} x {self.hidden_size}, {self.parameters:,} parameters, "
                 f"on {self.device_and_preset}",
-                f"Time      about {duration(self.seconds)}: {self.steps:,} steps, {self.epochs:.3g} epochs",
+                *([f"Sizes     {sizes}"] if sizes else []),
+                f"Time      about {duration(self.seconds)}: {self.steps:,} steps, {self.epochs:.3g} epochs, "
+                f"{self.characters_per_s:,.0f} characters/s",
                 f"Disk      {_megabytes(self.model_bytes)} for the model, "
                 f"{_megabytes(self.checkpoint_bytes)} to go on from",
                 f"Memory    {_megabytes(self.memory_bytes)}",
@@ -73,21 +79,23 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def preview(
-    trainer: Trainer,
+    begun: Begun,
     text: Text,
     files: Sequence[Path],
     device_and_preset: str,
     *,
     interrupted: Callable[[], bool],
 ) -> Preview:
-    """What a new run in `trainer` would be. A few steps are timed, and taken back."""
+    """What a new run would be. A few steps are timed, and taken back."""
+    trainer = begun.trainer
     kinds, rarest = text.rarest(_MOST_RARE)
-    steps, seconds = trainer.estimate(interrupted=interrupted)
+    steps, seconds, speed = trainer.estimate(interrupted=interrupted)
     corpus, model = trainer.corpus, trainer.config.model
     return Preview(
         files=len(files),
         characters=text.characters,
         kinds=kinds,
+        clean=list(text.clean),
         rarest=[
             RareCharacter(str(rare), rare.times, str(text_files.Source(files[rare.file])), rare.line)
             for rare in rarest
@@ -102,6 +110,8 @@ def preview(
         steps=steps,
         epochs=round(steps / trainer.batches.steps_per_epoch, 4),
         seconds=round(seconds, 3),
+        characters_per_s=round(speed, 1),
+        sizes={size: f"{layers} x {units}" for size, (layers, units) in begun.sizes.items()},
         model_bytes=_PARAMETER_BYTES * trainer.parameters,
         checkpoint_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(trainer.state)),
         memory_bytes=jax_setup.peak_bytes(),

@@ -9,7 +9,10 @@ from charrepl.errors import CharreplError
 from charrepl_train.hyperparameters import Config, ModelConfig
 from charrepl_train.model.parameters import Params
 from charrepl_train.run.checkpoint import LoadedModel
+from charrepl_train.text import rare_characters
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
+
+_MOST_SHOWN = 24
 
 
 def weights(base: LoadedModel, vocabulary: Vocabulary) -> Params:
@@ -22,6 +25,18 @@ def weights(base: LoadedModel, vocabulary: Vocabulary) -> Params:
     layers, output = dict(base.params["layers"]), base.params["output"]
     layers["0"] = {**layers["0"], "w_ih": layers["0"]["w_ih"][ids]}
     return {"layers": layers, "output": {"w": output["w"][:, ids], "b": output["b"][ids]}}
+
+
+def new_characters(base: LoadedModel, vocabulary: Vocabulary, name: str) -> list[str]:
+    """That a vocabulary has characters which `base`, so named, has never seen, in one line; none if not."""
+    ids = base.vocabulary.ids(vocabulary.characters)
+    new = [char for char, id_ in zip(vocabulary.characters, ids.tolist(), strict=True) if id_ == UNKNOWN]
+    if not new:
+        return []
+    shown = " ".join(map(rare_characters.shown, new[:_MOST_SHOWN]))
+    more = f" and {len(new) - _MOST_SHOWN:,} more" if len(new) > _MOST_SHOWN else ""
+    are = "character is" if len(new) == 1 else "characters are"
+    return [f"{len(new):,} {are} new to {name}, and learnt from the start: {shown}{more}."]
 
 
 def settings(config: Config, base: LoadedModel, *, preset: Config) -> Config:

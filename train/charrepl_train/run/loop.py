@@ -191,13 +191,13 @@ class Trainer:
                 pace.resumes(saved_s)
         self.save()
 
-    def estimate(self, *, interrupted: Callable[[], bool] = lambda: False) -> tuple[int, float]:
-        """How many steps a new run is, and how many seconds it takes, by a few that are taken back."""
+    def estimate(self, *, interrupted: Callable[[], bool] = lambda: False) -> tuple[int, float, float]:
+        """A new run's steps, seconds and characters a second, by a few steps that are taken back."""
         self.state = self.devices.placed(self.state)
         pace = self._timed(_TIMED_S, interrupted)
         wanted_s = 60 * (self.run.minutes or 0) * (1 - _RESERVED)
         total = self.run.total_steps or self._plan.total_within(wanted_s, 0, pace.mean_s)
-        return total, self._plan.left_s(0, total, pace.mean_s)
+        return total, self._plan.left_s(0, total, pace.mean_s), self._characters(1 / pace.mean_s)
 
     def _decide(
         self, begun: float, interrupted: Callable[[], bool], tick: Callable[[StepReport], None]

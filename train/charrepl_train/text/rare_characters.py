@@ -22,9 +22,15 @@ class Rare(NamedTuple):
     line: int  # from 1
 
     def __str__(self) -> str:
-        shown = self.character.isprintable() and not self.character.isspace()
-        shown = shown and not unicodedata.category(self.character).startswith("M")  # stands on the one before
-        return f"{self.character} (U+{ord(self.character):04X})" if shown else f"U+{ord(self.character):04X}"
+        number = f"U+{ord(self.character):04X}"
+        return f"{self.character} ({number})" if shown(self.character) == self.character else number
+
+
+def shown(character: str) -> str:
+    """A character as it can be shown by itself: by its number if it leaves no mark, or stands on another."""
+    visible = character.isprintable() and not character.isspace()
+    visible = visible and not unicodedata.category(character).startswith("M")
+    return character if visible else f"U+{ord(character):04X}"
 
 
 def rarest(blocks: Blocks, most: int) -> tuple[int, list[Rare]]:
