@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-monaco lint soak bench bench-daemon bench-train bench-keys bench-editors benchmarks-page picture vsix clean
+.PHONY: run test test-monaco lint soak bench bench-daemon bench-train bench-keys bench-editors benchmarks-page picture editor-pictures vsix clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -58,6 +58,10 @@ benchmarks-page: .venv/test
 
 picture: .venv/test
 	$(BIN)/python -m tests.picture
+
+# LLAMA_VIM is where the plugin ggml-org/llama.vim is. Vim and Chromium have to be installed.
+editor-pictures: .venv/test build/monaco
+	$(BIN)/python -m tests.editor_pictures $(LLAMA_VIM)
 
 # The extension for VS Code; npm brings what it is made with.
 vsix:

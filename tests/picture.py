@@ -46,16 +46,17 @@ LINES = (
 class Camera:
     """Films what comes of keys."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, *, columns: int = COLUMNS, rows: int = ROWS) -> None:
         self.frames: list[Frame] = []
         self._screen = screen
+        self._columns, self._rows = columns, rows
         self._pace = cycle((0.09, 0.13, 0.07, 0.11, 0.16, 0.08))  # seconds, as people type
 
     def hold(self, caption: str, seconds: float) -> None:
         """Waits for the screen to come to rest, and takes it for some seconds of film."""
         self._written, self._since = -1, time.monotonic()
         self._screen.wait_for(self._rests)
-        cells = [[self._screen.cell(y, x) for x in range(COLUMNS)] for y in range(ROWS)]
+        cells = [[self._screen.cell(y, x) for x in range(self._columns)] for y in range(self._rows)]
         rows = tuple(row(line) for line in cells)
         self.frames.append(Frame(rows, self._screen.cursor, caption, seconds))
 
