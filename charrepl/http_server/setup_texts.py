@@ -41,7 +41,9 @@ vim.g.llama_config = {
 },
 """,
     "minuet": """\
--- ~/.config/nvim/init.lua, with the plugin milanglacier/minuet-ai.nvim.
+-- ~/.config/nvim/init.lua, with the plugin milanglacier/minuet-ai.nvim. Tab takes the ghost.
+-- A ghost may begin with a space, which minuet would cut off.
+require('minuet.utils').trim_completion_item = function(item) return item:find '%S' and item or nil end
 require('minuet').setup {
   provider = 'openai_fim_compatible',
   n_completions = 1,
@@ -61,6 +63,9 @@ require('minuet').setup {
 """,
     "continue": """\
 # ~/.continue/config.yaml, for VS Code and JetBrains.
+name: charrepl
+version: 1.0.0
+schema: v1
 models:
   - name: charrepl
     provider: openai
@@ -75,12 +80,18 @@ models:
       debounceDelay: 0
 """,
     "emacs": """\
-;; ~/.emacs.d/init.el, with the package minuet.
+;; ~/.emacs.d/init.el, with the package minuet. Tab takes the ghost.
 (setq minuet-provider 'openai-fim-compatible
       minuet-n-completions 1
       minuet-auto-suggestion-debounce-delay 0
       minuet-auto-suggestion-throttle-delay 0)
 (with-eval-after-load 'minuet
+  (define-key minuet-active-mode-map (kbd "TAB") #'minuet-accept-suggestion)
+  ;; A ghost may begin with a space, which minuet would cut off; and what it writes before the text is code.
+  (advice-add 'minuet--remove-spaces :override #'identity)
+  (advice-add 'minuet--filter-text :override (lambda (item _context) item))
+  (advice-add 'minuet--add-language-comment :override #'string)
+  (advice-add 'minuet--add-tab-comment :override #'string)
   (plist-put minuet-openai-fim-compatible-options :name "charrepl")
   (plist-put minuet-openai-fim-compatible-options :model "charrepl")
   (plist-put minuet-openai-fim-compatible-options :end-point "{url}/v1/completions")

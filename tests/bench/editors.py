@@ -43,6 +43,7 @@ STARTS = 7
 TYPED, HELD_OUT = 100, 6000
 GAP_S = 0.125  # 8 keys a second
 GHOST_S = 0.3  # whoever has seen no ghost by then is shown none
+PARTS = ("ways", "neovim", "start", "keys")
 LINES = 256  # above the cursor, which llama.vim sends
 
 
@@ -312,7 +313,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("corpus", type=Path)
-    parser.add_argument("parts", nargs="*", choices=["ways", "neovim", "start", "keys"], default=[])
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []])
     results.add_option(parser)
     arguments = parser.parse_args()
     text = held_out(arguments.corpus.read_text(encoding="utf-8"))
@@ -327,7 +328,7 @@ def main() -> None:
             "keys": lambda: saved(text[:HELD_OUT], place),
         }
         with daemon("auto"):
-            rows = [row for name in arguments.parts or parts for row in parts[name]()]
+            rows = [row for name in arguments.parts or PARTS for row in parts[name]()]
     results.write(arguments.results, "editors", rows)
 
 
