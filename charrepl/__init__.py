@@ -7,6 +7,7 @@ from charrepl.version import __version__ as __version__
 
 TYPE_CHECKING = False  # as in typing, whose import would delay every start
 if TYPE_CHECKING:
+    from charrepl.autosuggest import GhostSuggest
     from charrepl.client.async_client import AsyncClient, ConnectionState
     from charrepl.client.client import Client, Completion
     from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
@@ -21,6 +22,7 @@ __all__ = [
     "ConnectionState",
     "DaemonUnavailableError",
     "Decoding",
+    "GhostSuggest",
 ]
 
 _MODULES = {
@@ -32,6 +34,7 @@ _MODULES = {
     "ConnectionState": "client",
     "DaemonUnavailableError": "errors",
     "Decoding": "wire.protocol",
+    "GhostSuggest": "autosuggest",
 }
 
 

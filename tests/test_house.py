@@ -64,6 +64,8 @@ ORDER = {
         "client",
         "writing",
         "suggestions",
+        "autosuggest",
+        "ipython",
         "line_protocol",
         "shells",
         "http_server",

@@ -1,18 +1,13 @@
-"""What HTTP does not tell: which requests are of one document, and whether a ghost was taken."""
+"""What HTTP does not tell: which requests are of one document."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from charrepl.suggestions.keys_saved import KeysSaved
-
 _COMPARED = 2048  # characters before the cursor's line
-_TOLD = 256  # characters before a ghost
-_REMEMBERED = 16  # ghosts
 
 
 @dataclass(slots=True)
@@ -55,49 +50,3 @@ class Documents:
             if one.above == above and (line.startswith(one.line) or one.line.startswith(line)):
                 return number
         return next(number for number in itertools.count() if number not in self._typing)
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
-    host: str
-    end: str  # of the text before it
-    ghost: str
-
-
-class TakenGhosts:
-    """Counts the ghosts that were shown, and those that the next text of their document begins with.
-
-    A writer who types the same by hand, without a request in between, is counted too, because nobody tells an
-    HTTP server.
-    """
-
-    def __init__(self, counts: KeysSaved) -> None:
-        self._counts = counts
-        self._shown: deque[_Shown] = deque(maxlen=_REMEMBERED)
-
-    def text(self, host: str, before: str) -> None:
-        """Records a text that somebody has before the cursor."""
-        for one in list(self._shown):
-            near = before[-len(one.end) - 2 * len(one.ghost) :]
-            at = near.rfind(one.end)
-            typed = near[at + len(one.end) :] if at >= 0 else ""
-            if one.host != host or not typed:
-                continue
-            alike = next((n for n, char in enumerate(typed) if char != one.ghost[n : n + 1]), len(typed))
-            self._shown.remove(one)
-            if alike == len(typed) == 1 and len(one.ghost) > 1:  # it is typed through
-                self._shown.append(_Shown(host, _end(before), one.ghost[1:]))
-            elif alike > 1:
-                self._counts.note(host, taken=1, characters=alike, keys=1)
-
-    def shown(self, host: str, before: str, ghost: str) -> None:
-        """Records a ghost. What is left of one that is being typed through counts as the same one."""
-        end = _end(before)
-        if not any((one.host, one.end, one.ghost[0]) == (host, end, ghost[0]) for one in self._shown):
-            self._counts.note(host, shown=1)
-            self._shown.append(_Shown(host, end, ghost))
-
-
-def _end(before: str) -> str:
-    """What tells a place in a text from others, though the editor sends less and less of what is above."""
-    return before[-_TOLD:]

@@ -18,11 +18,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from charrepl.errors import CharreplError
 from charrepl.http_server import answers, bodies, fim_markers
 from charrepl.http_server.access import Access, Refusal
-from charrepl.http_server.documents import Documents, TakenGhosts
+from charrepl.http_server.documents import Documents
 from charrepl.http_server.truncated_texts import anchored
 from charrepl.settings import model_names
 from charrepl.suggestions.request import MOST_ALTERNATIVES, SuggestionRequest, Suggestions
 from charrepl.suggestions.suggester import Suggester
+from charrepl.suggestions.taken_ghosts import TakenGhosts
 from charrepl.wire.protocol import ModelList
 
 # For the whole body, and for the answer: a plugin shows an error to its user where it waits in vain.

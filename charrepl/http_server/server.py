@@ -16,10 +16,10 @@ import uvicorn
 from charrepl.errors import CharreplError, reason
 from charrepl.http_server import connections
 from charrepl.http_server.access import Access
-from charrepl.http_server.documents import TakenGhosts
 from charrepl.http_server.endpoints import Defaults, Endpoints
 from charrepl.suggestions.keys_saved import KeysSaved
 from charrepl.suggestions.suggester import Suggester
+from charrepl.suggestions.taken_ghosts import TakenGhosts
 from charrepl.system import loopback
 
 _BACKLOG = 256

@@ -36,14 +36,14 @@ class Suggester:
     """The suggestions for all documents of a host, of one event loop: `async with Suggester(...)`.
 
     It has a connection to the daemon, which comes back by itself. It starts a daemon if there is none.
-    `changed` is called when `condition` may have changed.
+    `changed` is called when `condition` may have changed; for `own_process`, see `DaemonLink`.
     """
 
-    def __init__(self, *, endpoint: str | None = None, name: str = "host") -> None:
+    def __init__(self, *, endpoint: str | None = None, name: str = "host", own_process: bool = True) -> None:
         self.changed: Callable[[], None] = lambda: None
         self._endpoint = endpoint
         self._off_switch = OffSwitch()
-        self._link = DaemonLink(model="", host=name, pins_default=False)
+        self._link = DaemonLink(model="", host=name, pins_default=False, own_process=own_process)
         self._link.changed = self._look
         self._ready = asyncio.Event()
         self._asked: dict[str, _Asked] = {}  # the newest of each document

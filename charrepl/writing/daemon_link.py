@@ -24,10 +24,14 @@ class DaemonLink:
 
     A text is given by its tail and by `base`, where the tail starts. No window may begin before `base`.
     `host` is where the text is typed. With `pins_default`, the model that was the default at first is kept.
+    `own_process` says whether the process is one of ours, so that nobody else's garbage is in it.
     """
 
-    def __init__(self, *, model: str, host: str = "repl", pins_default: bool = True) -> None:
+    def __init__(
+        self, *, model: str, host: str = "repl", pins_default: bool = True, own_process: bool = True
+    ) -> None:
         self.model = model
+        self._own_process = own_process
         self._pins_default = pins_default
         self.connection: ConnectionState | None = None
         self.changed: Callable[[], None] = lambda: None
@@ -52,6 +56,9 @@ class DaemonLink:
         """Keeps a connection until cancelled. Raises CharreplError if no connection is possible."""
         # In a thread, so that keys typed during the import are echoed immediately.
         await asyncio.to_thread(_import_client)
+        if self._own_process:
+            # Imported modules stay. If the garbage collector went through them, a key would wait too long.
+            gc.freeze()
         from charrepl.client.async_client import AsyncClient
         from charrepl.settings import model_names
 
@@ -212,6 +219,3 @@ def _within(ghost: Ghost, max_chars: int) -> Ghost:
 
 def _import_client() -> None:
     import charrepl.client.async_client  # noqa: F401  (for its effect on sys.modules)
-
-    # Imported modules stay. If the garbage collector went through them again, a key would wait too long.
-    gc.freeze()
