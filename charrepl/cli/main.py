@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from charrepl.cli import lsp_command, off_commands, serve_command, settings_commands, shell_commands
+from charrepl.cli import (
+    lsp_command,
+    off_commands,
+    serve_command,
+    settings_commands,
+    shell_commands,
+    stats_command,
+)
 from charrepl.cli.exit_codes import Group, exit_codes, say
 from charrepl.cli.options import (
     FilePath,
@@ -328,6 +335,6 @@ def _default() -> str:
     return model_names.default().name
 
 
-_hosts = (serve_command.serve, lsp_command.lsp, *shell_commands.commands)
+_hosts = (serve_command.serve, lsp_command.lsp, *shell_commands.commands, stats_command.stats)
 for _command in (*settings_commands.commands, *off_commands.commands, *_hosts):
     main.add_command(_command)

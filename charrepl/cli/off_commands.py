@@ -18,7 +18,7 @@ _host_option = click.option("--host", type=click.Choice(HOSTS), help="In this pr
 @debug_option
 @exit_codes
 def off(span: str | None, host: str | None, debug: bool) -> None:
-    """Show no ghosts in editors and shells; a file .charrepl-off does it for the directory it is in."""
+    """Show no ghosts in any program; a file .charrepl-off does it for the directory it is in."""
     from charrepl.suggestions import off_switch
 
     switch = off_switch.OffSwitch()
@@ -31,7 +31,7 @@ def off(span: str | None, host: str | None, debug: bool) -> None:
 @debug_option
 @exit_codes
 def on(host: str | None, debug: bool) -> None:
-    """Show ghosts in editors and shells again."""
+    """Show ghosts again."""
     from charrepl.suggestions.off_switch import OffSwitch
 
     switch = OffSwitch()

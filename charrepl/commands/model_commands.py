@@ -140,4 +140,8 @@ async def stats(argument: str, host: CommandHost) -> None:
     if tally.latencies_ms:
         median, slow = tally.percentile_ms(50), tally.percentile_ms(95)
         rows.append(("latency", f"median {median:.0f} ms, 95 % within {slow:.0f} ms"))
+    from charrepl.suggestions import keys_saved
+
+    if saved := keys_saved.in_words(keys_saved.KeysSaved().saved_by_host()):
+        rows.append(("keys saved", f"{saved}, in all"))
     host.say("\n".join(f"{name:12}{value}" for name, value in rows))

@@ -18,8 +18,10 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from charrepl.editing.history import LineHistory
 from charrepl.editing.line_buffer import LineBuffer
 from charrepl.errors import CharreplError, defect
+from charrepl.repl.off_watch import OffWatch
 from charrepl.repl.page import Page
 from charrepl.repl.rendering import indented
+from charrepl.repl.session_counts import SessionCounts
 from charrepl.settings.settings import Settings
 from charrepl.system import paths
 from charrepl.system.ignored_signals import heeded
@@ -60,12 +62,13 @@ class Host(ABC):
         self.page = Page(
             session, self._buffer, self.autosave, show=self.show, command=self._command, echoed=self.plain
         )
+        session.about_to_ask = OffWatch(session.switch).look
         self._last = last
         self._endpoint = endpoint
         self.saving = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._to_their_end: set[asyncio.Task[None]] = set()  # the tasks that quitting waits for
-        self._connection: asyncio.Task[None] | None = None
+        self._lasting: list[asyncio.Task[None]] = []  # as long as the session
         self._reported: set[str] = set()
 
     # What each kind of prompt does in its own way
@@ -154,8 +157,10 @@ class Host(ABC):
         self.say(opened(text, f"continuing a text of {len(text):,} characters{newer}"))
 
     def _connect(self) -> None:
-        work = self.session.connect(self._endpoint)
-        self._connection = asyncio.get_running_loop().create_task(work)
+        loop = asyncio.get_running_loop()
+        for work in (self.session.connect(self._endpoint), SessionCounts(self.session.tally).keep()):
+            self._lasting.append(loop.create_task(work))
+        self.session.about_to_ask()  # so that it is known before the first ghost whether they are off
         self.background(self._tell_of_backups())
 
     async def _tell_of_backups(self) -> None:
@@ -173,7 +178,7 @@ class Host(ABC):
         self.session.close()
         if self._to_their_end:
             await asyncio.wait(list(self._to_their_end), timeout=SAVING_S)
-        tasks = [*self._tasks, *([self._connection] if self._connection is not None else [])]
+        tasks = [*self._tasks, *self._lasting]
         for task in tasks:
             task.cancel()
         if tasks:

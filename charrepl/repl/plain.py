@@ -311,10 +311,10 @@ class Plain(Host):
             return
         if self.session.ghost.shown:
             self._say_ghost()
-        elif self.session.link.prepared:
+        elif self.session.prepared:
             self._paper.print("no ghost")
         else:
-            self._paper.print(f"no ghost: {printable(self.session.link.condition)}")
+            self._paper.print(f"no ghost: {printable(self.session.condition)}")
 
     def _say_ghost(self) -> None:
         ghost = self.session.ghost
@@ -363,15 +363,15 @@ class Plain(Host):
         """Prints what is new and important of what a toolbar would show."""
         if self._done.is_set():
             return
-        link, notices = self.session.link, (self.session.announcement, self.session.notice)
+        prepared, notices = self.session.prepared, (self.session.announcement, self.session.notice)
         self.session.announcement = self.session.notice = ""
         for notice in filter(None, notices):
             self._paper.print(printable(notice))
-        condition = link.condition
-        if condition not in (self._condition, "connecting") and (not link.prepared or self._condition):
-            self._paper.print(printable(f"ready: {condition}" if link.prepared else condition))
+        condition = self.session.condition
+        if condition not in (self._condition, "connecting") and (not prepared or self._condition):
+            self._paper.print(printable(f"ready: {condition}" if prepared else condition))
         if condition != "connecting":
-            self._condition = "" if link.prepared else condition
+            self._condition = "" if prepared else condition
             self._heard.set()
         self._refresh()
 

@@ -186,7 +186,7 @@ def toolbar(session: Session, *, writing: bool, greeting: str = "") -> StyleAndT
     if session.notice:
         return [("class:toolbar.notice", visible(session.notice))]
     tally = session.tally
-    parts = [session.link.model, session.link.condition]
+    parts = [session.link.model, session.condition]
     if writing:
         parts.append("writing: Esc stops it")
     if session.settings.temperature:

@@ -17,4 +17,5 @@ HOSTS = (
     "bash",
     "fish",
     "python",
+    "prompt",  # our own
 )

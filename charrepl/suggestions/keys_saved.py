@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 import msgspec
 
@@ -38,6 +38,29 @@ class Counts(msgspec.Struct):
 
 
 ByDay = dict[str, dict[str, Counts]]  # "2026-11-30", then the host
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """The sum of several."""
+    found = Counts()
+    for one in counts:
+        found.add(one)
+    return found
+
+
+def by_host(days: ByDay) -> dict[str, Counts]:
+    """The sum of all days for each host, the one that saved most first."""
+    hosts = {host for day in days.values() for host in day}
+    found = {host: total(day[host] for day in days.values() if host in day) for host in sorted(hosts)}
+    return dict(sorted(found.items(), key=lambda item: -item[1].saved))
+
+
+def in_words(saved: Mapping[str, int]) -> str:
+    """How many keys were saved, by host, in a few words; empty if none were."""
+    if not saved:
+        return ""
+    hosts = ", ".join(f"{host} {count:,}" for host, count in saved.items())
+    return f"{sum(saved.values()):,} ({hosts})"
 
 
 class KeysSaved:
@@ -95,6 +118,10 @@ class KeysSaved:
             writing.cancel()
             with contextlib.suppress(OSError):
                 self.write()
+
+    def saved_by_host(self) -> dict[str, int]:
+        """How many keys were saved in all, for each host where any were."""
+        return {host: counts.saved for host, counts in by_host(self.read()).items() if counts.saved > 0}
 
     def read(self) -> ByDay:
         """The counts in the file, the oldest day first."""

@@ -57,6 +57,8 @@ class Session:
         self.ghost = Ghost()
         self.tally = Tally()
         self.surprise = Surprise(self.link)
+        self.off = ""  # why ghosts are off, in one line; empty while they are on
+        self.about_to_ask: Callable[[], None] = lambda: None  # called before each request for a ghost
         self.shown_when_asked = False  # whether ghosts are shown only when asked for
         self.notice = ""  # one line for the toolbar, until the text changes
         self.announcement = ""  # one line beside the greeting
@@ -126,6 +128,9 @@ class Session:
 
     def choose(self, by: int) -> None:
         """Shows the next alternative, or an earlier one. The first time, asks the daemon for them."""
+        if self.off:
+            self.tell(self.off)
+            return
         before = self.ghost.seq
         self._become(self.ghost.choose(by, count=ALTERNATIVES))
         if self.ghost.seq != before:
@@ -139,6 +144,23 @@ class Session:
             self.surprise.forget()
         self.settings = settings
         self._become(self.ghost.forget())
+
+    def switch(self, off: str) -> None:
+        """Shows no ghosts from now on and says why, or shows them again if `off` is empty."""
+        if off != self.off:
+            self.off = off
+            self._become(self.ghost.forget())
+            self.changed()
+
+    @property
+    def prepared(self) -> bool:
+        """Whether a ghost could be there at once."""
+        return self.link.prepared and not self.off
+
+    @property
+    def condition(self) -> str:
+        """Why there are no ghosts, or the daemon's state in a few words."""
+        return self.off or self.link.condition
 
     @property
     def waiting_s(self) -> float:
@@ -256,6 +278,9 @@ class Session:
         self._scheduled = False
         if self.ghost.text is None or not (self._force or self.ghost.wanted):
             return
+        self.about_to_ask()
+        if self.off:
+            return
         if not self.link.ready:
             self.link.wake()
             return
@@ -267,7 +292,14 @@ class Session:
     def _paused(self) -> None:
         """Asks for a less likely ghost: you are not typing, so it cannot distract you."""
         ghost = self.ghost
-        if ghost.text is None or ghost.shown or ghost.dismissed or ghost.waiting or not self.link.ready:
+        if (
+            ghost.text is None
+            or ghost.shown
+            or ghost.dismissed
+            or ghost.waiting
+            or self.off
+            or not self.link.ready
+        ):
             return
         self.ghost = ghost.ask()
         self._ask(self._follow(ghost.text, self.ghost.seq, PAUSED, PAUSED_CONFIDENCE))

@@ -37,8 +37,9 @@ os.execvp(sys.argv[1], sys.argv[1:])
 """
 
 
-# What is not typed is grey where there are colours, as `charrepl.terminal.colours` has it.
-_GREYS = ([5, 245], [5, 242], [2, 138, 138, 138], [2, 108, 108, 108])
+# What is not typed is grey where there are colours, as `charrepl.terminal.colours` has it; [5, 241] is
+# prompt_toolkit's own.
+_GREYS = ([5, 245], [5, 242], [5, 241], [2, 138, 138, 138], [2, 108, 108, 108])
 
 
 class Emulator(pyte.HistoryScreen):

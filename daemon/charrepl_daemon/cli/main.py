@@ -243,10 +243,11 @@ def restart(force: bool, if_older: bool, automatic: bool, debug: bool, **serving
 @exit_codes
 def status(endpoint: str | None, as_json: bool, debug: bool) -> None:
     """Show how the daemon is. Exits with 1 if none is running."""
+    from charrepl.suggestions.keys_saved import KeysSaved
     from charrepl_daemon.lifecycle import control
     from charrepl_daemon.metrics import status_report
 
-    found = control.status(endpoint)
+    found = {**control.status(endpoint), "keys_saved": KeysSaved().saved_by_host()}
     if as_json:
         print_json(found, indent=2)
         return

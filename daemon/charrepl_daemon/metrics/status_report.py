@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import wcwidth
 
+from charrepl.suggestions import keys_saved
 from charrepl.text.control_characters import visible
 from charrepl_daemon.metrics.declarations import (
     CHARACTERS_FROM_CACHE,
@@ -39,10 +40,19 @@ def lines(status: Status) -> Iterator[str]:
     yield from table(latency(status))
     yield ""
     yield from table(models(status))
+    if line := saved(status):
+        yield ""
+        yield line
     found = list(faults(status))
     if found:
         yield ""
         yield from found
+
+
+def saved(status: Status) -> str:
+    """How many keys were saved in which programs, in one line; empty if none were, or it is not known."""
+    said = keys_saved.in_words(status.get("keys_saved", {}))
+    return f"keys saved: {said}" if said else ""
 
 
 def headline(status: Status) -> str:

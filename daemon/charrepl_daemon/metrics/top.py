@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from charrepl.client import Client
 from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.suggestions.keys_saved import KeysSaved
 from charrepl.system.standard_streams import echo
 from charrepl.wire import protocol
 from charrepl_daemon.metrics import status_report
@@ -41,7 +42,7 @@ class Rate:
 
 def run(interval_s: float, endpoint: str | None = None) -> None:
     """Shows it until q or Ctrl-C in a terminal; as a line every `interval_s` seconds elsewhere."""
-    rate = Rate()
+    rate, counts = Rate(), KeysSaved()
     # A terminal that cannot move its cursor gets lines too.
     live = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     with (
@@ -49,18 +50,18 @@ def run(interval_s: float, endpoint: str | None = None) -> None:
         Client(endpoint=endpoint, autostart=False, greet=False) as client,
     ):
         if live:
-            _live(lambda: _look(client), rate, interval_s)
+            _live(lambda: _look(client, counts), rate, interval_s)
         else:
-            _plain(lambda: _look(client), rate, interval_s)
+            _plain(lambda: _look(client, counts), rate, interval_s)
 
 
-def _look(client: Client) -> dict[str, Any] | CharreplError:
+def _look(client: Client, counts: KeysSaved) -> dict[str, Any] | CharreplError:
     try:
         reply = client.ask(protocol.Status(seq=0), timeout_s=_ANSWER_S)
     except DaemonUnavailableError as error:
         return error
     assert isinstance(reply, protocol.Report)
-    return reply.status
+    return {**reply.status, "keys_saved": counts.saved_by_host()}
 
 
 def _waiting(error: CharreplError) -> str:
@@ -132,5 +133,7 @@ def _page(found: dict[str, Any] | str, rate: float = 0.0) -> RenderableType:
             titles, *lines = status_report.table(rows)
             page.append(f"\n{titles}\n", style="dim")
             page.append("".join(f"{line}\n" for line in lines))
+        if saved := status_report.saved(found):
+            page.append(f"\n{saved}\n")
         page.append("".join(f"\n{line}" for line in status_report.faults(found)) + "\n", style="yellow")
     return page.append("\nq quits", style="dim")

@@ -17,7 +17,7 @@ from tests.charrepl.screen import Screen
 
 CTRL_U, CTRL_D = "\x15", "\x04"
 # What the model has learnt by heart, as a statement.
-TYPED, GHOST = 'print("The kettle sings, the kitchen fills with steam, and every cup is wa', "rm."
+TYPED, GHOST = 'print("The kettle sings, the kitchen fills with steam, and every cup is wa', "rm"
 PTPYTHON = """\
 def configure(repl):
     from charrepl.autosuggest import GhostSuggest
@@ -63,10 +63,13 @@ def until_offered(screen: Screen) -> None:
 
 
 def take_and_run(screen: Screen) -> None:
+    whole = TYPED + screen.ghost.rstrip()
     screen.send(CTRL_E)
-    screen.wait_for(TYPED + GHOST)
+    screen.wait_for(
+        lambda screen: screen.cursor[0] > screen.lines[screen.cursor[1]].index(TYPED) + len(TYPED)
+    )
     screen.send('")')
-    screen.wait_for(f'{TYPED}{GHOST}")')
+    screen.wait_for(f'{whole}")')
     screen.send("\r")
     screen.wait_for("\nThe kettle sings")
 

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from charrepl.client import Client
+from charrepl.suggestions.keys_saved import KeysSaved
 from charrepl_daemon.lifecycle import control
 from charrepl_daemon.metrics.top import Rate
 from tests.charrepl.screen import Screen
@@ -37,6 +38,16 @@ def test_the_table_follows_the_daemon_through_its_death(daemon):
         top.type("q")
         assert top.wait_for_exit() == 0
         assert "private" not in top.written.decode()
+
+
+def test_keys_saved_are_said_by_program(daemon):
+    counts = KeysSaved()
+    counts.note("zsh", shown=3, taken=1, characters=1002, keys=2)
+    counts.write()
+    assert "\nkeys saved: 1,000 (zsh 1,000)\n" in daemon("status").stdout
+    assert '"keys_saved": {\n    "zsh": 1000\n  }' in daemon("status", "--json").stdout
+    with screen() as top:
+        top.wait_for("keys saved: 1,000 (zsh 1,000)")
 
 
 @pytest.mark.parametrize("key", ["q", "Q", "\x03", "\x04"])
