@@ -14,9 +14,11 @@ from charrepl.cli.options import (
     complete_model,
     debug_option,
     endpoint_option,
+    extra,
     json_option,
     print_json,
 )
+from charrepl.cli.serve_command import PORT
 from charrepl.errors import CharreplError
 from charrepl.system import paths
 from charrepl.system.standard_streams import echo
@@ -279,25 +281,38 @@ def top(interval: float, endpoint: str | None, debug: bool) -> None:
 
 @main.command()
 @_serving
-@click.option("--print", "print_only", is_flag=True, help="Print the unit, and install nothing.")
+@click.option(
+    "--serve",
+    type=click.IntRange(1, 65_535),
+    is_flag=False,
+    flag_value=PORT,
+    metavar="[PORT]",
+    help=f"Run charrepl serve beside it, for editors; {PORT} without a PORT.",
+)
+@click.option("--print", "print_only", is_flag=True, help="Print the units, and install nothing.")
 @click.option("--force", is_flag=True, help="Replace a unit of that name that is not ours.")
 @debug_option
 @exit_codes
-def install_service(print_only: bool, force: bool, debug: bool, **serving: Any) -> None:
+def install_service(serve: int | None, print_only: bool, force: bool, debug: bool, **serving: Any) -> None:
     """Make systemd run the daemon.
 
     It is started with your session, and again if it fails.
     """
     from charrepl_daemon.lifecycle import systemd_service
 
-    unit = systemd_service.unit(_arguments(serving))
+    units = {systemd_service.NAME: systemd_service.unit(_arguments(serving))}
+    if serve is not None:
+        with extra("serve", "uvicorn", "starlette"):
+            import uvicorn  # noqa: F401  (a service that cannot start is not installed)
+        units[systemd_service.SERVE] = systemd_service.serve_unit(serve)
     if print_only:
-        echo(unit, end="")
+        echo("\n".join(units.values()), end="")
         return
-    path = systemd_service.install(unit, force=force)
-    echo(f"Wrote {path}. To start it now and at each login:")
+    paths = [systemd_service.install(unit, name, force=force) for name, unit in units.items()]
+    them = "it" if len(paths) == 1 else "them"
+    echo(f"Wrote {' and '.join(map(str, paths))}. To start {them} now and at each login:")
     echo("  systemctl --user daemon-reload")
-    echo(f"  systemctl --user enable --now {systemd_service.NAME}")
+    echo(f"  systemctl --user enable --now {' '.join(units)}")
 
 
 @main.command()

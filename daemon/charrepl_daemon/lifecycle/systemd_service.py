@@ -1,4 +1,4 @@
-"""The unit file that makes the daemon a systemd user service."""
+"""The unit files that make the daemon, and the HTTP server for editors, systemd user services."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from charrepl.errors import CharreplError, reason
 from charrepl.system import interpreter, user_directories
 
 NAME = "charrepl-daemon.service"
+SERVE = "charrepl-serve.service"
 _MARK = "# Written by charrepl-daemon install-service."
 # Variables that decide where files are, what is imported, and which device and precision are used.
 _KEPT = re.compile(
@@ -27,18 +28,13 @@ _UNIT = """\
 {mark}
 # Run that again to change it; settings of your own go where systemctl --user edit {name} puts them.
 [Unit]
-Description=charrepl: keeps character models warm, for ghost text as you type
-StartLimitIntervalSec=60
+Description=charrepl: {description}
+{order}StartLimitIntervalSec=60
 StartLimitBurst=5
 
 [Service]
-Type=notify
-# A daemon that a prompt started by itself is stopped first.
-ExecStartPre=-{stop}
-ExecStart={start}
-Restart=on-failure
+{run}Restart=on-failure
 RestartSec=1
-TimeoutStartSec=180
 TimeoutStopSec=15
 {environment}UMask=0077
 # A core dump would hold what was typed.
@@ -61,8 +57,29 @@ def unit(arguments: list[str]) -> str:
 
     It runs this interpreter, with the directories and devices of this environment.
     """
-    stop = interpreter.command("charrepl_daemon", "stop")
-    start = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
+    stop = _line(interpreter.command("charrepl_daemon", "stop"))
+    start = _line(interpreter.command("charrepl_daemon", "start", "--foreground", *arguments))
+    return _written(
+        NAME,
+        "keeps character models warm, for ghost text as you type",
+        run="Type=notify\n"
+        "# A daemon that a prompt started by itself is stopped first.\n"
+        f"ExecStartPre=-{stop}\nExecStart={start}\nTimeoutStartSec=180\n",
+    )
+
+
+def serve_unit(port: int) -> str:
+    """The text of a unit that runs `charrepl serve` at a port of this machine, as a client of the daemon."""
+    serve = _line(interpreter.command("charrepl", "serve", "--port", str(port)))
+    return _written(
+        SERVE,
+        "ghosts for editors, over HTTP on this machine",
+        order=f"Wants={NAME}\nAfter={NAME}\n",
+        run=f"Type=exec\nExecStart={serve}\n",
+    )
+
+
+def _written(name: str, description: str, *, run: str, order: str = "") -> str:
     kept = [
         f"Environment={_quoted(f'{name}={value}')}\n"
         for name, value in sorted(interpreter.environment().items())
@@ -70,11 +87,16 @@ def unit(arguments: list[str]) -> str:
     ]
     return _UNIT.format(
         mark=_MARK,
-        name=NAME,
-        stop=" ".join(map(_argument, stop)),
-        start=" ".join(map(_argument, start)),
+        name=name,
+        description=description,
+        order=order,
+        run=run,
         environment="".join(kept),
     )
+
+
+def _line(command: list[str]) -> str:
+    return " ".join(map(_argument, command))
 
 
 def _argument(word: str) -> str:
@@ -92,13 +114,13 @@ def _quoted(word: str) -> str:
     return f'"{escaped}"' if not word or set(word) & set(" '\"\\;#\n\t") else escaped
 
 
-def file() -> Path:
-    """Where systemd looks for a user's own units."""
-    return user_directories.base("config") / "systemd" / "user" / NAME
+def file(name: str = NAME) -> Path:
+    """Where systemd looks for a user's own unit."""
+    return user_directories.base("config") / "systemd" / "user" / name
 
 
-def install(text: str, *, force: bool) -> Path:
-    """Writes the unit. Returns where.
+def install(text: str, name: str = NAME, *, force: bool) -> Path:
+    """Writes a unit. Returns where.
 
     Raises CharreplError if there is no systemd here, if we did not write the existing file and `force` is not
     set, or if it cannot be written.
@@ -108,7 +130,7 @@ def install(text: str, *, force: bool) -> Path:
             "there is no systemd here to run a service: run charrepl-daemon start where your session begins, "
             "or see --print"
         )
-    path = file()
+    path = file(name)
     try:
         if not force and (path.is_symlink() or path.exists()) and not _ours(path):
             raise CharreplError(f"{path} was not written by this command: --force replaces it")

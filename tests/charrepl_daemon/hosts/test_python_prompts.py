@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ def take_and_run(screen: Screen) -> None:
         lambda screen: screen.cursor[0] > screen.lines[screen.cursor[1]].index(TYPED) + len(TYPED)
     )
     screen.send('")')
-    screen.wait_for(f'{whole}")')
+    screen.wait_for(lambda screen: re.search(rf'{re.escape(whole)} *"\)', screen.text))
     screen.send("\r")
     screen.wait_for("\nThe kettle sings")
 

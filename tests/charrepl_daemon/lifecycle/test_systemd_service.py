@@ -117,16 +117,19 @@ def test_the_unit_starts_this_interpreter_in_these_places(home, daemon_command):
 def test_systemd_understands_the_unit(monkeypatch, tmp_path):
     monkeypatch.setenv("CHARREPL_DATA_DIR", '/a "b"\\c %h $HOME; #d\n\te')
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    unit = tmp_path / systemd_service.NAME
-    verify = ["systemd-analyze", "--user", "verify", str(unit)]
+    units = [tmp_path / name for name in (systemd_service.NAME, systemd_service.SERVE)]
+    verify = ["systemd-analyze", "--user", "verify", *map(str, units)]
 
-    def said(text: str) -> str:
-        unit.write_text(text)
+    def said(*texts: str) -> str:
+        for unit, text in zip(units, texts, strict=True):
+            unit.write_text(text)
         return subprocess.run(verify, capture_output=True, text=True, check=False).stderr
 
     text = systemd_service.unit(["--model", "/x y/%n $z", "--metrics-port", "0"])
-    assert systemd_service.NAME not in said(text)
-    assert "Nonsense" in said(text.replace("UMask=", "Nonsense="))
+    serve = systemd_service.serve_unit(8012)
+    assert "charrepl" not in said(text, serve)
+    assert "Nonsense" in said(text.replace("UMask=", "Nonsense="), serve)
+    assert "Nonsense" in said(text, serve.replace("After=", "Nonsense="))
 
 
 def test_words_are_written_as_systemd_reads_them():
@@ -203,6 +206,23 @@ def test_installing_says_what_to_run_and_may_be_repeated(with_systemctl, daemon_
         )
         assert f"--cache-mb {cache_mb} " in with_systemctl.read_text()
     assert list(with_systemctl.parent.iterdir()) == [with_systemctl]
+
+
+def test_the_server_for_editors_is_run_beside_the_daemon(with_systemctl, daemon_command):
+    installed = daemon_command("install-service", "--serve", "8099", "--cache-mb", "16")
+    assert (installed.returncode, installed.stderr) == (0, "")
+    serve = systemd_service.file(systemd_service.SERVE)
+    assert installed.stdout == (
+        f"Wrote {with_systemctl} and {serve}. To start them now and at each login:\n"
+        "  systemctl --user daemon-reload\n"
+        "  systemctl --user enable --now charrepl-daemon.service charrepl-serve.service\n"
+    )
+    found = read(serve.read_text())
+    assert shlex.split(found["Service"]["ExecStart"])[-3:] == ["serve", "--port", "8099"]
+    assert found["Unit"]["After"] == "charrepl-daemon.service"
+    assert "--cache-mb 16 " in with_systemctl.read_text()
+    printed = daemon_command("install-service", "--print", "--serve")
+    assert printed.stdout.count("[Unit]") == 2 and " serve --port 8012\n" in printed.stdout
 
 
 @pytest.mark.parametrize("kind", ["file", "mask"])
