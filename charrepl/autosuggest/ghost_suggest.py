@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prompt_toolkit.auto_suggest import AutoSuggest, Suggestion
@@ -16,7 +15,7 @@ from charrepl.errors import CharreplError
 from charrepl.ghost.display_policy import ASSERTIVENESS
 from charrepl.settings import model_names, settings
 from charrepl.suggestions.keys_saved import KeysSaved
-from charrepl.suggestions.off_switch import OffSwitch
+from charrepl.suggestions.off_switch import OffSwitch, here
 from charrepl.suggestions.request import SuggestionRequest, Suggestions
 from charrepl.suggestions.taken_ghosts import TakenGhosts
 
@@ -68,7 +67,7 @@ class GhostSuggest(AutoSuggest):
     @property
     def condition(self) -> str:
         """Why there are no ghosts, or the daemon's device, in one line."""
-        return self._off_switch.why_off(self._host, _here()) or self._refused or self._suggester.condition
+        return self._off_switch.why_off(self._host, here()) or self._refused or self._suggester.condition
 
     def close(self) -> None:
         """Ends the connection and writes the counts, as the end of the program does."""
@@ -117,7 +116,7 @@ class GhostSuggest(AutoSuggest):
             document="prompt",
             before=before,
             host=self._host,
-            path=_here(),
+            path=here(),
             model=self._model,
             assertiveness=self._settings.assertiveness,
             temperature=self._settings.temperature,
@@ -142,11 +141,3 @@ class GhostSuggest(AutoSuggest):
 
 def _suggestion(ghost: str) -> Suggestion | None:
     return Suggestion(ghost) if ghost else None
-
-
-def _here() -> Path | None:
-    """The working directory; None where it is gone."""
-    try:
-        return Path.cwd()
-    except OSError:
-        return None

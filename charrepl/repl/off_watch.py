@@ -7,7 +7,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 HOST = "prompt"  # as in `charrepl off --host`
 _AGAIN_S = 1.0  # between two looks
@@ -18,24 +17,24 @@ class OffWatch:
 
     def __init__(self, found: Callable[[str], None]) -> None:
         self._found = found
-        self._looking = False
+        self._looking = False  # or about to
         self._next = 0.0
 
     def look(self) -> None:
-        """Begins a look, if the last one has ended and was a second ago. It needs an event loop."""
-        if self._looking or time.monotonic() < self._next:
-            return
-        self._looking = True
-        loop = asyncio.get_running_loop()
+        """Looks soon: now, or a second after the last look. It needs an event loop."""
+        if not self._looking:
+            self._looking = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(max(0.0, self._next - time.monotonic()), self._begin, loop)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         # Not a thread of the loop's: one that waits for a disk would keep the prompt from ending.
         threading.Thread(target=self._look, args=(loop,), name="off switch", daemon=True).start()
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        from charrepl.suggestions.off_switch import OffSwitch  # only after the prompt is drawn
+        from charrepl.suggestions import off_switch  # only after the prompt is drawn
 
-        why = ""
-        with contextlib.suppress(OSError):  # the working directory is gone
-            why = OffSwitch().why_off(HOST, Path.cwd())
+        why = off_switch.OffSwitch().why_off(HOST, off_switch.here())
         with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(self._looked, why)
 

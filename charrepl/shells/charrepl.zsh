@@ -35,19 +35,57 @@ _charrepl_send() {
   print -rnu $REPLY -- $'\1'${(pj:\1:)settings}$'\0'$_charrepl_context$1$'\0' 2>/dev/null
 }
 
+# The same. Until a daemon has answered this shell, in a process: where one hangs and as many wait as can, connecting
+# would take as long as it hangs.
+_charrepl_send_safely() {
+  if (( _charrepl_answered )); then
+    _charrepl_send "$1"
+    return
+  fi
+  [[ -S $_charrepl_socket ]] || return
+  exec {REPLY}< <(
+    local ghost
+    _charrepl_send "$1" && IFS= read -r -d $'\0' -u $REPLY ghost && print -rn -- "$ghost"$'\0'
+  )
+  typeset -g _charrepl_sender=$sysparams[procsubstpid]
+}
+
+# Hears the answer, in $ghost, and leaves. Returns false if there is none within so many seconds.
+_charrepl_hear() {
+  local descriptor=$1
+  IFS= read -r -d $'\0' -t $2 -u $descriptor ghost
+  local -i heard=$(( ! $? ))
+  _charrepl_leave $descriptor
+  typeset -gi _charrepl_answered=$heard
+  (( heard ))
+}
+
+_charrepl_leave() {
+  local descriptor=$1
+  exec {descriptor}<&-
+  [[ -z $_charrepl_sender ]] || kill $_charrepl_sender 2>/dev/null
+  typeset -g _charrepl_sender=
+}
+
 # With zsh-autosuggestions: a strategy of it, which is run in a process of its own that the next key ends.
 
 _zsh_autosuggest_strategy_charrepl() {
   emulate -L zsh
   typeset -g suggestion=
-  local ghost wait_s=2 REPLY
-  if [[ ! -v ZSH_AUTOSUGGEST_USE_ASYNC ]]; then  # a daemon that hangs costs one key of many
-    wait_s=0.05
-    (( EPOCHSECONDS >= _charrepl_next_ask )) || return 0
+  local ghost REPLY
+  _charrepl_wants "$1" "$WIDGET" || return 0
+  if [[ -v ZSH_AUTOSUGGEST_USE_ASYNC ]]; then
+    _charrepl_send "$1" && _charrepl_hear $REPLY 2
+  else  # a daemon that hangs costs one key of many, and of more and more
+    (( EPOCHSECONDS >= _charrepl_next_ask )) && _charrepl_send_safely "$1" || return 0
+    if _charrepl_hear $REPLY 0.05; then
+      typeset -gi _charrepl_pause=0
+    else
+      typeset -gi _charrepl_pause=$(( _charrepl_pause ? _charrepl_pause * 2 : 5 ))
+      (( _charrepl_pause <= 60 )) || _charrepl_pause=60
+      typeset -gi _charrepl_next_ask=$(( EPOCHSECONDS + _charrepl_pause ))
+    fi
   fi
-  _charrepl_wants "$1" "$WIDGET" && _charrepl_send "$1" || return 0
-  IFS= read -r -d $'\0' -t $wait_s -u $REPLY ghost || typeset -gi _charrepl_next_ask=$(( EPOCHSECONDS + 5 ))
-  exec {REPLY}<&-
   [[ -z $ghost || $ghost == $'\x15'* ]] || suggestion=$1$ghost
 }
 
@@ -73,16 +111,36 @@ _charrepl_show() {
   region_highlight=( "${(@)region_highlight:#$_charrepl_highlight}" )
   typeset -g _charrepl_ghost=${1:$#BUFFER} _charrepl_highlight=
   POSTDISPLAY=$_charrepl_ghost
+  _charrepl_trap
   [[ -n $POSTDISPLAY ]] || return 0
   _charrepl_highlight="$#BUFFER $(( $#BUFFER + $#POSTDISPLAY )) ${CHARREPL_HIGHLIGHT_STYLE:-fg=8}"
   region_highlight+=( $_charrepl_highlight )
+}
+
+# Ctrl-C leaves the line as it is drawn, so it is drawn without the ghost first. A trap of your own stays.
+_charrepl_trap() {
+  setopt local_options no_local_traps
+  if [[ -z $_charrepl_ghost ]]; then
+    [[ ${functions[TRAPINT]} != *_charrepl_clear* ]] || unfunction TRAPINT
+  elif (( ! _charrepl_foreign_trap && ! $+functions[TRAPINT] )); then
+    TRAPINT() {
+      zle && zle _charrepl_clear
+      return $(( 128 + $1 ))
+    }
+  fi
+}
+
+_charrepl_clear() {
+  emulate -L zsh
+  _charrepl_show $BUFFER
+  zle -R
 }
 
 # One question at a time: what is typed before its answer is asked about then. So a daemon that hangs is asked once.
 _charrepl_ask() {
   [[ -z $_charrepl_descriptor ]] || return 0
   local REPLY
-  if ! _charrepl_send "$BUFFER"; then
+  if ! _charrepl_send_safely "$BUFFER"; then
     _charrepl_look
     return 0
   fi
@@ -92,11 +150,10 @@ _charrepl_ask() {
 
 _charrepl_heard() {
   emulate -L zsh
-  local ghost descriptor=$1
-  zle -F $descriptor
-  IFS= read -r -d $'\0' -t 0.05 -u $descriptor ghost
-  exec {descriptor}<&-
+  local ghost
+  zle -F $1
   typeset -g _charrepl_descriptor=
+  _charrepl_hear $1 0.05 || _charrepl_look
   if [[ $BUFFER != $_charrepl_buffer || -z $BUFFER ]]; then
     return 0  # it has not been drawn yet, and is asked about then
   elif [[ $BUFFER != $_charrepl_asked ]]; then
@@ -107,9 +164,14 @@ _charrepl_heard() {
   fi
 }
 
+# No program that the line starts may have the connection too: it would be open as long as that runs.
 _charrepl_finish() {
   emulate -L zsh
   _charrepl_show $BUFFER
+  [[ -n $_charrepl_descriptor ]] || return 0
+  zle -F $_charrepl_descriptor
+  _charrepl_leave $_charrepl_descriptor
+  typeset -g _charrepl_descriptor=
 }
 
 # Whether there is a ghost and the cursor is before it; elsewhere keys do what they did.
@@ -158,8 +220,11 @@ _charrepl_set_up() {
     (( $ZSH_AUTOSUGGEST_STRATEGY[(Ie)charrepl] )) || ZSH_AUTOSUGGEST_STRATEGY+=( charrepl )
     return
   fi
-  local widget
+  local widget traps
+  () { trap >| $1; traps=$(<$1) } =(:)
+  typeset -gi _charrepl_foreign_trap=$(( ${#${(M)${(f)traps}:#*INT*}} > 0 ))
   zle -N _charrepl_heard
+  zle -N _charrepl_clear
   for widget in forward-char vi-forward-char end-of-line vi-end-of-line vi-add-eol; do
     zle -A $widget _charrepl_was_$widget && zle -N $widget _charrepl_take
   done
@@ -170,10 +235,10 @@ _charrepl_set_up() {
   add-zle-hook-widget line-finish _charrepl_finish
 }
 
-if [[ -o interactive ]] && zmodload zsh/net/socket zsh/datetime zsh/langinfo zsh/parameter zsh/zle 2>/dev/null; then
+if [[ -o interactive ]] && zmodload zsh/net/socket zsh/system zsh/datetime zsh/langinfo zsh/parameter zsh/zle 2>/dev/null; then
   autoload -Uz add-zsh-hook add-zle-hook-widget
-  typeset -gi _charrepl_next_look=0 _charrepl_next_ask=0
-  typeset -g _charrepl_descriptor= _charrepl_asked=
+  typeset -gi _charrepl_next_look=0 _charrepl_next_ask=0 _charrepl_pause=0 _charrepl_answered=0
+  typeset -g _charrepl_descriptor= _charrepl_asked= _charrepl_sender=
   add-zsh-hook precmd _charrepl_set_up
   add-zsh-hook precmd _charrepl_remember
   add-zsh-hook preexec _charrepl_look

@@ -23,6 +23,14 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SPAN = re.compile(r"(?:\d{1,6}[smhd])+", re.ASCII)
 
 
+def here() -> Path | None:
+    """The working directory, as `OffSwitch.why_off` wants it; None if it is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
 def seconds(span: str) -> int:
     """`90m`, `1h30m` or `2d` in seconds. Raises CharreplError if it is not a length of time."""
     if not _SPAN.fullmatch(span):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from pathlib import Path
 from typing import Self
@@ -43,16 +44,26 @@ class LineServer:
         return [request.before.rpartition("\n")[2] for request in self.asked]
 
     async def _serve(self) -> None:
-        server = await asyncio.start_unix_server(self._converse, self._path)
+        writers = []
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            talks.append(asyncio.create_task(self._converse(reader, writer)))
+
+        talks: list[asyncio.Task[None]] = []
+        server = await asyncio.start_unix_server(connected, self._path)
         self._listening.set()
         await self._end.wait()
         server.close()
-        for _ in range(3):  # who has just connected is let in, so that cancelling it closes its socket
+        for _ in range(3):  # who has just connected is let in
             await asyncio.sleep(0)
-        rest = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in rest:
+        for task in talks:
             task.cancel()
-        await asyncio.gather(*rest, return_exceptions=True)
+        await asyncio.gather(*talks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        for _ in range(3):  # until that is done
+            await asyncio.sleep(0)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def answered(frame: bytes) -> None:
@@ -60,12 +71,9 @@ class LineServer:
             await writer.drain()
 
         conversation = Conversation(self._suggest, answered, settings=LineSettings(), within_s=30)
-        try:
+        with contextlib.suppress(OSError):  # it has left
             await conversation.follow(frames.split(lambda: reader.read(65536)))
-        except OSError:
-            pass  # it has left
-        finally:
-            writer.transport.abort()
+        writer.transport.abort()
 
     async def _suggest(self, request: SuggestionRequest, *, timeout_s: float) -> Suggestions:
         self.asked.append(request)

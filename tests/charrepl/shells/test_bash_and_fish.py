@@ -83,6 +83,8 @@ def test_the_key_writes_the_rest_and_the_line_runs(bench: Bench, daemon: Scripte
         screen.wait_for(typed("ech"))
         pressed(screen, LINE)
         assert daemon.requests[-1].text == f"{LINE}\nech"
+        screen.send(CTRL_U + "ls /proc/self/fd | wc -l\r")
+        screen.wait_for("\n4\n%")  # what it starts has no descriptor of ours
 
 
 @every_shell
@@ -94,7 +96,13 @@ def test_what_begins_with_a_space_or_has_a_word_behind_it_is_not_asked_about(
         screen.wait_for(typed(""))
         screen.send(PASTE.format("echo") + "\x01" + ALT_SEMICOLON + "X")
         screen.wait_for(typed("X"))
-        screen.send("\x05" + CTRL_U + "echo e")
+        screen.send("\x05" + CTRL_U + PASTE.format("y" * 10_000))
+        screen.wait_for("yyyy")
+        screen.send(ALT_SEMICOLON + "z")
+        screen.wait_for("yz")
+        screen.send(CTRL_U)
+        screen.wait_for(typed(""))
+        screen.send("echo e")
         screen.wait_for(typed("echo e"))
         pressed(screen, LINE)
         assert {line_of(request) for request in daemon.requests} == {"echo e"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import socket
 from collections.abc import Iterator
@@ -56,6 +57,22 @@ def zsh(bench: Bench, before: str = "", *options: str, after: str = "") -> Scree
     # No daemon is started but by the test.
     after = f"_charrepl_start=(true); {after}"
     return start("zsh", bench.place, bench.env, *options, before=before, after=after)
+
+
+@contextlib.contextmanager
+def hung_and_full(path: Path) -> Iterator[None]:
+    """A daemon that accepts nobody, with as many who wait for it as can: to connect would take for ever."""
+    with contextlib.ExitStack() as sockets:
+        hung = sockets.enter_context(socket.socket(socket.AF_UNIX))
+        hung.bind(str(path))
+        path.chmod(0o600)
+        hung.listen(1)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = sockets.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(str(path))
+        yield
 
 
 def type_slowly(screen: Screen, text: str) -> None:
@@ -137,9 +154,7 @@ def test_the_commands_before_go_along(bench: Bench, server: LineServer, before: 
 def test_no_daemon_or_one_that_hangs_costs_no_key(bench: Bench, run: Path, before: str) -> None:
     with zsh(bench, before) as screen:
         type_slowly(screen, "true none")  # there is none
-        with socket.socket(socket.AF_UNIX) as hung:
-            hung.bind(str(run / "daemon.line"))
-            hung.listen(1)  # and nobody ever accepts
+        with hung_and_full(run / "daemon.line"):
             screen.send(CTRL_U)
             screen.wait_for(at_prompt)
             type_slowly(screen, "true hung")
@@ -168,9 +183,40 @@ def test_a_ghost_is_gone_once_the_line_ends(bench: Bench, server: LineServer) ->
         while not at_prompt(screen):  # one that comes while the ghost is drawn ends only that
             screen.send(CTRL_C)
             screen.take_in(0.2)
+        assert "cho every" not in screen.text  # the line that was left is as it was typed
         screen.send(END)  # nothing is left that could be taken
         screen.send("e")
         screen.wait_for(shows("e", LINE[1:]))
+
+
+def test_a_trap_of_ones_own_stays(bench: Bench, server: LineServer) -> None:
+    with zsh(bench, before="trap 'print trapped' INT") as screen:
+        screen.send("e")
+        screen.wait_for(shows("e", LINE[1:]))
+        screen.send(CTRL_C)
+        screen.wait_for("trapped")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+def test_what_a_line_starts_has_no_descriptor_of_ours(bench: Bench, server: LineServer) -> None:
+    count = "ls /proc/self/fd | wc -l"
+    with zsh(bench) as screen:
+        for answered in (False, True):
+            server.silent = True
+            type_slowly(screen, count)
+            asked = len(server.asked)
+            assert server.lines[-1] == "l"  # and it has no answer yet
+            screen.send("\r")
+            screen.wait_for("\n4\n%")
+            screen.send("clear\r")
+            screen.wait_for(lambda screen: "4" not in screen.text and at_prompt(screen))
+            server.silent = False
+            if not answered:  # from then on it asks without a process of its own
+                type_slowly(screen, "echo")
+                screen.wait_for(shows("echo", LINE[4:]))
+                screen.send(CTRL_U)
+                screen.wait_for(at_prompt)
+                assert len(server.asked) > asked
 
 
 def test_keys_that_move_within_the_line_do_as_ever(bench: Bench, server: LineServer) -> None:

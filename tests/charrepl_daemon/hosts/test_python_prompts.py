@@ -104,7 +104,7 @@ def test_ipython_shows_what_is_taken_and_run_and_waits_for_no_daemon(living, sha
         screen.type("%unload_ext charrepl.ipython\r")
         screen.wait_for("In [5]:")
         screen.type("get_ipython().auto_suggest\r")
-        screen.wait_for("NavigableAutoSuggestFromHistory")
+        screen.wait_for("NavigableAutoSuggestFromHistory").wait_for("In [6]:")
         screen.send(CTRL_D)
         assert screen.wait_for_exit() == 0
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from charrepl_daemon.lifecycle import control
 from tests.charrepl.screen import Screen
-from tests.charrepl.shells.shell import ALT_SEMICOLON, CTRL_U, END, start
+from tests.charrepl.shells.shell import ALT_SEMICOLON, CTRL_U, END, at_prompt, start
+from tests.soak.watching import descriptors
 
 # What the model has learnt by heart, as a command.
 TYPED, WHOLE = "The kettle sings, the kitchen fills with steam, and every cup is wa", "and every cup is warm"
@@ -62,6 +64,28 @@ def test_zsh_starts_a_daemon_and_another_when_it_has_died_while_somebody_typed(h
         until_offered(screen)
         again = control.running()
         assert again is not None and again.pid != found.pid
+
+
+@needs_zsh
+def test_a_storm_of_forks_leaves_no_descriptors(daemon, home):
+    with zsh(home) as screen:
+        until_offered(screen)
+        found = control.running()
+        assert found is not None
+        screen.send(CTRL_U)
+        before = descriptors(found.pid)
+        for _ in range(3):
+            for key in "for n in {1..50}; do sleep 20 &|; done":
+                screen.send(key)
+                screen.take_in(0.01)
+            screen.send("\r")
+            screen.wait_for(at_prompt)
+        until_offered(screen)
+        screen.send(CTRL_U)
+        deadline = time.monotonic() + 20  # before the last of them ends
+        while descriptors(found.pid) > before + 1:
+            assert time.monotonic() < deadline
+            screen.take_in(0.05)
 
 
 @pytest.mark.parametrize("shell", ["bash", "fish"])

@@ -124,6 +124,17 @@ def test_connections_that_do_nothing_make_room_and_leave_nothing_behind(line):
         until(lambda: descriptors(pid) <= before + 2)
 
 
+def test_two_hundred_shells_ask_at_once_and_none_is_left_out(line):
+    found = ghost(line)
+    with ExitStack() as kept:
+        shells = [kept.enter_context(Line()) for _ in range(200)]
+        for number, shell in enumerate(shells):
+            shell.say(f"\x01host=zsh\x01document=zsh-{number}", TEXT)
+        answers = [shell.hear() for shell in shells]
+        assert set(answers) <= {found, ""}  # late ones are empty
+        assert all(ghost(shell) == found for shell in shells)
+
+
 def test_who_leaves_without_waiting_leaves_nothing_behind(shared_daemon):
     with Line() as line, Wire() as wire:
         ghost(line)
