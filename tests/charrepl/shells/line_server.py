@@ -54,9 +54,10 @@ class LineServer:
         server = await asyncio.start_unix_server(connected, self._path)
         self._listening.set()
         await self._end.wait()
-        server.close()
-        for _ in range(3):  # who has just connected is let in
+        self._loop.remove_reader(server.sockets[0].fileno())
+        for _ in range(3):  # who is being let in is in: else `close` would leave that socket to nobody
             await asyncio.sleep(0)
+        server.close()
         for task in talks:
             task.cancel()
         await asyncio.gather(*talks, return_exceptions=True)

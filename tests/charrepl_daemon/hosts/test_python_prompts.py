@@ -25,6 +25,8 @@ def configure(repl):
     repl.default_buffer.auto_suggest = GhostSuggest()
 """
 XONSH = """\
+$PROMPT = '@ '
+$XONSH_STYLE_OVERRIDES = {'auto-suggestion': '#666666'}  # the grey that the emulator knows
 @events.on_ptk_create
 def _ghosts(prompter, **_):
     from charrepl.autosuggest import GhostSuggest
@@ -120,7 +122,7 @@ def test_ptpython_shows_what_is_taken_and_run(living, shared_home, tmp_path):
 
 def test_xonsh_shows_what_is_taken_and_run(living, shared_home, tmp_path):
     (tmp_path / "rc.xsh").write_text(XONSH)
-    with started("xonsh", tmp_path, "--rc", str(tmp_path / "rc.xsh"), "-i", PROMPT="@ ") as screen:
+    with started("xonsh", tmp_path, "--rc", str(tmp_path / "rc.xsh"), "-i") as screen:
         screen.wait_for("@")
         until_offered(screen)
         take_and_run(screen)
