@@ -52,7 +52,7 @@ def started(program: str, home: Path, *options: str, **variables: str) -> Screen
 def retyped(screen: Screen) -> bool:
     """Types the statement anew, and says whether its ghost comes: a daemon that begins needs a while."""
     screen.send(CTRL_U)
-    screen.wait_for(lambda screen: TYPED[:10] not in screen.lines[screen.cursor[1]])
+    screen.wait_for(lambda screen: TYPED[:10] not in screen.rows[screen.cursor[1]])
     screen.send(TYPED[:-1])
     screen.wait_for(TYPED[:-1])
     screen.send(TYPED[-1])
@@ -68,9 +68,7 @@ def until_offered(screen: Screen) -> None:
 def take_and_run(screen: Screen) -> None:
     whole = TYPED + screen.ghost.rstrip()
     screen.send(CTRL_E)
-    screen.wait_for(
-        lambda screen: screen.cursor[0] > screen.lines[screen.cursor[1]].index(TYPED) + len(TYPED)
-    )
+    screen.wait_for(lambda screen: screen.cursor[0] > screen.rows[screen.cursor[1]].index(TYPED) + len(TYPED))
     screen.send('")')
     screen.wait_for(lambda screen: re.search(rf'{re.escape(whole)} *"\)', screen.text))
     screen.send("\r")
