@@ -73,6 +73,11 @@ def test_each_kind_keeps_what_is_between_its_marks() -> None:
     assert clean(mail, "mail", "html") == "We met on **Monday**,\n"
 
 
+def test_a_page_that_shows_a_mail_is_read_before_the_mail_is() -> None:
+    page = "<html><body><p>So it does.<br>&gt; It weaves.<br>Yes.</body></html>"
+    assert clean(page, "mail", "html") == "So it does.\nYes.\n"
+
+
 def test_files_are_cleaned_one_by_one_and_told_as_one_text(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.md", "b.md", "c.md")]
     for file, text in zip(

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 
+from charrepl_train.cleaning import lines
+
 _BLOCK = re.compile(
     r"address|article|aside|blockquote|body|br|center|d[dlt]|details|div|fieldset|figcaption|figure|footer|form"
     r"|h[1-6]|head|header|hr|html|li|main|nav|ol|option|p|pre|section|select|summary|table|tbody|t[dhr]|tfoot"
@@ -31,22 +33,19 @@ def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     A text that begins with `<` is a page, whose line breaks are those of its elements. Another one may have
     tags in it, and keeps all else as it is.
     """
-    parser: _Parser | None = None
-    start = ""
+    start, pieces = lines.begun(pieces)
+    parser = _Parser(counts, page=is_page(start))
     for piece in pieces:
-        if parser is None:
-            start += piece
-            if not start.strip():
-                continue
-            parser, piece = _Parser(counts, page=start.lstrip().startswith("<")), start
         parser.feed(piece)
         yield from parser.taken()
-    if parser is None:
-        yield from filter(None, [start])
-        return
     parser.close()
     parser.end()
     yield from parser.taken()
+
+
+def is_page(start: str) -> bool:
+    """Whether a text that begins so is a page."""
+    return start.lstrip().startswith("<")
 
 
 def _known(tag: str) -> bool:

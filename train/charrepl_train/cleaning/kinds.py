@@ -7,13 +7,15 @@ from collections.abc import Collection, Iterable, Iterator
 
 from charrepl_train.cleaning import chat, html_pages, lines, mail, markdown
 
-# In this order: mail may have HTML in it, and an exported page may be a chat.
 _CLEANERS = {
     "mail": mail.cleaned,
-    "html": html_pages.cleaned,
-    "markdown": markdown.cleaned,
     "chat": chat.cleaned,
+    "markdown": markdown.cleaned,
+    "html": html_pages.cleaned,
 }
+# Mail may have HTML in it, and a page may show mails.
+_ORDER = ("mail", "html", "markdown", "chat")
+_PAGE_ORDER = ("html", "mail", "markdown", "chat")
 KINDS = tuple(_CLEANERS)
 DECODING = {"mail", "chat"}  # which read bytes that are not UTF-8, as their programs do
 UNDECODABLE = lines.UNDECODABLE
@@ -21,9 +23,10 @@ UNDECODABLE = lines.UNDECODABLE
 
 def cleaned(pieces: Iterable[str], kinds: Collection[str], counts: Counter[str]) -> Iterator[str]:
     """A file's text, in pieces, without the marks of some kinds. What is left out is added to `counts`."""
-    for kind, cleaner in _CLEANERS.items():
+    start, pieces = lines.begun(pieces)
+    for kind in _PAGE_ORDER if html_pages.is_page(start) else _ORDER:
         if kind in kinds:
-            pieces = cleaner(pieces, counts)
+            pieces = _CLEANERS[kind](pieces, counts)
     yield from pieces
 
 

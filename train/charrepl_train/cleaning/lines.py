@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 UNDECODABLE = "surrogateescape"  # how Python reads bytes that a kind of text decodes itself
 
 _PIECE = 1 << 18  # characters: few pieces to a text, and little memory
 _LINE = 1 << 16  # characters, after which a line is cut: it is not one that somebody typed
+
+
+def begun(pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
+    """What a text begins with, at least to its first character that is no space, and all of its pieces."""
+    pieces = iter(pieces)
+    start = ""
+    while not start.strip():
+        piece = next(pieces, None)
+        if piece is None:
+            break
+        start += piece
+    return start, itertools.chain(filter(None, [start]), pieces)
 
 
 def of(pieces: Iterable[str]) -> Iterator[str]:
