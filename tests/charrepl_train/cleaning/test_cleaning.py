@@ -86,8 +86,10 @@ def test_files_are_cleaned_one_by_one_and_told_as_one_text(tmp_path: Path) -> No
         file.write_text(text)
     with read(files, near=tmp_path, clean=["markdown"]) as text:
         assert text.lengths == [4, 0, 4]
-        assert text.cleaned == "Left out: front matter (2), link targets (1), blocks of code (1)."
-    with pytest.raises(CharreplError, match=r"^nothing is left of the text: Left out: blocks of code \(1\)"):
+        assert text.cleaned == "Cleaned away: front matter (2), link targets (1), blocks of code (1)."
+    with pytest.raises(
+        CharreplError, match=r"^nothing is left of the text: Cleaned away: blocks of code \(1\)"
+    ):
         read(files[1:2], near=tmp_path, clean=["markdown"]).__enter__()
     with read(files[1:2], near=tmp_path, clean=["chat"]) as text:
         assert text.cleaned == "Nothing was found to clean as chat."

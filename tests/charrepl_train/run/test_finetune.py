@@ -15,6 +15,7 @@ from charrepl_train import hyperparameters
 from charrepl_train.model import network
 from charrepl_train.run import checkpoint, finetune, loop
 from charrepl_train.run.loop import Trainer
+from charrepl_train.text.corpus import read
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
 from tests.charrepl_train.command import metrics, one_line, run_file, train
 
@@ -74,6 +75,19 @@ def test_characters_that_are_new_are_counted_and_shown(trained: Trainer) -> None
     (line,) = finetune.new_characters(base, Vocabulary(many), "base")
     assert line.startswith("30 characters are new to base")
     assert line.endswith(" and 6 more.")
+
+
+def test_a_short_text_in_english_is_told_of_the_model_that_comes_along(tmp_path: Path) -> None:
+    english = tmp_path / "english.txt"
+    english.write_text("It is not the end of this, and you have to go on with it.\n" * 40)
+    said = "--from shakespeare starts from the model that comes with charrepl"
+    run = ["--out", tmp_path / "run", "--dry-run"]
+    assert said in " ".join(train(english, *run).stderr.split())
+    assert said not in " ".join(train(english, *run, "--preset", "small").stderr.split())
+    german = tmp_path / "german.txt"
+    german.write_text("Das ist nicht das Ende, und du musst damit weitermachen.\n" * 40)
+    with read([german], near=tmp_path) as text:
+        assert finetune.suggested(text) == []
 
 
 def test_a_run_starts_where_the_other_model_is(

@@ -375,7 +375,7 @@ def test_a_run_remembers_how_its_text_was_cleaned(tmp_path: Path, settings: Path
     short = ["--config", settings, "--epochs", 2, "--out", run]
     result = train(chat, *short, "--clean", "chat")
     assert result.exit_code == 0, result.stderr
-    assert f"Left out: time stamps ({len(lines)})." in result.stderr
+    assert f"Cleaned away: time stamps ({len(lines)})." in result.stderr
     result = train(chat, "--out", run, "--resume", "--epochs", 4)
     assert result.exit_code == 0, result.stderr
     assert run_file(run)["clean"] == ["chat"]

@@ -33,4 +33,4 @@ def cleaned(pieces: Iterable[str], kinds: Collection[str], counts: Counter[str])
 def told(counts: Counter[str], kinds: Collection[str]) -> str:
     """What was left out, in one line."""
     named = ", ".join(f"{name} ({number:,})" for name, number in counts.most_common() if number)
-    return f"Left out: {named}." if named else f"Nothing was found to clean as {' or '.join(kinds)}."
+    return f"Cleaned away: {named}." if named else f"Nothing was found to clean as {' or '.join(kinds)}."

@@ -173,7 +173,7 @@ def new(
         run.started_from, run.started_digest = str(base.directory), base.loaded.digest
     corpus = text.corpus(config.training)
     learnt = fingerprint.of([corpus.train], corpus.vocabulary)
-    remarks = []
+    remarks = finetune.suggested(text) if base is None and wishes.preset in (None, "auto") else []
     if base is not None:
         remarks += finetune.new_characters(base.loaded, corpus.vocabulary, base.directory.name)
         before = fingerprint.load(base.directory)

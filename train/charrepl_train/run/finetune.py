@@ -6,12 +6,16 @@ import msgspec
 import numpy as np
 
 from charrepl.errors import CharreplError
+from charrepl.settings import model_names
 from charrepl_train.hyperparameters import Config, ModelConfig
 from charrepl_train.model.parameters import Params
 from charrepl_train.run.checkpoint import LoadedModel
 from charrepl_train.text import rare_characters
+from charrepl_train.text.corpus import Text
+from charrepl_train.text.english import is_english
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
 
+_SHORT = 1_000_000  # characters
 _MOST_SHOWN = 24
 
 
@@ -25,6 +29,16 @@ def weights(base: LoadedModel, vocabulary: Vocabulary) -> Params:
     layers, output = dict(base.params["layers"]), base.params["output"]
     layers["0"] = {**layers["0"], "w_ih": layers["0"]["w_ih"][ids]}
     return {"layers": layers, "output": {"w": output["w"][:, ids], "b": output["b"][ids]}}
+
+
+def suggested(text: Text) -> list[str]:
+    """That a text would better start from the model that comes with charrepl, in one line; none if not."""
+    if text.characters >= _SHORT or not is_english(text.start()):
+        return []
+    return [
+        f"The text is short and in English: --from {model_names.BUNDLED} starts from the model that comes "
+        "with charrepl, and usually learns such a text better. With --dry-run it says how long that takes."
+    ]
 
 
 def new_characters(base: LoadedModel, vocabulary: Vocabulary, name: str) -> list[str]:

@@ -30,6 +30,7 @@ from charrepl_train.text.split import Range, Rule, Split, split
 from charrepl_train.text.vocabulary import Vocabulary
 
 _TAIL = 32  # characters: more than a letter has
+_START = 200_000  # bytes
 _IN_MEMORY = 32 << 20  # bytes: a text or its ids, if longer, are kept on the disk
 
 
@@ -122,6 +123,10 @@ class Text:
     def markup(self) -> str:
         """What a person should know of HTML, mail and chats in the text; empty for nothing."""
         return markup.remark(self._blocks)
+
+    def start(self) -> str:
+        """What it begins with, long enough to tell its language."""
+        return self._blocks.read(0, _START).decode("utf-8", "ignore")
 
     def rarest(self, most: int) -> tuple[int, list[Rare]]:
         """How many kinds of characters it has, and so many of the rarest, with where they are."""
