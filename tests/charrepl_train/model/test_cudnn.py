@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental import rnn
+from jaxlib import gpu_rnn
 
 from charrepl_train import hyperparameters
 from charrepl_train.devices import jax_setup
@@ -173,6 +174,19 @@ def test_it_is_not_where_it_is_slower_or_wrong_or_fails(on_gpu, computed) -> Non
     forward = on_gpu(computed)
     assert fastest() is lstm.recur
     assert forward.precise
+
+
+@pytest.mark.parametrize(("space", "tried"), [(1 << 12, True), (1 << 20, False)])
+def test_it_is_not_tried_where_its_space_is_much_of_the_memory(
+    on_gpu, monkeypatch, space: int, tried: bool
+) -> None:
+    forward = on_gpu()
+    monkeypatch.setattr(jax_setup, "gpu_bytes", lambda: 1 << 24)
+    monkeypatch.setattr(
+        gpu_rnn, "compute_rnn_workspace_reserve_space_sizes", lambda *sizes: (space, 0), raising=False
+    )
+    fastest()
+    assert bool(forward.precise) == tried
 
 
 @pytest.mark.parametrize(("before", "kept"), [("cudnn", cudnn.recur), ("scan", lstm.recur)])

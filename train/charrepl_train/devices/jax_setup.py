@@ -152,6 +152,12 @@ def peak_bytes() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def gpu_bytes() -> int | None:
+    """How much memory of the GPU JAX may use; None if that is not known. Raises as `describe`."""
+    stats = _devices()[0].memory_stats() if has_gpu() else None
+    return None if not stats else stats.get("bytes_limit")
+
+
 def multiplies_bf16() -> bool:
     """Whether products of bf16 are faster than those of f32. Raises as `describe`."""
     return has_gpu() or bool(cpu_flags() & {"avx512_bf16", "amx_bf16"})

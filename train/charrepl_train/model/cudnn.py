@@ -23,6 +23,7 @@ from charrepl_train.model.lstm import Carry, Recur, Weights
 log = logging.getLogger(__name__)
 
 _TRIED = 7  # calls timed
+_MOST_SHARE = 1 / 16  # of the GPU's memory for one layer's space, declared as JAX declares it
 _AGREEING = 0.03  # of the largest number: what products of 8 bits may differ by
 
 
@@ -83,6 +84,9 @@ def fastest(hidden: int, batch: int, time_: int, precision: str) -> Recur:
         return lstm.recur
     given = _operands(hidden, batch, time_)
     try:
+        if _too_large(hidden, batch, time_):
+            log.info("training without cuDNN: its space would be too much of the GPU's memory")
+            return lstm.recur
         if not _agree(_gradient(recur, precision, *given), _gradient(lstm.recur, precision, *given)):
             log.warning("cuDNN computes something else here: training without it")
             return lstm.recur
@@ -95,6 +99,17 @@ def fastest(hidden: int, batch: int, time_: int, precision: str) -> Recur:
 
 def _possible() -> bool:
     return jax_setup.has_gpu() and jax.device_count() == 1  # within a `shard_map` JAX has no cuDNN
+
+
+def _too_large(hidden: int, batch: int, time_: int) -> bool:
+    from jaxlib import gpu_rnn
+
+    most = jax_setup.gpu_bytes()
+    if most is None:
+        return False
+    shape = hidden, hidden, 1, batch, time_, 0.0, False, True
+    # JAX takes sizes in bytes for sizes of f32 arrays: four times what cuDNN asks for.
+    return 4 * sum(gpu_rnn.compute_rnn_workspace_reserve_space_sizes(*shape)) > _MOST_SHARE * most
 
 
 def _operands(hidden: int, batch: int, time_: int) -> tuple[jax.Array, Carry, Weights]:
