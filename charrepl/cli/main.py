@@ -6,8 +6,9 @@ import contextlib
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -238,6 +239,9 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
     "--limit", type=click.IntRange(1), default=20_000, show_default=True, help="Characters to type."
 )
 @click.option(
+    "--shell", is_flag=True, help="FILE is a shell's history: type the commands of its latest tenth."
+)
+@click.option(
     "--baseline-corpus",
     type=FilePath(),
     help="What the model learnt from: for an n-gram, and for a history's suggestions.",
@@ -250,6 +254,7 @@ def score(file: Path | None, model: str, endpoint: str | None, as_json: bool, de
 def measure(
     file: Path,
     limit: int,
+    shell: bool,
     baseline_corpus: Path | None,
     model: str,
     endpoint: str | None,
@@ -258,10 +263,21 @@ def measure(
 ) -> None:
     """Print how many keys the ghosts would save a writer of FILE, or of standard input for `-`."""
     from charrepl.client import Client
-    from charrepl.evaluation import baselines, evaluation
+    from charrepl.evaluation import baselines, evaluation, shell_evaluation
     from charrepl.files import text_files
     from charrepl.settings import model_names
 
+    if shell:
+        if baseline_corpus:
+            raise click.UsageError(
+                "--shell has the rest of the history as its baseline: leave out --baseline-corpus"
+            )
+        chosen = model_names.chosen(model)
+        history = shell_evaluation.read(file, limit)
+        with evaluation.progress(history.characters) as stage:
+            result = shell_evaluation.evaluate(history, model=chosen, endpoint=endpoint, stage=stage)
+        _print_result(result, shell_evaluation.table, as_json=as_json)
+        return
     if file == baseline_corpus == text_files.STANDARD_INPUT:
         raise click.UsageError("standard input can be read only once: give - once")
     whole = text_files.read(file)
@@ -274,10 +290,16 @@ def measure(
         result = evaluation.evaluate(text, corpus=corpus, model=chosen, endpoint=endpoint, stage=stage)
     with Client(model=chosen, endpoint=endpoint) as client:
         _tell_default(client, chosen)
+    _print_result(result, evaluation.table, as_json=as_json)
+
+
+def _print_result(
+    result: dict[str, Any], table: Callable[[dict[str, Any]], Iterable[str]], *, as_json: bool
+) -> None:
     if as_json:
         print_json(result)
         return
-    for line in evaluation.table(result):
+    for line in table(result):
         echo(line)
 
 

@@ -17,7 +17,7 @@ from charrepl.wire.context_window import STRIDE, windowed
 from charrepl.wire.protocol import Complete, Decoding, Ghost
 
 # Enough for a full step of the daemon, while other requests are on their way.
-_TYPISTS = 10
+TYPISTS = 10
 # To continue a stretch, the daemon reads one character. To begin one, it reads a window.
 _SHORTEST_STRETCH = 32
 # So many keys are typed one after the other, to measure how long a ghost takes.
@@ -38,7 +38,7 @@ async def ask(
 ) -> tuple[Ghosts, dict[str, Any]]:
     """The ghosts for `text`, and the latencies in ms of those that adapt."""
     try:
-        async with _connected(endpoint) as client:
+        async with connected(endpoint) as client:
             ghosts = await _ghosts(client, text, model=model, advance=advance)
             return ghosts, await _latencies(client, text, model=model)
     except ExceptionGroup as group:
@@ -46,7 +46,8 @@ async def ask(
 
 
 @contextlib.asynccontextmanager
-async def _connected(endpoint: str | None) -> AsyncIterator[AsyncClient]:
+async def connected(endpoint: str | None) -> AsyncIterator[AsyncClient]:
+    """A client while the block runs. Raises DaemonUnavailableError if there is no daemon, and none starts."""
     settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def changed(state: ConnectionState) -> None:
@@ -74,7 +75,7 @@ async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advanc
     another reaches nearly all of them.
     """
     ghosts = Ghosts([Completion("", [])] * len(text), [Completion("", [])] * len(text))
-    length = max(_SHORTEST_STRETCH, min(STRIDE, -(-len(text) // _TYPISTS)))
+    length = max(_SHORTEST_STRETCH, min(STRIDE, -(-len(text) // TYPISTS)))
     stretches = iter([range(start, min(start + length, len(text))) for start in range(0, len(text), length)])
     name = f"eval-{os.getpid()}-{os.urandom(6).hex()}"
 
@@ -82,14 +83,14 @@ async def _ghosts(client: AsyncClient, text: str, *, model: str, advance: Advanc
         for stretch in stretches:
             for at in stretch:
                 for into, adapt in ((ghosts.adapting, True), (ghosts.plain, False)):
-                    request = _request(text[:at], model=model, session=f"{name}-{typist}", adapt=adapt)
-                    async for reply in client.stream(request):
+                    asked = request(text[:at], model=model, session=f"{name}-{typist}", adapt=adapt)
+                    async for reply in client.stream(asked):
                         ghost = connection.expect(reply, Ghost)
                         into[at] = Completion(ghost.text, ghost.log_probs)
                 advance(1)
 
     async with asyncio.TaskGroup() as typists:
-        for typist in range(_TYPISTS):
+        for typist in range(TYPISTS):
             typists.create_task(type_on(typist))
     return ghosts
 
@@ -102,7 +103,7 @@ async def _latencies(client: AsyncClient, text: str, *, model: str) -> dict[str,
         began = time.perf_counter()
         pieces = [
             1000 * (time.perf_counter() - began)
-            async for _ in client.stream(_request(text[:at], model=model, session=name))
+            async for _ in client.stream(request(text[:at], model=model, session=name))
         ]
         first.append(pieces[0])
         whole.append(pieces[-1])
@@ -115,7 +116,8 @@ def _percentiles(values: list[float]) -> dict[str, float]:
     return {f"p{p}": round(ordered[len(ordered) * p // 100], 2) for p in (50, 90, 99)}
 
 
-def _request(text: str, *, model: str, session: str, adapt: bool = True) -> Complete:
+def request(text: str, *, model: str, session: str, adapt: bool = True) -> Complete:
+    """What asks for the ghost after a text."""
     part, offset = windowed(text)
     return Complete(
         seq=0,

@@ -26,6 +26,7 @@ class LineSettings:
     lines: int = 1
     path: Path | None = None  # the working directory: a `.charrepl-off` may be there or above
     on_demand: bool = False
+    recalled: str = ""  # the latest command of the history that begins as the text's last line
     encoding: str = "utf-8"
 
     def changed(self, frame: bytes) -> LineSettings:
@@ -53,6 +54,7 @@ class LineSettings:
             assertiveness=self.assertiveness,
             lines=self.lines,
             on_demand=self.on_demand,
+            recalled=self.recalled,
         )
 
 
@@ -60,6 +62,10 @@ def _name(value: str) -> str:
     if len(value) > _MOST_NAME:
         raise CharreplError(f"a name of {len(value)} characters: {_MOST_NAME} at most")
     return value
+
+
+def _recalled(value: str) -> str:
+    return value if len(value) <= _MOST_NAME else ""
 
 
 def _assertiveness(value: str) -> str:
@@ -106,5 +112,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "lines": _lines,
     "path": _path,
     "on_demand": _yes,
+    "recalled": _recalled,
     "encoding": _encoding,
 }

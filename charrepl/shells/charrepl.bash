@@ -18,6 +18,14 @@ _charrepl_recall() {
   done
 }
 
+# The latest command that goes on as a line does, in $REPLY: it is shown where the model has nothing.
+_charrepl_latest() {
+  REPLY=$(HISTTIMEFORMAT='' history 5000 | CHARREPL_LINE=$1 awk '
+    { sub(/^ *[0-9]+[* ] /, "") }
+    index($0, ENVIRON["CHARREPL_LINE"]) == 1 && length($0) > length(ENVIRON["CHARREPL_LINE"]) { latest = $0 }
+    END { printf "%s", latest }' 2>/dev/null)
+}
+
 # Asks for the ghost of a line, and waits so many seconds; it comes in $REPLY. More settings may follow.
 _charrepl_ask() {
   local line=$1 wait_s=$2
@@ -47,22 +55,23 @@ _charrepl_ask() {
 # At the key: writes the ghost at the cursor, where no word follows.
 _charrepl_key_pressed() {
   local before=${READLINE_LINE:0:READLINE_POINT} after=${READLINE_LINE:READLINE_POINT} REPLY
-  [[ $after != *[[:alnum:]]* ]] && _charrepl_ask "$before" 1 on_demand=yes || return
+  [[ $after != *[[:alnum:]]* ]] && _charrepl_latest "$before" || return
+  _charrepl_ask "$before" 1 on_demand=yes "recalled=${REPLY//$'\1'/}" || return
   READLINE_LINE=$before$REPLY$after
   READLINE_POINT=$((READLINE_POINT + ${#REPLY}))
 }
 
-# With ble.sh: one more source of its grey suggestions, after its history.
+# With ble.sh: one more source of its grey suggestions, before its history.
 _charrepl_join_ble() {
   function ble/complete/auto-complete/source:charrepl {
     local REPLY
-    ((_ble_edit_ind == ${#_ble_edit_str})) && _charrepl_ask "$_ble_edit_str" 0.06 on_demand=no || return
+    ((_ble_edit_ind == ${#_ble_edit_str})) && _charrepl_ask "$_ble_edit_str" 0.06 on_demand=no recalled= || return
     ble/complete/auto-complete/enter h 0 "$REPLY" '' "$_ble_edit_str$REPLY"
   }
   local source sources=()
   for source in "${_ble_complete_auto_source[@]}"; do
-    sources+=("$source")
     [[ $source != history ]] || sources+=(charrepl)
+    sources+=("$source")
   done
   _ble_complete_auto_source=("${sources[@]}")
 }

@@ -31,7 +31,12 @@ _charrepl_wants() {
 # Asks about a line; the answer comes through the descriptor $REPLY. Never at a socket of somebody else's.
 _charrepl_send() {
   [[ -O $_charrepl_socket ]] && zsocket $_charrepl_socket 2>/dev/null || return
+  # The latest command that goes on as the line does is shown where the model has nothing. zsh-autosuggestions does so
+  # itself, and in a long history it takes longer than a key may.
+  local recalled=
+  (( $+functions[_zsh_autosuggest_start] || HISTCMD > 20000 )) || recalled=${history[(r)${(b)1}?*]}
   local -a settings=( $_charrepl_settings document=zsh-$$ path=$PWD encoding=${langinfo[CODESET]} )
+  settings+=( recalled=${recalled//[$'\0\1']} )
   print -rnu $REPLY -- $'\1'${(pj:\1:)settings}$'\0'$_charrepl_context$1$'\0' 2>/dev/null
 }
 
@@ -217,7 +222,7 @@ _charrepl_set_up() {
   add-zsh-hook -d precmd _charrepl_set_up
   _charrepl_look
   if (( $+functions[_zsh_autosuggest_start] )); then
-    (( $ZSH_AUTOSUGGEST_STRATEGY[(Ie)charrepl] )) || ZSH_AUTOSUGGEST_STRATEGY+=( charrepl )
+    (( $ZSH_AUTOSUGGEST_STRATEGY[(Ie)charrepl] )) || ZSH_AUTOSUGGEST_STRATEGY[1,0]=charrepl
     return
   fi
   local widget traps

@@ -1,11 +1,14 @@
-"""How much of a ghost to show at a cursor: what is worth it, within its lines, and not there already."""
+"""How much of a ghost to show at a cursor: what is worth it, within its lines, and not there already.
+
+Where that is nothing, what a shell's history has is shown.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from charrepl.ghost.display_policy import ASSERTIVENESS, shown
+from charrepl.ghost.display_policy import ASSERTIVENESS, SHORTEST, shown
 from charrepl.suggestions.request import SuggestionRequest
 from charrepl.text import graphemes
 
@@ -16,16 +19,24 @@ def has_room(after: str) -> bool:
 
 
 def fitted(ghost: str, log_probs: Sequence[float], request: SuggestionRequest) -> str:
-    """What to show of a ghost, empty for nothing.
+    """What to show of a ghost; if nothing is worth it, what was recalled; empty for nothing at all.
 
     log_probs: nats, one for each character of `ghost`, or none at all.
     """
     ghost = ghost[: _new(ghost, request)]
     log_probs = log_probs[: len(ghost)]
-    length = len(ghost)
+    worth_it = ghost[: shown(ghost, log_probs, ASSERTIVENESS[request.assertiveness])].rstrip("\n")
     if not request.on_demand:
-        length = shown(ghost, log_probs, ASSERTIVENESS[request.assertiveness])
-    return ghost[:length].rstrip("\n")
+        return worth_it or _recalled(request)
+    return ghost.rstrip("\n") if worth_it else _recalled(request) or ghost.rstrip("\n")
+
+
+def _recalled(request: SuggestionRequest) -> str:
+    """What the history has beyond the cursor, which is at the line's end."""
+    typed = request.before.rpartition("\n")[2]
+    line = request.recalled.partition("\n")[0]
+    rest = line.removeprefix(typed) if typed and not request.after.strip() and line.startswith(typed) else ""
+    return rest if len(rest) >= SHORTEST else ""
 
 
 def _new(ghost: str, request: SuggestionRequest) -> int:

@@ -87,6 +87,21 @@ def test_the_key_writes_the_rest_and_the_line_runs(bench: Bench, daemon: Scripte
         screen.wait_for("\n4\n%")  # what it starts has no descriptor of ours
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_where_the_model_has_nothing_bash_recalls_the_latest_command(
+    bench: Bench, daemon: ScriptedDaemon
+) -> None:
+    with started("bash", bench) as screen:
+        for line in ("true [a] \\\\b new", ":"):
+            screen.send(f"{line}\r")
+            screen.wait_for(
+                lambda screen, line=line: screen.rows[screen.cursor[1] - 1].rstrip() == f"% {line}"
+            )
+        screen.send("tru")
+        screen.wait_for(typed("tru"))
+        pressed(screen, "true [a] \\\\b new")
+
+
 @every_shell
 def test_what_begins_with_a_space_or_has_a_word_behind_it_is_not_asked_about(
     bench: Bench, daemon: ScriptedDaemon, shell: str

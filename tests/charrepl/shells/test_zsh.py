@@ -248,8 +248,28 @@ def test_nothing_is_asked_by_read_and_vared(bench: Bench, server: LineServer, be
 def test_a_strategy_that_stands_somewhere_already_stays_there(bench: Bench, server: LineServer) -> None:
     if not PLUGIN.exists():
         pytest.skip("zsh-autosuggestions is not installed")
-    for strategies, whole in (("", "history charrepl"), ("(charrepl history)", "charrepl history")):
+    for strategies, whole in (("", "charrepl history"), ("(history charrepl)", "history charrepl")):
         before = f"source {PLUGIN}" + (f"; ZSH_AUTOSUGGEST_STRATEGY={strategies}" if strategies else "")
         with zsh(bench, before) as screen:
             screen.send(" echo $ZSH_AUTOSUGGEST_STRATEGY\r")
             screen.wait_for(f"\n{whole}\n")
+
+
+def test_what_the_history_has_is_told_with_the_line(bench: Bench, server: LineServer) -> None:
+    with zsh(bench) as screen:
+        for line in ("print -r '[a]' old", "print -r '[a]' new", "print -r '[a]'"):
+            screen.send(f"{line}\r")
+            said = line[9:].replace("'", "")
+            screen.wait_for(lambda screen, said=said: f"\n{said}\n" in screen.text and at_prompt(screen))
+        for typed, recalled in (
+            ("pri", "print -r '[a]'"),
+            ("print -r '[a]'", "print -r '[a]' new"),
+            ("print -r '[a]' o", "print -r '[a]' old"),
+        ):
+            screen.send(CTRL_U + typed)
+            asked = (f"\n{typed}", recalled)
+            screen.wait_for(
+                lambda _, asked=asked: any(
+                    one.before.endswith(asked[0]) and one.recalled == asked[1] for one in server.asked
+                )
+            )

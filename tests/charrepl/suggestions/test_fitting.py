@@ -57,3 +57,18 @@ def test_the_next_line_is_not_written_again() -> None:
 
 def test_a_cut_is_never_within_what_people_see_as_one_character() -> None:
     assert fit("ab🇫🇷)", before="(", after=")") == "ab🇫🇷"
+
+
+def test_where_the_model_has_nothing_what_was_recalled_is_shown() -> None:
+    recalled = {"before": "ls\nmake test\nma", "recalled": "make test"}
+    unlikely = math.log(0.3)
+    assert fit("", **recalled) == "ke test"
+    assert fit("n ls", **recalled) == "n ls"
+    assert fit("n ls", nats=unlikely, **recalled) == "ke test"
+    assert fit("n ls", nats=unlikely, **recalled, on_demand=True) == "ke test"
+    assert fit("n ls", nats=unlikely, before="ma", recalled="git log") == ""
+    assert fit("n ls", nats=unlikely, before="ma", recalled="git log", on_demand=True) == "n ls"
+    assert fit("", before="make test", recalled="make test") == ""
+    assert fit("", before="ma", recalled="make a\nb") == "ke a"
+    assert fit("", before="", recalled="make") == ""
+    assert fit("", **recalled, after=" ls") == ""
