@@ -6,7 +6,7 @@ import re
 
 import click
 
-from charrepl.cli.exit_codes import exit_codes
+from charrepl.cli.exit_codes import exit_codes, say
 from charrepl.cli.options import (
     assertiveness_option,
     debug_option,
@@ -15,7 +15,9 @@ from charrepl.cli.options import (
     lines_option,
     model_option,
 )
+from charrepl.errors import CharreplError
 from charrepl.settings import model_names
+from charrepl.shells import learning
 from charrepl.shells.script import KEYS, script
 from charrepl.suggestions.hosts import HOSTS
 from charrepl.system import paths
@@ -92,7 +94,43 @@ def shell(name: str, key: str, model: str, assertiveness: str | None, debug: boo
     if not model and model_names.is_usable(paths.models_dir() / model_names.SHELL):
         model = model_names.SHELL
     chosen = host_settings(model, assertiveness)
+    learning.begin_if_due()
     echo(script(name, model=chosen.model, assertiveness=chosen.assertiveness, key=key), end="")
 
 
-commands = (pipe, shell)
+@click.command()
+@click.option("--off", is_flag=True, help="Learn no more by itself; the model stays.")
+@click.option("--in-background", is_flag=True, hidden=True)
+@debug_option
+@exit_codes
+def learn(off: bool, in_background: bool, debug: bool) -> None:
+    """Train the model of your shells' commands in the background, now and when there are enough new ones."""
+    import os
+
+    if in_background:
+        os.nice(10)
+        learning.learn()
+        return
+    if off:
+        learning.switch(False)
+        echo("Nothing is learnt by itself any more.")
+        return
+    commands, new = learning.added()
+    if commands < learning.LEAST:
+        raise CharreplError(
+            f"there are {commands} commands, too few to learn from: come back when there are {learning.LEAST}"
+        )
+    if failure := learning.state().read().failure:
+        say(f"Last time, {failure}")
+    learning.switch(True)
+    again = (
+        "A new shell looks for more once a day, and learns when a tenth is new, until charrepl learn --off."
+    )
+    if learning.is_enough(commands, new):
+        learning.begin()
+        echo(f"Learning {commands:,} commands in the background. {again}")
+    else:
+        echo(f"Of {commands:,} commands, {new:,} are new: too few to learn again. {again}")
+
+
+commands = (pipe, shell, learn)
