@@ -16,8 +16,6 @@ from charrepl.cli.options import (
     model_option,
 )
 from charrepl.errors import CharreplError
-from charrepl.settings import model_names
-from charrepl.shells import learning
 from charrepl.shells.script import KEYS, script
 from charrepl.suggestions.hosts import HOSTS
 from charrepl.system import paths
@@ -89,6 +87,9 @@ def pipe(
 @exit_codes
 def shell(name: str, key: str, model: str, assertiveness: str | None, debug: bool) -> None:
     """Print what brings ghosts to a shell, for a line in its start-up file: eval "$(charrepl shell zsh)"."""
+    from charrepl.settings import model_names
+    from charrepl.shells import learning
+
     if key and not KEYS[name]:
         raise click.UsageError(f"{name} shows ghosts by itself, and its own keys take them: leave out --key.")
     if not model and model_names.is_usable(paths.models_dir() / model_names.SHELL):
@@ -106,6 +107,8 @@ def shell(name: str, key: str, model: str, assertiveness: str | None, debug: boo
 def learn(off: bool, in_background: bool, debug: bool) -> None:
     """Train the model of your shells' commands in the background, now and when there are enough new ones."""
     import os
+
+    from charrepl.shells import learning
 
     if in_background:
         os.nice(10)
