@@ -97,6 +97,8 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 )
 @click.option("--processes", "count", type=click.IntRange(1), help="How many processes there are.")
 @click.option("--process-id", type=click.IntRange(0), help="Which of them this is, counted from 0.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True,
+              help="Compute on this; auto: a GPU if there is one.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="Compute with so many.  [default: all cores]")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -124,6 +126,7 @@ def main(
     coordinator: str | None,
     count: int | None,
     process_id: int | None,
+    device: str,
     threads: int | None,
     quiet: bool,
     as_json: bool,
@@ -193,7 +196,8 @@ def main(
             from charrepl_train.devices import jax_setup
 
             begins("Finding the device")
-            jax_setup.prepare(dry_run=dry_run, threads=threads)
+            jax_setup.prepare(dry_run=dry_run, threads=threads, device=device)
+            jax_setup.check_device(device)
             trainer, where, remark = None, jax_setup.describe(), text.strange_ends(files) if leads else ""
             told = (read_commands, left_out, text.cleaned, text.markup()) if leads else ()
             notes = [note for note in told if note]

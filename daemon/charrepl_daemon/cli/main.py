@@ -57,6 +57,8 @@ def _serving(command: Any) -> Any:
         click.option("--endpoint", metavar="tcp://HOST:PORT", help="Listen to other machines too."),
         click.option("--metrics-port", metavar="PORT",
                      help="Answer Prometheus at http://127.0.0.1:PORT/metrics; 0 chooses one."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto",
+                     show_default=True, help="Compute on this; auto: a GPU if there is one."),
         click.option("--precision", type=click.Choice(["auto", "f32", "bf16", "int8"]), default="auto",
                      show_default=True, help="Number format; auto: the smallest that costs almost nothing."),
     ):  # fmt: skip

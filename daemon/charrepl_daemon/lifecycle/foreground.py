@@ -182,6 +182,7 @@ def _serve(
     max_models: int,
     precision: PrecisionChoice,
     metrics_port: str | None,
+    device: str = "auto",
     endpoint: str | None = None,
 ) -> None:
     from charrepl_daemon.sockets.network_guests import Network
@@ -190,7 +191,8 @@ def _serve(
     # Imported here, under the lock: a start that finds a daemon running need not wait for jax.
     from charrepl_train.devices import jax_setup
 
-    jax_setup.prepare(cache=False)  # `compiled_programs.py` has its own cache
+    jax_setup.prepare(cache=False, device=device)  # `compiled_programs.py` has its own cache
+    jax_setup.check_device(device)
     from charrepl_daemon.serving.scheduler import Scheduler
     from charrepl_daemon.serving.server import Server
 
@@ -251,5 +253,19 @@ async def _until_stopped(
         await server.run(
             ready=ready,
             ending=lambda: notify("STOPPING=1"),
-            leaving=lambda: ownership.leave(server.supervision.failure),
+            leaving=lambda: _leave_to_the_next(ownership, server.supervision.failure),
         )
+
+
+def _leave_to_the_next(ownership: Ownership, failure: BaseException | None) -> None:
+    """Leaves. If a GPU is lost that nobody insisted on, the next daemon computes on the processor."""
+    from charrepl_train.devices import jax_setup
+
+    options = ownership.status.options
+    lost = isinstance(failure, CharreplError) and failure.code == "device"
+    if lost and options.get("device", "auto") == "auto" and jax_setup.has_gpu():
+        log.warning(
+            "the next daemon computes on the processor: charrepl-daemon restart --device auto asks again"
+        )
+        ownership.status = msgspec.structs.replace(ownership.status, options={**options, "device": "cpu"})
+    ownership.leave(failure)

@@ -400,6 +400,25 @@ def test_a_daemon_whose_device_is_lost_leaves_and_the_next_one_tells_why(
     serves_after(daemon.pid, f"left: {told.value}")
 
 
+A_GPU = """
+from charrepl_train.devices import jax_setup
+from charrepl_daemon.model import programs
+jax_setup.has_gpu, programs.READS = lambda: True, (programs.MAX_FED,)
+"""
+
+
+def test_after_a_gpu_is_lost_the_next_daemon_computes_on_the_processor_and_says_so(altered_daemon):
+    daemon = altered_daemon(A_GPU + AT_ONCE)
+    with Client() as client:
+        with pytest.raises(CharreplError, match="did not come back"):
+            client.complete("the end")
+        assert daemon.wait(DEADLINE_S) == 1
+        assert client.complete(TEXT).text.startswith(NEXT)
+        assert "CUDA_ERROR_ILLEGAL_ADDRESS" in client.status()["predecessor"]["how"]
+    assert control.options_before()["device"] == "cpu"
+    assert "the next daemon computes on the processor" in paths.log_file().read_text()
+
+
 # A call that ends after the event loop has, and before the process.
 OUTLASTING = """
 import threading, time

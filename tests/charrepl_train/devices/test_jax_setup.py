@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from charrepl.errors import CharreplError
 from charrepl_train.devices import jax_setup
 from charrepl_train.devices.jax_setup import HUGE_PAGES
 
@@ -87,6 +88,24 @@ def test_other_choices_for_the_allocator_are_kept_beside_it() -> None:
         assert report(tunables="glibc.malloc.check=0") == f"glibc.malloc.check=0:{HUGE_PAGES} []"
     else:
         assert report(tunables="glibc.malloc.check=0") == "glibc.malloc.check=0 []"
+
+
+def test_a_gpu_that_is_not_there_is_asked_for_in_vain() -> None:
+    if jax_setup.has_gpu():
+        pytest.skip("there is a GPU")
+    for device in ("auto", "cpu"):
+        jax_setup.check_device(device)
+    with pytest.raises(CharreplError, match=r"JAX finds no GPU: .* or leave out --device gpu$"):
+        jax_setup.check_device("gpu")
+
+
+def test_the_processor_may_be_asked_for_where_there_is_a_gpu() -> None:
+    code = (
+        "from charrepl_train.devices import jax_setup; jax_setup.prepare(cache=False, device='cpu'); "
+        "import jax; print(jax.config.jax_platforms, jax_setup.has_gpu())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["cpu", "False"]
 
 
 def test_programs_are_not_kept_where_they_cannot_be_written(

@@ -55,11 +55,14 @@ def _huge_pages_on_request() -> bool:
         return False
 
 
-def prepare(*, cache: bool = True, dry_run: bool = False, threads: int | None = None) -> None:
+def prepare(
+    *, cache: bool = True, dry_run: bool = False, threads: int | None = None, device: str = "auto"
+) -> None:
     """Sets what must be set before jax is imported. Call it first.
 
     cache: whether JAX keeps the programs that it compiles. dry_run: whether nothing may be written.
-    threads: how many the processor computes with, if not one for each core.
+    threads: how many the processor computes with, if not one for each core. device: `cpu` leaves a GPU alone;
+    whether there is one for `gpu` is for `check_device` to say.
     Raises CharreplError if the environment has a mistake that would make JAX or XLA fail, or if the directory
     of compiled programs is open to others, because programs are run without checks.
     """
@@ -77,6 +80,8 @@ def prepare(*, cache: bool = True, dry_run: bool = False, threads: int | None = 
             raise CharreplError(f"JAX cannot be imported: {short}", code="shortage") from error
         raise CharreplError(f"JAX cannot be imported ({reason(error)}){_blame()}") from error
 
+    if device == "cpu":
+        jax.config.update("jax_platforms", "cpu")
     if dry_run:
         return
     directory = paths.compilation_cache_dir()
@@ -141,6 +146,15 @@ def describe() -> str:
 def has_gpu() -> bool:
     """Whether JAX computes on something faster than the processor. Raises as `describe`."""
     return bool(_devices()[0].platform != "cpu")
+
+
+def check_device(device: str) -> None:
+    """Raises CharreplError if the user asks for a GPU and JAX finds none, or as `describe`."""
+    if device == "gpu" and not has_gpu():
+        raise CharreplError(
+            "JAX finds no GPU: install charrepl with the extra cuda and look whether nvidia-smi lists one, "
+            "or leave out --device gpu"
+        )
 
 
 def peak_bytes() -> int:
