@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-monaco lint soak bench bench-daemon bench-train bench-keys bench-editors benchmarks-page picture editor-pictures vsix clean
+.PHONY: run test test-monaco lint soak bench bench-daemon bench-shell bench-train bench-keys bench-editors benchmarks-page picture editor-pictures vsix clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -42,6 +42,9 @@ bench-daemon: .venv/test
 	$(BIN)/python -m tests.bench.daemon_speed $(RESULTS)
 	$(BIN)/python -m tests.bench.recovery $(RESULTS)
 	$(BIN)/python -m tests.bench.connections $(RESULTS)
+
+bench-shell: .venv/test
+	$(BIN)/python -m tests.bench.shell $(RESULTS)
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed $(RESULTS)
