@@ -180,7 +180,7 @@ def keys(place: Path, pid: int) -> tuple[list[results.Row], list[results.Row]]:
                 os.kill(pid, signal.SIGCONT)
                 rows.append(
                     {
-                        "zsh with": kind,
+                        "zsh_with": kind,
                         "daemon": state,
                         **results.percentiles(took),
                         "slowest_ms": round(max(took), 2),
@@ -188,8 +188,8 @@ def keys(place: Path, pid: int) -> tuple[list[results.Row], list[results.Row]]:
                 )
                 said = f"{percentiles(took)}  max {max(took):6.2f} ms"
                 print(f"key to echo, zsh with {kind:33} daemon {state} {said}", flush=True)
-            if state == "well":
-                cost.append(costs(f"zsh with {kind}", of_daemon, of_shell))
+                if state == "well":
+                    cost.append(costs(f"zsh with {kind}", of_daemon, of_shell))
     return rows, cost
 
 
