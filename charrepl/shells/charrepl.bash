@@ -42,10 +42,11 @@ _charrepl_ask() {
     ((_charrepl_owed--))
   done
   _charrepl_recall
-  {
+  # In a process of its own: if the one that reads has died, SIGPIPE must not end the shell.
+  { (
     printf '\1%s' "${_charrepl_settings[@]}" "path=$PWD" "$@"
     printf '\0%s%s\0' "$REPLY" "$line"
-  } >&"${CHARREPL_PIPE[1]}"
+  ); } 2>/dev/null >&"${CHARREPL_PIPE[1]}" || return
   _charrepl_owed=1
   IFS= read -r -d '' -t "$wait_s" -u "${CHARREPL_PIPE[0]}" || return
   _charrepl_owed=0

@@ -25,6 +25,7 @@ from charrepl.system import paths
 from charrepl.system.ignored_signals import heeded
 from charrepl.system.standard_streams import echo
 from charrepl_daemon.process import process_ids, readiness, status_file
+from charrepl_daemon.process.memory import use_few_arenas
 from charrepl_daemon.process.ownership import Ownership
 from charrepl_daemon.process.readiness import READY, TAKEN, ReadinessNotifier, notify
 from charrepl_daemon.process.status_file import RunningDaemon
@@ -46,6 +47,7 @@ def run_daemon(*, debug: bool = False, **settings: Any) -> NoReturn:
     """
     faulthandler.enable()  # a crash writes a traceback to the log, which has no user data
     _leave_no_core()
+    use_few_arenas()
     code = 0
     try:
         serve(**settings)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
 _NAME = "ZMQbg/IO"  # the beginning of the names of ZeroMQ's threads
+_ARENA_MAX, _ARENAS = -8, 2  # as <malloc.h> numbers the option
 _FAULTS = 7  # the place of minor page faults in /proc/PID/stat, counted after the name
 
 
@@ -29,6 +30,16 @@ def give_back() -> None:
     """Makes glibc return freed memory to the system. Otherwise it keeps 20 MB for each reload."""
     with contextlib.suppress(OSError, AttributeError):  # if it is another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def use_few_arenas() -> None:
+    """Makes glibc share memory among threads. Call it before there are any.
+
+    Otherwise most of a dozen threads have arenas of their own, and what is free in one serves no other.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # if it is another C library
+        if "MALLOC_ARENA_MAX" not in os.environ:
+            ctypes.CDLL(None).mallopt(_ARENA_MAX, _ARENAS)
 
 
 class Unfinished:

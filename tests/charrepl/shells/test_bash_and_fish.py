@@ -135,6 +135,25 @@ def test_a_daemon_that_hangs_costs_no_more_than_a_moment(
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_a_program_that_dies_while_it_is_asked_does_not_end_the_shell(
+    bench: Bench, daemon: ScriptedDaemon
+) -> None:
+    with started("bash", bench) as screen:
+        screen.send("echo e")
+        screen.wait_for(typed("echo e"))
+        pressed(screen, LINE)
+        # As if the shell had not heard of its death yet.
+        screen.send(
+            CTRL_U + "exec 8<&${CHARREPL_PIPE[0]} 9>&${CHARREPL_PIPE[1]}; kill -9 $CHARREPL_PIPE_PID\r"
+        )
+        screen.wait_for(lambda screen: screen.text.count("%") == 2)
+        screen.send("CHARREPL_PIPE=(8 9) CHARREPL_PIPE_PID=$$\r")
+        screen.wait_for(lambda screen: screen.text.count("%") == 3)
+        screen.send("echo e" + ALT_SEMICOLON + CTRL_U + "echo al''ive\r")
+        screen.wait_for("\nalive\n")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_a_program_that_asks_and_is_killed_is_started_anew(bench: Bench, daemon: ScriptedDaemon) -> None:
     with started("bash", bench) as screen:
         screen.send("echo e")

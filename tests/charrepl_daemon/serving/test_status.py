@@ -260,10 +260,10 @@ def test_a_prompt_is_told_while_the_model_is_prepared_and_has_its_ghost_once_it_
 import pathlib, time
 from charrepl_daemon.engine import model_library
 read = model_library.ModelLibrary._read
-def wait(self, directory):
+def wait(self, *loaded):
     while not pathlib.Path({str(may_load)!r}).exists():
         time.sleep(0.05)
-    return read(self, directory)
+    return read(self, *loaded)
 model_library.ModelLibrary._read = wait
 from charrepl_daemon.cli.main import main
 main(["start", "--foreground"])

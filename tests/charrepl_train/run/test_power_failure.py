@@ -28,7 +28,7 @@ class PowerFailureError(Exception):
 
 def go_on(directory: Path) -> Trainer:
     with read([directory.with_suffix(".txt")], near=directory) as text:
-        return resumed(directory, text, AS_BEGAN)
+        return resumed(directory, text, AS_BEGAN).trainer
 
 
 @pytest.mark.usefixtures("home")

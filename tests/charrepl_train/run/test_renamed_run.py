@@ -28,7 +28,7 @@ AS_BEGAN = RunOptions(None, None, None, None, None, None)
 def go_on(directory: Path) -> Trainer:
     file = directory.with_suffix(".txt")
     with read([file], near=directory) as text:
-        return resumed(directory, text, AS_BEGAN)
+        return resumed(directory, text, AS_BEGAN).trainer
 
 
 @pytest.mark.usefixtures("home")
