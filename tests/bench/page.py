@@ -72,14 +72,12 @@ SECTIONS = {
     ),
     "suggestions": (
         "Key to its suggestion in a shell",
-        "Texts of letters that no ghost foresees, by turns, a key at a time. A suggestion comes whole. "
-        "The machine had other work.",
+        "Texts of letters that no ghost foresees, by turns, a key at a time. A suggestion comes whole.",
         "make bench-shell",
     ),
     "shell_keys": (
         "Key to its echo in zsh",
-        "8 keys a second in a real terminal; a daemon that hangs is stopped by a signal. "
-        "The machine had other work.",
+        "8 keys a second in a real terminal; a daemon that hangs is stopped by a signal.",
         "make bench-shell",
     ),
     "shell_processor": (
