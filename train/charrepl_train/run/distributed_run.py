@@ -13,6 +13,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 _JOIN_S = 120  # how long processes wait for each other at the start: some nodes take a minute to import jax
 _SILENCE_S = 60  # without a sign of life, after which a process counts as dead
 _LEAVE_S = 300  # how long one that is done waits for the others: one of them may be saving
+_REPORTED_S = 10  # how long an abort waits for the line that says what went wrong
 
 _AGAIN = "see what it said, and start all of them again, with --resume once something has been saved"
 
@@ -259,6 +262,8 @@ class _Lines:
     def _end(self, number: int) -> None:
         if self.at_abort:
             os.write(self._error, f"Error: {self.at_abort}\n".encode())
+        elif threading.current_thread() is not threading.main_thread():
+            time.sleep(_REPORTED_S)  # the main thread is reporting an error, and then ends the process
         os._exit(1)
 
 
