@@ -23,8 +23,8 @@ def load_ipython_extension(shell: Any) -> None:
     except CharreplError as error:
         echo(f"charrepl: {error}")
         return
-    if "ghosts are off" in ghosts.condition:
-        echo(f"charrepl: {ghosts.condition}")
+    if why_off := ghosts.why_off:
+        echo(f"charrepl: {why_off}")
     setattr(shell, _BEFORE, shell.auto_suggest)
     disconnect = getattr(shell.auto_suggest, "disconnect", None)
     if disconnect is not None:

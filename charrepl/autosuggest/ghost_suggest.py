@@ -65,9 +65,14 @@ class GhostSuggest(AutoSuggest):
         self._refused = ""  # why the last request was no good
 
     @property
+    def why_off(self) -> str:
+        """Why ghosts are switched off, and how to switch them on, in one line; empty if they are on."""
+        return self._off_switch.why_off(self._host, here())
+
+    @property
     def condition(self) -> str:
         """Why there are no ghosts, or the daemon's device, in one line."""
-        return self._off_switch.why_off(self._host, here()) or self._refused or self._suggester.condition
+        return self.why_off or self._refused or self._suggester.condition
 
     def close(self) -> None:
         """Ends the connection and writes the counts, as the end of the program does."""

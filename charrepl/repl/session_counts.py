@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 from charrepl.ghost.acceptance_counts import Tally
@@ -25,24 +24,13 @@ class SessionCounts:
         from charrepl.suggestions import keys_saved  # only after the prompt is drawn
 
         counts = keys_saved.KeysSaved()
-        try:
-            while True:
-                await asyncio.sleep(keys_saved.WRITE_S)
-                if self._note(counts):
-                    with contextlib.suppress(OSError):  # a full disk costs some counts
-                        await asyncio.to_thread(counts.write)
-        finally:
-            self._note(counts)
-            with contextlib.suppress(OSError):
-                counts.write()
+        async with counts.kept_written(lambda: self._note(counts)):
+            await asyncio.Event().wait()
 
-    def _note(self, counts: KeysSaved) -> bool:
-        """Adds what is new. Returns whether there is anything."""
+    def _note(self, counts: KeysSaved) -> None:
         tally = self._tally
         now = (tally.shown, tally.taken, tally.accepted, tally.keys)
         shown, taken, characters, keys = (new - old for new, old in zip(now, self._told, strict=True))
-        if now == self._told:
-            return False
-        self._told = now
-        counts.note(HOST, shown=shown, taken=taken, characters=characters, keys=keys)
-        return True
+        if now != self._told:
+            self._told = now
+            counts.note(HOST, shown=shown, taken=taken, characters=characters, keys=keys)

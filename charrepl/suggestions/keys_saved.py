@@ -7,7 +7,7 @@ import contextlib
 import datetime
 import threading
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
 import msgspec
 
@@ -102,12 +102,16 @@ class KeysSaved:
             raise
 
     @contextlib.asynccontextmanager
-    async def kept_written(self) -> AsyncIterator[None]:
-        """Writes what is new now and then, and in the end. A full disk costs some counts."""
+    async def kept_written(self, gather: Callable[[], None] = lambda: None) -> AsyncIterator[None]:
+        """Writes what is new now and then, and in the end. A full disk costs some counts.
+
+        `gather` is called before each, and may note more.
+        """
 
         async def write_now_and_then() -> None:
             while True:
                 await asyncio.sleep(WRITE_S)
+                gather()
                 with contextlib.suppress(OSError):
                     await asyncio.to_thread(self.write)
 
@@ -116,6 +120,7 @@ class KeysSaved:
             yield
         finally:
             writing.cancel()
+            gather()
             with contextlib.suppress(OSError):
                 self.write()
 

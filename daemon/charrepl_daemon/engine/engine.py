@@ -58,8 +58,8 @@ class DeviceLostError(CharreplError):
 class Engine:
     """A model that is ready to write. `planner` turns requests into generations for `step`.
 
-    `cache_bytes` limits the memory for carries. Raises CharreplError if the model in `directory` is missing,
-    damaged, or does not compute.
+    `cache_bytes` limits the memory for carries. `loaded` is what is in `directory`, if it was read. Raises
+    CharreplError if the model in `directory` is missing, damaged, or does not compute.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Engine:
         *,
         cache_bytes: int,
         precision: PrecisionChoice = "auto",
-        read: Callable[[Path], checkpoint.LoadedModel] = checkpoint.load_model,
+        loaded: checkpoint.LoadedModel | None = None,
     ) -> None:
         began = time.monotonic()
         self.closed = False
-        loaded = read(directory)
+        loaded = loaded or checkpoint.load_model(directory)
         self.directory = directory
         self.digest = loaded.digest
         config = loaded.config.model

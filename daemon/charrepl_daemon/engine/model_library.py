@@ -193,7 +193,7 @@ class ModelLibrary:
                 directory,
                 cache_bytes=self._cache_bytes,
                 precision=self._precision,
-                read=lambda path: loaded,
+                loaded=loaded,
             )
         except Exception as error:
             # A broken model may cause any error. It concerns those who asked for the model, not the daemon.
