@@ -149,7 +149,8 @@ def test_the_model_writes_on_in_whole_lines_and_can_be_stopped(live: Bench, plai
 
 def test_alternatives_are_said_with_their_place(live: Bench, plain: Screen) -> None:
     live.daemon.script = offering(" one\n", " two\n", otherwise=continuing())
-    plain.type("RO" + CTRL_DOWN)
+    plain.type("RO\t")
+    plain.wait_for(says("ghost: ROMEO:", "> RO")).type(CTRL_DOWN)  # the ghost is there: it is the first
     plain.wait_for(says("perhaps 2 of 2: two", "> RO")).type(CTRL_DOWN)
     plain.wait_for(says("perhaps 1 of 2: one", "> RO")).type("\t")
     plain.wait_for(says("> RO one"))
