@@ -1,4 +1,4 @@
-"""Compiled programs, kept on disk from one start to the next.
+"""Compiled programs, kept on disk from one start to the next, and shared by models of one shape.
 
 JAX's own cache needs the program itself as its key. Tracing and lowering that takes most of the time that a
 start has left. Here the key is what the program is made from: the source of this project, the versions
@@ -7,6 +7,9 @@ beneath it, the processor, and the shapes.
 What JAX writes down for it are pickles and machine code: anybody who can write such a file can do whatever
 its reader can. So they are read and written only while their directory is the user's own and closed to
 everybody else. Those who can write there can change this user's programs anyway.
+
+A program has no state and no weights. So a process has each of them once, for as long as a model uses it: a
+model that is reloaded keeps its programs, and no memory is left behind by those of the model before.
 
 A program can be complete and still crash, on a processor that is not quite what it claims to be. So it is
 marked while it is loaded and first run, and one whose mark was left by a process that died is never tried
@@ -27,6 +30,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import jax
 from jax.experimental import serialize_executable
@@ -55,29 +59,35 @@ def program(
     constants: Sequence[object] = (),
     donate_argnums: Sequence[int] = (),
 ) -> Callable[..., Any]:
-    """The compiled `function` for arguments of such shapes, read from disk, or else compiled and kept.
+    """The compiled `function` for arguments of such shapes: one in use, or read from disk, or else compiled.
 
     `returns`: anything with the structure of what it returns. `constants`: what it contains that is in
     neither the source nor the arguments. A file that is damaged, or cannot be written, costs the time to
     compile.
     """
+    key = _key(name, constants, arguments)
+    shared = _in_use.get(key)
+    if shared is not None:
+        return shared
     trees = jax.tree.structure((arguments, {})), jax.tree.structure(returns)
-    path = _path(name, constants, arguments)
+    path = _path(f"{name}-{key}")
     kept = None if path is None else _read(path, *trees)
     if kept is None:
         kept = jax.jit(function, donate_argnums=donate_argnums).lower(*arguments).compile()
         assert (kept.in_tree, kept.out_tree) == trees
         if path is not None:
             _keep(path, kept)
-    return kept if path is None else _Tried(kept, path)
+    # Of two threads that made it at the same time, each has its own, and the later one's is shared.
+    _in_use[key] = made = _Program(kept, path)
+    return made
 
 
-class _Tried:
-    """A program that is marked while it is first run."""
+class _Program:
+    """A program that is marked while it is first run, if it is kept."""
 
-    def __init__(self, compiled: jax.stages.Compiled, path: Path) -> None:
+    def __init__(self, compiled: jax.stages.Compiled, path: Path | None) -> None:
         self._call: Callable[..., Any] = compiled
-        self._path: Path | None = path
+        self._path = path
 
     def __call__(self, *arguments: Any) -> Any:
         if self._path is None:
@@ -88,7 +98,10 @@ class _Tried:
         return returned
 
 
-def _path(name: str, constants: Sequence[object], arguments: Sequence[Any]) -> Path | None:
+_in_use: WeakValueDictionary[str, _Program] = WeakValueDictionary()  # by key
+
+
+def _path(name: str) -> Path | None:
     """Where such a program is kept; None where none may be."""
     directory = paths.compilation_cache_dir()
     try:
@@ -98,7 +111,7 @@ def _path(name: str, constants: Sequence[object], arguments: Sequence[Any]) -> P
         return None
     if not jax_setup.processor():
         return None  # the directory may be another machine's too
-    return directory / f"{name}-{_key(name, constants, arguments)}.program"
+    return directory / f"{name}.program"
 
 
 def _mark(path: Path) -> Path:
@@ -209,6 +222,7 @@ def _keep(path: Path, compiled: jax.stages.Compiled) -> None:
 
 def forget() -> None:
     """Removes all, so that the next load compiles them again: one may be why the device has failed."""
+    _in_use.clear()
     _remove(_all())
 
 

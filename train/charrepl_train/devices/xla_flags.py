@@ -17,7 +17,7 @@ _MISTAKE = re.compile(
     rb"^[EF]\d.*?\] (.*)", re.MULTILINE
 )  # XLA's log: a letter for the severity, the time, the place
 # Added at the end, so that it wins. Fast math would ignore the rules for values that are not numbers.
-_OURS = "--xla_cpu_enable_fast_math=false"
+OURS = "--xla_cpu_enable_fast_math=false"
 
 
 def settle() -> None:
@@ -26,13 +26,13 @@ def settle() -> None:
     Raises CharreplError if it cannot.
     """
     flags = os.environ.get("XLA_FLAGS", "").strip()
-    if not flags or flags.endswith(_OURS):
+    if not flags or flags.endswith(OURS):
         return
     why = _complaint()
     if why:
         raise CharreplError(f"XLA cannot read XLA_FLAGS={flags} ({why}): correct it, or unset it")
     if flags.startswith("-"):  # otherwise it is the name of a file of flags
-        os.environ["XLA_FLAGS"] = f"{flags} {_OURS}"
+        os.environ["XLA_FLAGS"] = f"{flags} {OURS}"
 
 
 def _complaint() -> str:
