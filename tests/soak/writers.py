@@ -48,6 +48,7 @@ class Writer(threading.Thread):
         self._doing = doing  # what is done to the daemon
         self._ended = ended  # how many daemons were ended so far
         self._ended_before = 0  # the last answer
+        self._made = time.monotonic()
         self._text = ""
         self._last = ""  # the ghost that can be accepted
         self._client: Client | None = None
@@ -140,7 +141,8 @@ class Writer(threading.Thread):
             self.waits_after.append((wait, lost))
         else:
             what = f"{len(self._text):,} characters, {request.alternatives} alternatives, {request.model}"
-            self.waits.append((wait, f"{what}; {during}, then {self._doing()}"))
+            at = f"{(began - self._made) / 60:.1f} min"
+            self.waits.append((wait, f"at {at}: {what}; {during}, then {self._doing()}"))
         self.answered += 1
         self._last = ghosts[0][0]
         self._checker.put(Asked(self._text, request, ghosts))

@@ -27,11 +27,13 @@ def read(params, tokens, **kind):
 
     @jax.jit
     def run(served, tokens):
-        carry, seen = serving_lstm.unpacked(np.zeros((len(tokens), np.prod(SHAPE)), np.float32), SHAPE), []
-        for t in range(tokens.shape[1]):
-            carry = serving_lstm.step(served, carry, tokens[:, t])
-            seen.append(serving_lstm.logits(served, carry))
-        return jax.numpy.stack(seen, axis=1), serving_lstm.packed(carry)
+        def step(carry, token):
+            carry = serving_lstm.step(served, carry, token)
+            return carry, serving_lstm.logits(served, carry)
+
+        zero = serving_lstm.unpacked(jax.numpy.zeros((len(tokens), np.prod(SHAPE)), np.float32), SHAPE)
+        carry, logits = jax.lax.scan(step, zero, tokens.T)
+        return logits.swapaxes(0, 1), serving_lstm.packed(carry)
 
     logits, rows = run(served, tokens)
     return np.asarray(logits), np.asarray(rows).reshape(-1, *SHAPE)

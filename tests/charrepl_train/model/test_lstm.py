@@ -40,13 +40,15 @@ def fast(x, h, c, w_ih, w_hh, b, *, tokens=False, dtype=jnp.float32):
 
 
 def textbook(x, h, c, w_ih, w_hh, b):
-    outputs = []
-    for now in x:
+    def step(carry, now):
+        h, c = carry
         i, f, o, g = jnp.split(now @ w_ih + h @ w_hh + b, 4, axis=-1)
         c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
         h = jax.nn.sigmoid(o) * jnp.tanh(c)
-        outputs.append(h)
-    return jnp.stack(outputs), h, c
+        return (h, c), h
+
+    (h, c), outputs = jax.lax.scan(step, (h, c), x)
+    return outputs, h, c
 
 
 def weighted(function, values):

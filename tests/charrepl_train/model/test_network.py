@@ -13,6 +13,7 @@ from charrepl_train.hyperparameters import ModelConfig
 from charrepl_train.model import network
 from charrepl_train.model import parameters as params_module
 from charrepl_train.model.network import DropoutMasks
+from tests.charrepl_train.model.test_lstm import textbook
 
 VOCABULARY, HIDDEN, FORGET_BIAS = 11, 5, 0.5
 SHAPES = [(1, 1, 7), (3, 3, 5), (3, 2, 1)]  # layers, batch, time
@@ -71,18 +72,12 @@ def test_reading_at_once_equals_reading_step_by_step(dtype, output: str) -> None
 
 
 def textbook_logits(params, tokens):
-    x, read = jnp.eye(VOCABULARY, dtype=jnp.float64)[tokens], []
+    x, read = jnp.eye(VOCABULARY, dtype=jnp.float64)[tokens.T], []
+    zero = jnp.zeros((len(tokens), HIDDEN), jnp.float64)
     for n in range(len(params["layers"])):
-        w, outputs = params["layers"][str(n)], []
-        h = c = jnp.zeros((len(tokens), HIDDEN), jnp.float64)
-        for t in range(tokens.shape[1]):
-            i, f, o, g = jnp.split(x[:, t] @ w["w_ih"] + h @ w["w_hh"] + w["b"], 4, axis=-1)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            h = jax.nn.sigmoid(o) * jnp.tanh(c)
-            outputs.append(h)
-        x = jnp.stack(outputs, axis=1)
+        x = textbook(x, zero, zero, **params["layers"][str(n)])[0]
         read.append(x)
-    x = jnp.concatenate(read, axis=-1)[..., -len(params["output"]["w"]) :]
+    x = jnp.concatenate(read, axis=-1)[..., -len(params["output"]["w"]) :].swapaxes(0, 1)
     return x @ params["output"]["w"] + params["output"]["b"]
 
 
