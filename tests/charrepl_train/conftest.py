@@ -18,7 +18,10 @@ from tests.conftest import Store, live_in
 # What is computed is tested as it is compiled for users. What is done with it is the same in code that is not
 # optimised, which takes a third less time to test.
 COMPUTES = {"model", "optimisation"}
-UNOPTIMISED = f"--xla_backend_optimization_level=0 {xla_flags.OURS}"
+UNOPTIMISED = (  # as `jax_disable_most_optimizations`: so processes find each other's programs
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    f"--xla_test_all_input_layouts=false {xla_flags.OURS}"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
