@@ -172,7 +172,7 @@ def zipped(name: str, content: bytes = b"x") -> bytes:
     ("data", "what"),
     [
         (
-            gzip.compress(b"text"),
+            gzip.compress(b"text", mtime=0),  # the test's name, in each process that collects it
             "compressed by gzip: get the text out of it first, as in gzip -dc FILE > text",
         ),
         (bz2.compress(b"text"), "compressed by bzip2: "),
