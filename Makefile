@@ -8,9 +8,9 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint co
 run: .venv/run
 	$(BIN)/charrepl
 
-# A file's tests share what they start, and half of what they do is wait for another process.
+# A file's tests share what they start. Much of what they do is wait for another process, so two cores do three files' at once.
 test: .venv/test
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # VS Code's editor core, which npm brings, in a Chromium that is installed. 'make test' skips it otherwise.
 test-monaco: .venv/test build/monaco
