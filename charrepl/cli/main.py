@@ -276,6 +276,11 @@ def measure(
         history = shell_evaluation.read(file, limit)
         with evaluation.progress(history.characters) as stage:
             result = shell_evaluation.evaluate(history, model=chosen, endpoint=endpoint, stage=stage)
+        if not endpoint and shell_evaluation.learnt(history, model_names.find(chosen)):
+            say(
+                "Note: this model has learnt these commands, so they look easier than new ones: for an "
+                "honest figure, train another with last_pass = false under [training] in a --config file"
+            )
         _print_result(result, shell_evaluation.table, as_json=as_json)
         return
     if file == baseline_corpus == text_files.STANDARD_INPUT:

@@ -17,6 +17,7 @@ from charrepl.evaluation.evaluation import Stage
 from charrepl.evaluation.ghost_requests import TYPISTS, Advance
 from charrepl.evaluation.simulated_typist import Replay, Shown, replay
 from charrepl.ghost.display_policy import ASSERTIVENESS, SHORTEST, Policy, shown
+from charrepl.settings import model_names
 from charrepl.shell_history import history_files
 from charrepl.shell_history.history_files import Command
 from charrepl.shell_history.secret_rules import without_secrets
@@ -52,6 +53,19 @@ def read(path: Path, limit: int) -> HeldOut:
     """
     commands, secrets = without_secrets(history_files.read(path))
     return HeldOut(commands, *held_out([command.text for command in commands], limit), secrets.total())
+
+
+def learnt(history: HeldOut, directory: Path) -> bool:
+    """Whether a model has learnt what is to be typed, in its last pass; it keeps what it learnt from."""
+    typed = history.commands[history.first : history.last]
+    begins = "".join(f"{command.text}\n" for command in typed[:_LINES])
+    try:
+        if b'"last_pass_characters"' not in model_names.contents(directory / "metrics.jsonl"):
+            return False
+        texts = [text.read_text("utf-8") for text in (directory / model_names.SHELL_HISTORY).glob("*.txt")]
+    except (OSError, UnicodeDecodeError):
+        return False
+    return any(begins in text for text in texts)
 
 
 def evaluate(history: HeldOut, *, model: str, endpoint: str | None, stage: Stage) -> dict[str, Any]:

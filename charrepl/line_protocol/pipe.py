@@ -10,6 +10,7 @@ import threading
 
 from charrepl.line_protocol import frames
 from charrepl.line_protocol.conversation import Conversation
+from charrepl.line_protocol.counted_suggestions import CountedSuggestions
 from charrepl.line_protocol.settings import LineSettings
 
 _PIECE_BYTES = 1 << 16
@@ -27,8 +28,10 @@ async def run(settings: LineSettings, *, endpoint: str | None, within_s: float) 
     # Not a reader of the event loop: it would make the input non-blocking for others who have it too.
     threading.Thread(target=_read, args=(loop, pieces), name="input", daemon=True).start()
     async with Suggester(endpoint=endpoint, name=settings.host or "pipe") as suggester:
-        conversation = Conversation(suggester.suggest, _write, settings=settings, within_s=within_s)
-        await conversation.follow(frames.split(pieces.get))
+        suggest = CountedSuggestions(suggester.suggest)
+        conversation = Conversation(suggest, _write, settings=settings, within_s=within_s)
+        async with suggest.kept():
+            await conversation.follow(frames.split(pieces.get))
 
 
 def _read(loop: asyncio.AbstractEventLoop, pieces: asyncio.Queue[bytes]) -> None:

@@ -27,6 +27,7 @@ class LineSettings:
     path: Path | None = None  # the working directory: a `.charrepl-off` may be there or above
     on_demand: bool = False
     recalled: str = ""  # the latest command of the history that begins as the text's last line
+    saved: int | None = None  # keys that ghosts have saved in this document so far, where the client counts
     encoding: str = "utf-8"
 
     def changed(self, frame: bytes) -> LineSettings:
@@ -55,6 +56,7 @@ class LineSettings:
             lines=self.lines,
             on_demand=self.on_demand,
             recalled=self.recalled,
+            saved=self.saved,
         )
 
 
@@ -77,6 +79,12 @@ def _assertiveness(value: str) -> str:
 def _lines(value: str) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:3]) <= MOST_LINES):
         raise CharreplError(f"lines={value[:20]}: give 1 to {MOST_LINES}")
+    return int(value)
+
+
+def _saved(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 12):
+        raise CharreplError(f"saved={value[:20]}: give a count of keys")
     return int(value)
 
 
@@ -113,5 +121,6 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
     "path": _path,
     "on_demand": _yes,
     "recalled": _recalled,
+    "saved": _saved,
     "encoding": _encoding,
 }

@@ -35,7 +35,7 @@ _charrepl_send() {
   # itself, and in a long history it takes longer than a key may.
   local recalled=
   (( $+functions[_zsh_autosuggest_start] || HISTCMD > 20000 )) || recalled=${history[(r)${(b)1}?*]}
-  local -a settings=( $_charrepl_settings document=zsh-$$ path=$PWD encoding=${langinfo[CODESET]} )
+  local -a settings=( $_charrepl_settings document=zsh-$$ path=$PWD encoding=${langinfo[CODESET]} saved=$_charrepl_saved )
   settings+=( recalled=${recalled//[$'\0\1']} )
   print -rnu $REPLY -- $'\1'${(pj:\1:)settings}$'\0'$_charrepl_context$1$'\0' 2>/dev/null
 }
@@ -83,7 +83,7 @@ _zsh_autosuggest_strategy_charrepl() {
     _charrepl_send "$1" && _charrepl_hear $REPLY 2
   else  # a daemon that hangs costs one key of many, and of more and more
     (( EPOCHSECONDS >= _charrepl_next_ask )) && _charrepl_send_safely "$1" || return 0
-    if _charrepl_hear $REPLY 0.05; then
+    if _charrepl_hear $REPLY 0.04; then  # with all around it, 50 ms at most
       typeset -gi _charrepl_pause=0
     else
       typeset -gi _charrepl_pause=$(( _charrepl_pause ? _charrepl_pause * 2 : 5 ))
@@ -92,6 +92,15 @@ _zsh_autosuggest_strategy_charrepl() {
     fi
   fi
   [[ -z $ghost || $ghost == $'\x15'* ]] || suggestion=$1$ghost
+}
+
+# Runs a function of the plugin's that takes what it shows, and counts the keys that it saves.
+_charrepl_counted() {
+  local -i before=$#BUFFER result
+  $1 "${@:2}"
+  result=$?
+  (( $#BUFFER <= before + 1 )) || (( _charrepl_saved += $#BUFFER - before - 1 ))
+  return result
 }
 
 # Without it: the ghost is what zsh shows behind the line, $POSTDISPLAY.
@@ -190,6 +199,7 @@ _charrepl_at_ghost() {
 _charrepl_take() {
   emulate -L zsh
   if _charrepl_at_ghost; then
+    (( _charrepl_saved += $#_charrepl_ghost - 1 ))
     BUFFER+=$_charrepl_ghost
     CURSOR=$#BUFFER
   else
@@ -212,6 +222,7 @@ _charrepl_take_word() {
     BUFFER=$typed
   else
     BUFFER=${BUFFER[1,CURSOR]}
+    (( _charrepl_saved += $#BUFFER - $#typed - 1 ))
   fi
   POSTDISPLAY=$_charrepl_ghost  # `_charrepl_redraw` makes it what is left
 }
@@ -223,6 +234,12 @@ _charrepl_set_up() {
   _charrepl_look
   if (( $+functions[_zsh_autosuggest_start] )); then
     (( $ZSH_AUTOSUGGEST_STRATEGY[(Ie)charrepl] )) || ZSH_AUTOSUGGEST_STRATEGY[1,0]=charrepl
+    local takes
+    for takes in _zsh_autosuggest_{accept,partial_accept,execute}; do
+      (( $+functions[$takes] )) || continue
+      functions[_charrepl_was$takes]=$functions[$takes]
+      functions[$takes]="_charrepl_counted _charrepl_was$takes \"\$@\""
+    done
     return
   fi
   local widget traps
@@ -242,7 +259,7 @@ _charrepl_set_up() {
 
 if [[ -o interactive ]] && zmodload zsh/net/socket zsh/system zsh/datetime zsh/langinfo zsh/parameter zsh/zle 2>/dev/null; then
   autoload -Uz add-zsh-hook add-zle-hook-widget
-  typeset -gi _charrepl_next_look=0 _charrepl_next_ask=0 _charrepl_pause=0 _charrepl_answered=0
+  typeset -gi _charrepl_next_look=0 _charrepl_next_ask=0 _charrepl_pause=0 _charrepl_answered=0 _charrepl_saved=0
   typeset -g _charrepl_descriptor= _charrepl_asked= _charrepl_sender=
   add-zsh-hook precmd _charrepl_set_up
   add-zsh-hook precmd _charrepl_remember

@@ -29,6 +29,7 @@ class SuggestionRequest:
     lines: int = 1  # at most
     alternatives: int = 1  # at most, 1 to 8
     recalled: str = ""  # of a shell's history: the latest command that begins as the last line of `before`
+    saved: int | None = None  # keys that ghosts have saved in this document so far, if the host counts them
     on_demand: bool = False  # the writer asked for it: it is shown whatever it is worth
     max_chars: int = 0  # at most; 0 for LINE_CHARS a line
     temperature: float = 0.0

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from charrepl.errors import CharreplError
+from charrepl.line_protocol.counted_suggestions import CountedSuggestions
 from charrepl.suggestions import fitting
 from charrepl.suggestions.off_switch import OffSwitch
 from charrepl.suggestions.request import SuggestionRequest, Suggestions
@@ -31,9 +32,11 @@ class LineRequests:
     """The requests under way, of one event loop.
 
     `handle` takes a peer's request, whose replies come to `send_to`, or raises CharreplError.
+    `suggest` answers as `Suggester.suggest`.
     """
 
     def __init__(self, handle: Callable[[Peer, Connection | None, protocol.Request], None]) -> None:
+        self.suggest = CountedSuggestions(self._suggest)
         self._handle = handle
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[protocol.Reply]] = {}
@@ -53,8 +56,12 @@ class LineRequests:
         if answer is not None and not answer.done() and protocol.is_final(reply):
             answer.set_result(reply)
 
-    async def suggest(self, request: SuggestionRequest, *, timeout_s: float) -> Suggestions:
-        """As `Suggester.suggest`."""
+    async def keep_counts(self) -> None:
+        """Keeps the counts of ghosts written until it is cancelled."""
+        async with self.suggest.kept():
+            await asyncio.get_running_loop().create_future()
+
+    async def _suggest(self, request: SuggestionRequest, *, timeout_s: float) -> Suggestions:
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):

@@ -167,6 +167,7 @@ class Server:
         self.supervision.keep_up(self._crowd.watch(self._listener))
         self.supervision.keep_up(message_limit.cut_off(self._connections, self._metrics))
         self.supervision.keep_up(memory_trimming.keep_small())
+        self.supervision.keep_up(self._line_requests.keep_counts())
         stopping = asyncio.create_task(self._stop.wait())
         try:
             if self._network is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,20 @@ def test_input_that_has_ended_is_answered(live: Bench) -> None:
         timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b" so young?\0" * 2, b"")
+
+
+def test_the_ghost_that_a_key_wrote_counts_as_taken(live: Bench) -> None:
+    with pipe(live, "--within", "30s", "--host", "bash") as process:
+        assert ask(process, "\x01on_demand=yes\0Is the day") == " so young?"
+        assert process.stdin
+        process.stdin.close()
+        assert process.wait(30) == 0
+    shown = json.loads(
+        subprocess.run(
+            [*CHARREPL, "stats", "--json"], env=live.env, capture_output=True, check=True, timeout=60
+        ).stdout
+    )
+    assert shown["hosts"]["bash"]["saved"] == len(" so young?") - 1
 
 
 def test_it_answers_in_time_whatever_becomes_of_the_daemon(bench: Bench) -> None:

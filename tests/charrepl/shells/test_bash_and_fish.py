@@ -13,7 +13,7 @@ from charrepl.wire import protocol
 from tests.charrepl.prompt import Bench
 from tests.charrepl.screen import Screen
 from tests.charrepl.scripted_daemon import ScriptedDaemon, answer, hung
-from tests.charrepl.shells.shell import ALT_SEMICOLON, CTRL_U, LINE, PASTE, RIGHT, start
+from tests.charrepl.shells.shell import ALT_F, ALT_SEMICOLON, CTRL_U, LINE, PASTE, RIGHT, start
 
 BLE = next(
     (
@@ -82,16 +82,16 @@ def test_the_key_writes_the_rest_and_the_line_runs(bench: Bench, daemon: Scripte
         screen.send("ech")
         screen.wait_for(typed("ech"))
         pressed(screen, LINE)
-        assert daemon.requests[-1].text == f"{LINE}\nech"
+        assert f"{LINE}\nech" in [request.text for request in daemon.requests]
         screen.send(CTRL_U + "ls /proc/self/fd | wc -l\r")
         screen.wait_for("\n4\n%")  # what it starts has no descriptor of ours
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_where_the_model_has_nothing_bash_recalls_the_latest_command(
-    bench: Bench, daemon: ScriptedDaemon
+@every_shell
+def test_where_the_model_has_nothing_the_latest_command_is_recalled(
+    bench: Bench, daemon: ScriptedDaemon, shell: str
 ) -> None:
-    with started("bash", bench) as screen:
+    with started(shell, bench) as screen:
         for line in ("true [a] \\\\b new", ":"):
             screen.send(f"{line}\r")
             screen.wait_for(
@@ -179,5 +179,12 @@ def test_ble_sh_shows_it_in_grey(bench: Bench, daemon: ScriptedDaemon) -> None:
             screen.take_in(0.2)
         screen.wait_for(LINE)
         assert screen.before_cursor == "ech"
+        screen.send("o")  # typed by hand, and then taken by a word
+        screen.wait_for(typed("echo"))
+        assert LINE in screen.text
+        screen.send(ALT_F)
+        screen.wait_for(typed("echo every"))
         screen.send(RIGHT)
         screen.wait_for(typed(LINE))
+        screen.send("\r")
+        screen.wait_for("\nevery cup is warm\n")

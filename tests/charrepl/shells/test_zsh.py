@@ -106,6 +106,11 @@ def test_a_ghost_is_taken_by_words(bench: Bench, server: LineServer, before: str
         screen.wait_for(lambda screen: screen.before_cursor + screen.ghost == LINE)
         screen.send(RIGHT)
         screen.wait_for(shows(LINE, ""))
+        screen.send(CTRL_U)
+        screen.wait_for(at_prompt)
+        type_slowly(screen, "e")
+        screen.wait_for(shows("e", LINE[1:]))
+        assert server.asked[-1].saved == len(LINE) - len("echo e") - 2  # two keys took it
 
 
 @every_way

@@ -64,3 +64,18 @@ def test_the_latest_tenth_is_typed_and_no_more_than_wanted() -> None:
     for few in ([], ["ls"], ["ls"] * 3):
         with pytest.raises(CharreplError, match="too little to type"):
             shell_evaluation.held_out(few, 100)
+
+
+def test_a_model_that_has_learnt_what_is_typed_is_told_from_others(tmp_path: Path, file: Path) -> None:
+    history = shell_evaluation.read(file, 300)
+    model = tmp_path / "model"
+    assert not shell_evaluation.learnt(history, model)  # as one of texts
+    (model / "shell-history").mkdir(parents=True)
+    commands = "".join(f"{command.text}\n" for command in history.commands)
+    (model / "shell-history" / "001-history.txt").write_text(commands)
+    (model / "metrics.jsonl").write_text('{"step": 9, "held_out_loss": 1.5}\n')
+    assert not shell_evaluation.learnt(history, model)  # they were held out
+    (model / "metrics.jsonl").write_text('{"step": 9, "held_out_loss": 1.5, "last_pass_characters": 99}\n')
+    assert shell_evaluation.learnt(history, model)
+    (model / "shell-history" / "001-history.txt").write_text("ls\n" * 300)
+    assert not shell_evaluation.learnt(history, model)  # those of another history
