@@ -19,7 +19,7 @@ function _charrepl_key_pressed
     set -l ghost (begin
         printf '\1%s' $_charrepl_settings path=$PWD on_demand=yes recalled=$recalled
         printf '\0%s\0' (string join \n -- $lines | string collect)
-    end | $_charrepl_pipe --within 1s 2>/dev/null | string split0)
+    end | $_charrepl_pipe 2>/dev/null | string split0)
     string match --quiet \x15'*' -- "$ghost"; and return
     test -n "$ghost"; and commandline --insert -- "$ghost"
 end

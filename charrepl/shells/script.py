@@ -24,7 +24,10 @@ def script(shell: str, *, model: str, assertiveness: str, key: str = "") -> str:
         "_charrepl_key": [key or KEYS[shell]],
         # With this Python, whichever Python a shell finds first, and whatever its directory is.
         "_charrepl_start": interpreter.command("charrepl_daemon", "start", "--automatic"),
-        "_charrepl_pipe": interpreter.command("charrepl", "pipe"),
+        # In fish it starts at each key.
+        "_charrepl_pipe": interpreter.command(
+            "charrepl", "pipe", *(("--within", "1s") if shell == "fish" else ())
+        ),
     }
     assign = _assign_in_fish if shell == "fish" else _assign
     body = (Path(__file__).parent / f"charrepl.{shell}").read_text(encoding="utf-8")
