@@ -29,7 +29,7 @@ from tests.soak.writers import Writer
 
 CACHE_MB = 8  # little, so that carries are evicted all the time
 GROWTH = 1.02
-MOST_WAIT_S = 10.0  # beside floods, halts and reloads, while this process computes the same once more
+MOST_WAIT_S = 10.0  # beside floods, halts and reloads
 
 
 def report(writers: list[Writer], checker: Checker, mischief: Mischief, watch: Watch) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import queue
+import sys
 import threading
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +17,7 @@ from charrepl.wire import context_window, protocol
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
 ROWS = 8
+LOW_PRIORITY = 10
 
 
 class Asked(NamedTuple):
@@ -46,18 +50,15 @@ def difference(
 
 
 class Checker(threading.Thread):
-    """Compares ghosts as they come; whoever hands one in waits while it has too many."""
+    """Compares ghosts as they come; whoever hands one in waits while it has too many.
+
+    On Linux it computes only in time that nobody else needs: what writers wait for is the daemon alone.
+    """
 
     def __init__(self, model: Path) -> None:
         super().__init__(name="checker", daemon=True)
-        from charrepl_train.devices import jax_setup
-
-        jax_setup.prepare(cache=False)
-        from charrepl_daemon.engine.engine import Engine
-
         self._model = model
-        self._engine: Any = Engine(model, cache_bytes=32 << 20, precision="f32")
-        self._engine.compile(ROWS)
+        self._engine: Any = None
         self._queue: queue.Queue[Asked | None] = queue.Queue(64)
         self._number = 0
         self.checked = 0
@@ -65,17 +66,38 @@ class Checker(threading.Thread):
         self.wrong: list[str] = []
         self.start()
 
-    def put(self, asked: Asked) -> None:
-        """Hands a ghost in."""
-        self._queue.put(asked)
+    def put(self, asked: Asked | None) -> None:
+        """Hands a ghost in, unless the checker has failed."""
+        while self.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(asked, timeout=1.0)
+                return
 
     def finish(self) -> None:
         """Waits until all are compared."""
-        self._queue.put(None)
+        self.put(None)
         self.join()
 
     def run(self) -> None:
         """Compares until there are no more."""
+        if sys.platform == "linux":  # for this thread, and those that it starts
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
+        try:
+            self._load()
+            self._compare()
+        except Exception as error:
+            self.wrong.append(f"the checker failed: {type(error).__name__}: {error}")
+
+    def _load(self) -> None:
+        from charrepl_train.devices import jax_setup
+
+        jax_setup.prepare(cache=False)
+        from charrepl_daemon.engine.engine import Engine
+
+        self._engine = Engine(self._model, cache_bytes=32 << 20, precision="f32")
+        self._engine.compile(ROWS)
+
+    def _compare(self) -> None:
         last = False
         while not last:
             batch = [self._queue.get()]
