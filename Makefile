@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-monaco lint soak bench bench-daemon bench-shell bench-train bench-keys bench-editors benchmarks-page picture editor-pictures vsix clean
+.PHONY: run test test-monaco lint soak bench bench-daemon bench-shell bench-train bench-gpu bench-keys bench-editors benchmarks-page picture editor-pictures vsix clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -48,6 +48,11 @@ bench-shell: .venv/test
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed $(RESULTS)
+
+# The extra cuda is hundreds of megabytes: only where there is a GPU for it.
+bench-gpu: .venv/bench
+	! nvidia-smi >/dev/null 2>&1 || $(INSTALL) --editable '.[test,bench,cuda]'
+	$(BIN)/python -m tests.bench.gpu $(RESULTS)
 
 CORPUS ?= shakespeare-plays.txt
 bench-keys: .venv/test

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import results
+from tests.bench import gpu, results
 from tests.bench.results import DIRECTORY, ROOT, Row
 
 if TYPE_CHECKING:
@@ -170,7 +170,18 @@ def page(plots: dict[str, Plot]) -> str:
         if name in plots:
             parts.append(f"![{plots[name].says}](results/{name}.svg)\n")
         parts.append(provenance(found, command))
-    return "\n".join(parts)
+    return "\n".join([*parts, on_a_gpu()])
+
+
+def on_a_gpu() -> str:
+    """The section of a GPU, whose rows are open as long as none was measured."""
+    command = "make bench-gpu"
+    if (DIRECTORY / "gpu.json").exists():
+        found = record("gpu")
+        rows, where = found["rows"], provenance(found, command)
+    else:
+        rows, where = gpu.table([None] * len(gpu.ROWS)), f"*not measured yet; `{command}`*\n"
+    return f"## On a GPU\n\nAs one writer or many, and in training.\n\n{table(rows)}\n{where}"
 
 
 # The README

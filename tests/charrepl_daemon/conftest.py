@@ -176,7 +176,9 @@ class Altered(subprocess.Popen[str]):
         os.close(write_end)
         with os.fdopen(read_end) as pipe:
             said = pipe.read()
-        assert said == "ready\n", said
+        if said != "ready\n":
+            self.wait()
+            raise AssertionError(said)
 
 
 @pytest.fixture

@@ -79,12 +79,9 @@ def _arguments(serving: dict[str, Any]) -> list[str]:
         from charrepl_daemon.metrics import http_endpoint  # asyncio: only if it is needed
 
         http_endpoint.parse(serving["metrics_port"])
-    given = [
-        (f"--{name.replace('_', '-')}", str(value))
-        for name, value in _absolute(serving).items()
-        if value not in (None, "")
-    ]
-    return [word for option in given for word in option]
+    from charrepl_daemon.lifecycle import control
+
+    return control.as_arguments(_absolute(serving))
 
 
 _automatic_option = click.option("--automatic", is_flag=True, hidden=True)  # a client starts it by itself

@@ -33,6 +33,7 @@ from charrepl_daemon.model.packed_arguments import Packing
 from charrepl_daemon.model.precision import PrecisionChoice, served
 from charrepl_daemon.model.programs import DECODED, MAX_FED, PIECE, Decoded, Rows
 from charrepl_daemon.model.scoring import Scorer
+from charrepl_daemon.model.serving_lstm import Weights
 from charrepl_train.devices import jax_setup
 from charrepl_train.run import checkpoint
 
@@ -51,8 +52,8 @@ _CROWD = 8  # more rows than this count as many
 class DeviceLostError(CharreplError):
     """The device does not compute any more. Perhaps it does in another process."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(f"{message}: this daemon is ending, ask the next one", code="device")
+    def __init__(self, message: str, *, fix: str = "this daemon is ending, ask the next one") -> None:
+        super().__init__(f"{message}: {fix}", code="device")
 
 
 class Engine:
@@ -93,7 +94,8 @@ class Engine:
         self._characters_ahead = 0
         self._compiled: dict[int, Callable[..., tuple[jax.Array, jax.Array]]] = {}
         self._compiling = threading.Lock()
-        self.batches = _GPU_BATCHES if jax_setup.has_gpu() else _BATCHES
+        self._on_gpu = jax_setup.has_gpu()
+        self.batches = _GPU_BATCHES if self._on_gpu else _BATCHES
         self._failures = 0  # of the device, since it last worked
         store = self._slots, int(np.prod(self._shape))
         self._zeros = compiled_programs.program(lambda: jnp.zeros(store), name="zeros", constants=store)
@@ -117,18 +119,31 @@ class Engine:
         self._store = self._zeros()
 
     def compile(self, batch: int) -> None:
-        """Prepares the program for `batch` rows. You may call it more than once."""
+        """Prepares the program for `batch` rows, or programs. You may call it more than once."""
         with self._compiling:
             if batch not in self._compiled:
-                store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
-                self._compiled[batch] = compiled_programs.program(
-                    programs.serve_program(self._shape, self.planner.visible, self._packing),
-                    *(self._served.weights, store, self._packing.blank(batch)),
-                    name="serve",
-                    returns=(0, 0),
-                    constants=(self._shape, self.planner.visible.tolist()),
-                    donate_argnums=(1,),
-                )
+                self._compiled[batch] = self._by_reads(batch) if self._on_gpu else self._serve(batch)
+
+    def _by_reads(self, batch: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+        """A GPU's programs: each call takes the one that reads enough."""
+        serves = [(reads, self._serve(batch, reads=reads)) for reads in programs.READS]
+
+        def serve(weights: Weights, store: jax.Array, packed: NDArray[np.int32]) -> Any:
+            count = self._packing.fields(packed).count.max()
+            return next(program for reads, program in serves if count <= reads)(weights, store, packed)
+
+        return serve
+
+    def _serve(self, batch: int, *, reads: int | None = None) -> Callable[..., tuple[jax.Array, jax.Array]]:
+        store = jax.ShapeDtypeStruct(self._store.shape, self._store.dtype)
+        return compiled_programs.program(
+            programs.serve_program(self._shape, self.planner.visible, self._packing, reads=reads),
+            *(self._served.weights, store, self._packing.blank(batch)),
+            name="serve",
+            returns=(0, 0),
+            constants=(self._shape, self.planner.visible.tolist(), reads),
+            donate_argnums=(1,),
+        )
 
     def can(self, extra: Extra | None) -> bool:
         """Whether the wanted program is ready. True if none is wanted."""
@@ -192,7 +207,7 @@ class Engine:
         batch = next(b for b in sorted(self._compiled) if b >= len(generations))
         packed = self._packing.blank(batch)
         rows = self._packing.fields(packed)
-        most = _CROWD_PIECE if len(generations) > _CROWD else PIECE
+        most = _CROWD_PIECE if len(generations) > _CROWD and not self._on_gpu else PIECE
         going: list[Generation] = []
         cached: list[bool] = []  # for each row, whether its carries are cached by text
         held = set(self._reading.values())

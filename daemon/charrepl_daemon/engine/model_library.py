@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from charrepl import resource_shortage
 from charrepl.errors import CharreplError, reason
-from charrepl_daemon.engine.engine import Engine, Extra
+from charrepl_daemon.engine.engine import DeviceLostError, Engine, Extra
 from charrepl_daemon.engine.fair_queue import FairQueue
 from charrepl_daemon.engine.stalled_reads import HungReads
 from charrepl_daemon.model.precision import PrecisionChoice
 from charrepl_daemon.process.memory import give_back
+from charrepl_train.devices import jax_setup
 from charrepl_train.run import checkpoint
 
 log = logging.getLogger(__name__)
@@ -169,9 +170,9 @@ class ModelLibrary:
         result = self._read(directory, present)
         if result is not present:
             self._shelve(directory, result)
-        self._loaded(directory, None, result)
-        for done in wish.done:
+        for done in wish.done:  # first: a start that fails is not a running daemon that gives up
             done(result if isinstance(result, CharreplError) else None)
+        self._loaded(directory, None, result)
         give_back()
 
     def _wait_for_room(self) -> None:
@@ -198,6 +199,12 @@ class ModelLibrary:
         except Exception as error:
             # A broken model may cause any error. It concerns those who asked for the model, not the daemon.
             log.warning("could not load %s: %s", directory, reason(error))
+            if "RESOURCE_EXHAUSTED" in str(error) and jax_setup.has_gpu() and not self.engines():
+                # Other programs have its memory. A daemon without a model is of no use there.
+                return DeviceLostError(
+                    f"the GPU has no room for {directory.name}",
+                    fix="close what else uses it, or run charrepl-daemon restart --device cpu",
+                )
             if isinstance(error, CharreplError):
                 # An error without a code of its own means that something is wrong with the model's files.
                 message, code = str(error), "bad_model" if error.code == "failed" else error.code

@@ -82,6 +82,16 @@ def _wait_unlocked(timeout_s: float, *, killed: RunningDaemon | None = None) -> 
 # Starting
 
 
+def as_arguments(options: dict[str, Any]) -> list[str]:
+    """Options of `start`, for another process."""
+    given = [
+        (f"--{name.replace('_', '-')}", str(value))
+        for name, value in options.items()
+        if value not in (None, "")
+    ]
+    return [word for option in given for word in option]
+
+
 def start(arguments: list[str]) -> tuple[Literal["started", "running"], RunningDaemon]:
     """Spawns a daemon and waits until it is ready. If one runs already, does nothing.
 

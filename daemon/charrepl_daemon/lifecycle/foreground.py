@@ -21,9 +21,10 @@ import msgspec
 
 from charrepl import resource_shortage
 from charrepl.errors import CharreplError, reason
-from charrepl.system import paths
+from charrepl.system import interpreter, paths
 from charrepl.system.ignored_signals import heeded
 from charrepl.system.standard_streams import echo
+from charrepl_daemon.lifecycle import control
 from charrepl_daemon.process import process_ids, readiness, status_file
 from charrepl_daemon.process.memory import use_few_arenas
 from charrepl_daemon.process.ownership import Ownership
@@ -107,11 +108,30 @@ def serve(*, ready_fd: int | None, **options: Any) -> None:
             _serve_alone(ownership, tell, unwritten, also_here=ready_fd is None, **options)
         finally:
             ownership.release()
+    except _NoGpuError as error:
+        _go_over_to_the_processor(ready_fd, error.options)
     except CharreplError as error:
         tell(TAKEN if error.code == TAKEN else str(error))
         raise
     finally:
         tell.close()
+
+
+class _NoGpuError(CharreplError):
+    """The GPU failed, or was full, before the daemon was ready. `options`: of one that does without."""
+
+    def __init__(self, error: CharreplError, options: dict[str, Any]) -> None:
+        super().__init__(str(error), code=error.code)
+        self.options = options
+
+
+def _go_over_to_the_processor(ready_fd: int | None, options: dict[str, Any]) -> NoReturn:
+    """Starts this process again, whoever waits for it: a runtime cannot leave its device."""
+    arguments = control.as_arguments(options)
+    if ready_fd is not None:
+        arguments += ["--ready-fd", str(ready_fd)]
+    command = interpreter.command("charrepl_daemon", "start", "--foreground", *arguments)
+    os.execve(command[0], command, interpreter.environment())
 
 
 def _serve_alone(
@@ -138,8 +158,16 @@ def _serve_alone(
     try:
         _log_to_file(unwritten, also_here=also_here)
         _serve(ownership, tell, predecessor, unwritten, **options)
-    except (CharreplError, KeyboardInterrupt):
-        ownership.leave()  # does nothing if it has left already and given a reason
+    except CharreplError as error:
+        if ownership.has_left:  # it was ready, and has given a reason
+            raise
+        without = _options_without_gpu(error, options)
+        ownership.leave(error if without else None)
+        if without is None:
+            raise
+        raise _NoGpuError(error, without) from error
+    except KeyboardInterrupt:
+        ownership.leave()
         raise
     except OSError as error:
         ownership.leave()
@@ -261,13 +289,18 @@ async def _until_stopped(
 
 def _leave_to_the_next(ownership: Ownership, failure: BaseException | None) -> None:
     """Leaves. If a GPU is lost that nobody insisted on, the next daemon computes on the processor."""
+    without = _options_without_gpu(failure, ownership.status.options)
+    if without is not None:
+        ownership.status = msgspec.structs.replace(ownership.status, options=without)
+    ownership.leave(failure)
+
+
+def _options_without_gpu(failure: BaseException | None, options: dict[str, Any]) -> dict[str, Any] | None:
+    """Those of the next daemon, if a GPU has failed that nobody insisted on; else None."""
     from charrepl_train.devices import jax_setup
 
-    options = ownership.status.options
-    lost = isinstance(failure, CharreplError) and failure.code == "device"
-    if lost and options.get("device", "auto") == "auto" and jax_setup.has_gpu():
-        log.warning(
-            "the next daemon computes on the processor: charrepl-daemon restart --device auto asks again"
-        )
-        ownership.status = msgspec.structs.replace(ownership.status, options={**options, "device": "cpu"})
-    ownership.leave(failure)
+    failed = isinstance(failure, CharreplError) and failure.code == "device"
+    if not failed or options.get("device", "auto") != "auto" or not jax_setup.has_gpu():
+        return None
+    log.warning("the next daemon computes on the processor: charrepl-daemon restart --device auto asks again")
+    return {**options, "device": "cpu"}

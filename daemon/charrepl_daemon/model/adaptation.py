@@ -33,6 +33,7 @@ BIAS = -5.0
 AGREED = -1.5  # times ln(1.02 - the share of the votes that the character with the most has)
 SURE = 0.3  # times ln(1.001 - the probability of the character that the model thinks likeliest)
 
+_LONG = LONGEST // 2  # characters of a match from which its vote is counted apart
 _NOTHING = -1  # a token that is like no other
 
 
@@ -91,16 +92,44 @@ def grown(matches: Matches, token: jax.Array) -> Matches:
     return _longer(matches, token)._replace(text=text, length=matches.length + (matches.length > 0))
 
 
-def mixed(log_probs: jax.Array, matches: Matches) -> jax.Array:
-    """f32 [B, V]: the model's log-probabilities, in nats, with the votes mixed in."""
-    kinds = log_probs.shape[1]
+def votes_in_order(alike: jax.Array, after: jax.Array, *, kinds: int) -> jax.Array:
+    """f32 [B, kinds]: the votes of places, int32 [B, WINDOW] each, for the characters after them.
+
+    The sum is rounded at each place, so that it depends on their order.
+    """
 
     def counted(weights: jax.Array, after: jax.Array) -> jax.Array:
         return jnp.zeros(kinds).at[after].add(weights, mode="promise_in_bounds")
 
+    votes: jax.Array = jax.vmap(counted)(jnp.where(alike > 0, jnp.exp2(2.0 * alike), 0), after)
+    return votes
+
+
+def votes_in_any_order(alike: jax.Array, after: jax.Array, *, kinds: int) -> jax.Array:
+    """As `votes_in_order`, but exact until the end: a GPU adds in an order that changes from call to call."""
+
+    def counted(weights: jax.Array, after: jax.Array) -> jax.Array:
+        return jnp.zeros((kinds, 2), jnp.int32).at[after].add(weights, mode="promise_in_bounds")
+
+    # 4^12 times WINDOW is beyond 32 bits, so that long matches are counted apart, in units of 4^_LONG.
+    short = jnp.where((alike > 0) & (alike <= _LONG), 1 << (2 * jnp.minimum(alike, _LONG)), 0)
+    long = jnp.where(alike > _LONG, 1 << (2 * jnp.maximum(alike - _LONG, 0)), 0)
+    sums = jax.vmap(counted)(jnp.stack([short, long], axis=-1), after)
+    votes: jax.Array = sums[..., 0].astype(jnp.float32) + sums[..., 1] * jnp.float32(4**_LONG)
+    return votes
+
+
+def mixed(log_probs: jax.Array, matches: Matches, *, in_any_order: bool = False) -> jax.Array:
+    """f32 [B, V]: the model's log-probabilities, in nats, with the votes mixed in.
+
+    in_any_order: as `votes_in_any_order` counts them.
+    """
+    kinds = log_probs.shape[1]
+
     # The place after the last character is the cursor's own.
     counts = (jnp.arange(WINDOW) < matches.length[:, None]) & (matches.alike > 0)
-    votes = jax.vmap(counted)(jnp.where(counts, jnp.exp2(2.0 * matches.alike), 0), matches.text)
+    alike = jnp.where(counts, matches.alike, 0)
+    votes = (votes_in_any_order if in_any_order else votes_in_order)(alike, matches.text, kinds=kinds)
     total = votes.sum(axis=1, keepdims=True)
     agreed = votes.max(axis=1, keepdims=True) / (total + DOUBT)
     sureness = jnp.exp(log_probs.max(axis=1, keepdims=True))

@@ -48,7 +48,7 @@ from charrepl_train.devices import jax_setup
 log = logging.getLogger(__name__)
 
 _OURS = re.compile(r".+-[0-9a-f]{24}\.program(?:\W.*)?")
-_MOST = 64  # programs; a model has six
+_MOST = 64  # programs; a model has six, and on a GPU fifteen
 
 
 def program(

@@ -1,7 +1,8 @@
 """What runs on the device: one jitted program that reads typed characters and decodes the ghost.
 
-Every row is a writer. The program loops as often as the rows need it to, so that one compiled
-program serves any number of typed characters and no work is spent on padding.
+Every row is a writer. On a processor, the program loops as often as the rows need it to, so that one compiled
+program serves any number of typed characters and no work is spent on padding. A GPU would have to tell the
+host after each step whether to go on. There the number of steps is known when the program is compiled.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from charrepl_train.text.vocabulary import UNKNOWN
 
 NEVER = -np.inf  # the threshold of a ghost that is not cut
 MAX_FED = SPARSE  # tokens a call reads at most: what a key may have to wait for
+READS = 1, 4, MAX_FED  # tokens that a GPU's programs read: a key, a few of them, a piece of a paste
 PIECE = 8  # characters a call decodes at most: what a newer keystroke may have to wait for
 SCORED = 64  # characters a scoring call reads
 MAX_ALTERNATIVES = 8
@@ -105,9 +107,12 @@ DECODED = Packing(
 )
 
 
-def choose(log_probs: jax.Array, rows: Rows, first: jax.Array, position: jax.Array) -> jax.Array:
+def choose(
+    log_probs: jax.Array, rows: Rows, first: jax.Array, position: jax.Array, *, always_draws: bool = False
+) -> jax.Array:
     """int32 [B]: each row's next character, by its own settings.
 
+    always_draws: draw without asking first whether any row wants it, which a GPU would have to tell the host.
     log_probs: f32 [B, V]. Top-p keeps the smallest set of likeliest characters that holds that much
     of the probability, after top-k and temperature, as Holtzman et al. (2020) define it.
     """
@@ -135,13 +140,17 @@ def choose(log_probs: jax.Array, rows: Rows, first: jax.Array, position: jax.Arr
         return jnp.take_along_axis(order, drawn[:, None], axis=1)[:, 0]
 
     sampling = rows.temperature > 0
-    drawn = jax.lax.cond(jnp.any(sampling), draw, lambda: greedy)
+    drawn = draw() if always_draws else jax.lax.cond(jnp.any(sampling), draw, lambda: greedy)
     return jnp.where(sampling, drawn, greedy).astype(jnp.int32)
 
 
-def serve_program(shape: tuple[int, int, int], visible: Any, packing: Packing[Rows]) -> Serve:
+def serve_program(
+    shape: tuple[int, int, int], visible: Any, packing: Packing[Rows], *, reads: int | None = None
+) -> Serve:
     """The program: (weights, store [slots, layers x 2 x hidden], rows) to the store and the ghosts.
 
+    reads: if given, take a step for each of so many tokens and of `PIECE` characters, whatever the rows want,
+    and mask what they do not: a GPU's host has to read a condition that is computed before it goes on.
     shape: a carry's (layers, 2, hidden); a slot holds one, a row of the store. The store is donated, and
     written in place. The rows come packed, and the ghosts leave as `DECODED` has them.
     """
@@ -157,11 +166,12 @@ def serve_program(shape: tuple[int, int, int], visible: Any, packing: Packing[Ro
             carry, store = state
             active = i < rows.count
             after = network.step(weights, carry, rows.tokens[:, i])
-            carry = after if batch == 1 else network.chosen(active, after, carry)
+            carry = after if batch == 1 and reads is None else network.chosen(active, after, carry)
             return carry, put(store, jnp.where(active, rows.write[:, i], SCRATCH_SLOT), carry)
 
         carry = network.unpacked(store[rows.read], shape)
-        carry, store = jax.lax.fori_loop(0, rows.count.max(), feed, (carry, store))
+        most = rows.count.max() if reads is None else reads
+        carry, store = jax.lax.fori_loop(0, most, feed, (carry, store))
         nothing = Decoded(
             tokens=jnp.zeros((batch, PIECE), jnp.int32),
             log_probs=jnp.zeros((batch, PIECE)),
@@ -177,8 +187,9 @@ def serve_program(shape: tuple[int, int, int], visible: Any, packing: Packing[Ro
 
         def decode(state: tuple[Any, ...]) -> tuple[Any, ...]:
             i, out, carry, store, matches = state
-            log_probs = adaptation.mixed(jax.nn.log_softmax(network.logits(weights, carry)), matches)
-            token = choose(log_probs, rows, i == 0, rows.position + i)
+            log_probs = jax.nn.log_softmax(network.logits(weights, carry))
+            log_probs = adaptation.mixed(log_probs, matches, in_any_order=reads is not None)
+            token = choose(log_probs, rows, i == 0, rows.position + i, always_draws=reads is not None)
             log_prob = jnp.take_along_axis(log_probs, token[:, None], axis=1)[:, 0]
             joint = out.joint + log_prob
             active = ~out.done & (i < rows.budget)
@@ -198,8 +209,12 @@ def serve_program(shape: tuple[int, int, int], visible: Any, packing: Packing[Ro
             store = put(store, jnp.where(active, rows.keep[:, i], SCRATCH_SLOT), carry)
             return i + 1, out, carry, store, adaptation.grown(matches, token)
 
-        begun = jnp.int32(0), nothing, carry, store, adaptation.matched(rows.said)
-        _, out, _, store, _ = jax.lax.while_loop(wants, decode, begun)
+        state: tuple[Any, ...] = jnp.int32(0), nothing, carry, store, adaptation.matched(rows.said)
+        if reads is None:
+            state = jax.lax.while_loop(wants, decode, state)
+        else:
+            state = jax.lax.fori_loop(0, PIECE, lambda _, state: decode(state), state)
+        _, out, _, store, _ = state
         return store, DECODED.packed(out)
 
     return serve

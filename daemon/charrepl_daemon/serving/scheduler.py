@@ -39,7 +39,7 @@ class Scheduler:
 
     def __init__(self, *, most_models: int, cache_bytes: int, precision: PrecisionChoice = "auto") -> None:
         self.metrics = Metrics()
-        self.lost: Callable[[DeviceLostError], None] = lambda error: None  # called on the device's thread
+        self.lost: Callable[[DeviceLostError], None] = lambda error: None  # called on any thread
         self.library = ModelLibrary(
             most=most_models,
             cache_bytes=cache_bytes,
@@ -176,6 +176,8 @@ class Scheduler:
         """Puts the jobs that wait for a model, or for a program of it, back into the queue. On any thread."""
         if extra is None and isinstance(result, CharreplError):
             self.metrics.model_failed(str(directory), str(result))
+            if isinstance(result, DeviceLostError):
+                self.lost(result)
         elif extra is None and result is not None:
             self.metrics.model_loaded(str(directory))
         with self._changed:

@@ -402,8 +402,7 @@ def test_a_daemon_whose_device_is_lost_leaves_and_the_next_one_tells_why(
 
 A_GPU = """
 from charrepl_train.devices import jax_setup
-from charrepl_daemon.model import programs
-jax_setup.has_gpu, programs.READS = lambda: True, (programs.MAX_FED,)
+jax_setup.has_gpu = lambda: True
 """
 
 
@@ -417,6 +416,31 @@ def test_after_a_gpu_is_lost_the_next_daemon_computes_on_the_processor_and_says_
         assert "CUDA_ERROR_ILLEGAL_ADDRESS" in client.status()["predecessor"]["how"]
     assert control.options_before()["device"] == "cpu"
     assert "the next daemon computes on the processor" in paths.log_file().read_text()
+
+
+A_FULL_GPU = """
+from charrepl_train.devices import jax_setup
+from charrepl_daemon.engine import engine
+def full(self):
+    raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 24 bytes.")
+jax_setup.has_gpu, engine.Engine._make_store = lambda: True, full
+"""
+
+
+def test_a_daemon_that_finds_a_gpu_full_starts_on_the_processor_and_says_so(altered_daemon):
+    altered_daemon(A_FULL_GPU, options=("--cache-mb", "8"))
+    with Client() as client:
+        assert client.complete(TEXT).text.startswith(NEXT)
+        status = client.status()
+    assert status["predecessor"]["how"].startswith("left: the GPU has no room for ")
+    assert control.options_before()["device"] == "cpu"
+    assert control.options_before()["cache_mb"] == 8
+    assert "the next daemon computes on the processor" in paths.log_file().read_text()
+
+
+def test_a_gpu_that_somebody_insists_on_may_be_full(altered_daemon):
+    with pytest.raises(AssertionError, match="the GPU has no room for "):
+        altered_daemon(A_FULL_GPU, options=("--device", "gpu"))
 
 
 # A call that ends after the event loop has, and before the process.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -32,6 +34,23 @@ def test_pieces_of_ghosts_are_written_on_the_device(weights, precision: str, bat
     text = cuda.lowered(jax.jit(serve, donate_argnums=1), *arguments)
     cuda.check(text)
     assert cuda.precisions(text) == {"HIGHEST"}
+
+
+@pytest.mark.parametrize("reads", programs.READS)
+def test_a_gpu_s_piece_has_no_condition_that_the_host_must_read(weights, reads: int) -> None:
+    packing = Packing(programs.blank_rows(KINDS))
+    serve = programs.serve_program(SHAPE, VISIBLE, packing, reads=reads)
+    text = cuda.lowered(jax.jit(serve, donate_argnums=1), weights["f32"], STORE, packing.blank(2))
+    cuda.check(text)
+    assert not re.findall(r"stablehlo\.(case|if)\b", text)
+    # XLA sees how often such a loop runs, and then computes no condition.
+    conditions = re.findall(r"cond \{(.*?)\} do \{", text, re.DOTALL)
+    assert conditions
+    counts = r"\s*(%\d+) = stablehlo.compare +LT, %iterArg\w*, %c\w*, +SIGNED.*\s*stablehlo.return \1 .*\s*"
+    assert [condition for condition in conditions if not re.fullmatch(counts, condition)] == []
+    # Sums of floats in an order that changes: none. Those of votes are of whole numbers.
+    added = re.findall(r"scatter.*?stablehlo\.add %\S+ %?\S* ?: tensor<(\w+)>", text, re.DOTALL)
+    assert "f32" not in added
 
 
 def test_beams_are_searched_on_the_device(weights) -> None:
