@@ -1,9 +1,9 @@
 """The numbers in `adaptation.py` of the daemon, fitted: `python -m tests.bench.adapt_fit PLAYS [MODEL]`.
 
 Reads the dev slice of a corpus, and two stretches of its training part, with the bundled model, in the
-windows in which it serves; takes some minutes. The corpus is cut as charrepl-train cuts it. On the training
-part each true character's odds are raised 1.5-fold, as if the model were a better one: what adapting costs
-on text that it knows so well counts with what it gains on the dev slice.
+windows in which it serves; takes some minutes. The corpus is cut as it was when the model learnt it. On the
+training part each true character's odds are raised 1.5-fold, as if the model were a better one: what adapting
+costs on text that it knows so well counts with what it gains on the dev slice.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from charrepl.wire.context_window import STRIDE, window_start
 from charrepl_daemon.model import adaptation
 from charrepl_daemon.model import serving_lstm as network
 from charrepl_train.run import checkpoint
+from charrepl_train.text import split
 
 BUNDLED = Path(__file__).parents[2] / "charrepl" / "bundled" / "shakespeare"
-DEV = 65_536  # characters
 BETTER = 1.5
 KNOWN = 0.7  # what each stretch of training text counts for, beside the dev slice
 
@@ -100,10 +100,10 @@ def main() -> None:
     """Prints the fitted numbers, and what comes of them and of those in use."""
     plays = Path(sys.argv[1]).read_text(encoding="utf-8")
     model = checkpoint.load_model(Path(sys.argv[2]) if len(sys.argv) > 2 else BUNDLED)
-    training = plays[: len(plays) * 9 // 10]
-    lines = training[:-DEV].splitlines()
-    scraps = "\n".join(random.Random(2).choices(lines, k=900))
-    dev = seen(model, training[-DEV:])
+    parts = split.split([len(plays)], model.config.training)
+    chosen_by, training = ("".join(plays[slice(*cut)] for cut in part) for part in (parts.dev, parts.train))
+    scraps = "\n".join(random.Random(2).choices(training.splitlines(), k=900))
+    dev = seen(model, chosen_by)
     known = [seen(model, text, better=BETTER) for text in (training[2_000_000:2_030_000], scraps)]
 
     def loss(numbers: NDArray[np.float64]) -> float:
