@@ -87,6 +87,7 @@ ORDER = {
         "run",
         "bundle",
         "display",
+        "command",
         "cli",
         "__main__",
     ],

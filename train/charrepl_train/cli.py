@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import shlex
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from charrepl.cli.exit_codes import Command, exit_codes, say
-from charrepl.cli.options import AMOUNT, FilePath, complete_model, print_json
-from charrepl.client import daemon_startup
-from charrepl.errors import CharreplError
+from charrepl.cli.exit_codes import Command, exit_codes
+from charrepl.cli.options import AMOUNT, FilePath, complete_model
 from charrepl.files import encodings, text_files
 from charrepl.settings import model_names
 from charrepl.system import paths
-from charrepl.system.standard_streams import echo
 from charrepl.version import __version__
-from charrepl_train import hyperparameters
+from charrepl_train import command, hyperparameters
 from charrepl_train.cleaning import kinds
-from charrepl_train.display import run_summary
-from charrepl_train.run import begin_or_resume, distributed_run, shell_corpus, sizes
-from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
-from charrepl_train.run.running_time import RunningTime
+from charrepl_train.run import begin_or_resume, distributed_run, sizes
 from charrepl_train.text import corpus_files
-
-if TYPE_CHECKING:  # jax takes a second to import: --help must not
-    from charrepl.terminal.progress import Display
-    from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import StepReport
-    from charrepl_train.text.corpus import Text
-
-    Clock = Callable[[], float]
 
 
 @click.command(cls=Command, context_settings={"help_option_names": ["-h", "--help"]})
@@ -53,7 +33,8 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 @click.option(
     "--preset",
     type=click.Choice(["auto", *hyperparameters.PRESETS]),
-    help="Named settings.  [default: auto, by the device and the length of the text]",
+    help="Named settings. auto: by the device and the length of the text; a short English one is tried for a "
+    "minute from nothing and from the model that comes along.  [default: the same, but not tried]",
 )
 @click.option(
     "--size",
@@ -157,222 +138,27 @@ def main(
         raise click.UsageError("--size is for a new run: leave it out")
     if dry_run and (resume or group is not None):
         raise click.UsageError("--dry-run is for a new run, of one process")
-    before = model_names.default()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_one_line_where_it_ends())
-        stopped = stack.enter_context(Interruption())
-        clock = stack.enter_context(RunningTime(stopped.noticed))
-        begun = clock()
-        leads = stack.enter_context(distributed_run.joined(group, debug=debug))
-        if dry_run:
-            begin_or_resume.check(directory, resume=False)
-        elif leads:
-            stack.enter_context(begin_or_resume.held(directory, resume=resume))
-        read_commands = ""
-        if shell_history:
-            commands = shell_corpus.kept(directory)
-            if dry_run:
-                commands = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="charrepl-")))
-            if not resume and leads:
-                read_commands = shell_corpus.write(corpus, commands)
-            corpus = (commands,)
-        from charrepl.terminal.heartbeat import heartbeat
-        from charrepl.terminal.progress import Display
-        from charrepl_train.text.corpus import read  # numpy: only after the command line was checked
-
-        display = stack.enter_context(Display(sys.stderr if leads and not quiet else None, now=clock))
-        begins = stack.enter_context(heartbeat(display, now=clock))
-        begins("Reading the text")
-        before_it = begin_or_resume.reading(directory) if resume else begin_or_resume.Reading()
-        encoding, clean = (
-            before_it.encoding if encoding is None else encoding,
-            clean or tuple(before_it.clean),
+    command.run(
+        command.Command(
+            corpus=corpus,
+            directory=directory,
+            wishes=wishes,
+            group=group,
+            shell_history=shell_history,
+            encoding=encoding,
+            exclude=exclude,
+            clean=clean,
+            resume=resume,
+            dry_run=dry_run,
+            device=device,
+            threads=threads,
+            quiet=quiet,
+            as_json=as_json,
+            debug=debug,
         )
-        stopped.tell = lambda message: _tell_at_once(display, message)
-        with contextlib.ExitStack() as kept:
-            with stopped.at_once():
-                files, left_out = corpus_files.found(corpus, exclude)
-                text = kept.enter_context(read(files, near=directory, encoding=encoding, clean=clean))
-            from charrepl_train.devices import jax_setup
-
-            begins("Finding the device")
-            jax_setup.prepare(dry_run=dry_run, threads=threads, device=device)
-            jax_setup.check_device(device)
-            trainer, where, remark = None, jax_setup.describe(), text.strange_ends(files) if leads else ""
-            told = (read_commands, left_out, text.cleaned, text.markup()) if leads else ()
-            notes = [note for note in told if note]
-            distributed_run.check_same(text)
-            begins("Preparing the text and the model")
-            stopped.check()  # from here on there is something to save
-            if leads and resume:
-                run = begin_or_resume.resumed(directory, text, wishes)
-            elif leads:
-                run = begin_or_resume.new(directory, corpus, text, wishes, dry_run=dry_run)
-            if leads:
-                trainer, where = run.trainer, where + run.chosen
-                notes += run.remarks
-            if dry_run:
-                for note in notes:
-                    display.say(note)
-                begins("Timing a few steps")
-                _preview(run, text, files, where, display, stopped, as_json=as_json)
-                return
-            trainer = distributed_run.follow(trainer, directory, text)
-        if not leads:
-            _train_along(trainer, stopped)
-            return
-        from charrepl_train.run import checkpoint
-
-        display.say(run_summary.introduction(trainer, where, resume=resume))
-        for note in notes:
-            display.say(note)
-        if remark and trainer.config.training.held_out:
-            display.say(remark)
-        if trainer.run.held_out_seen:
-            display.say(run_summary.seen(trainer))
-        begins("Compiling")
-        results = _train(trainer, display, begins, begun=begun, clock=clock, stopped=stopped)
-        if results is None:
-            if checkpoint.exists(directory, "best"):
-                display.say(f"Type with what it has learnt so far: {run_summary.typing(directory)}")
-            own = directory.parent == paths.models_dir()
-            place = ["--name", directory.name] if own else ["--out", str(directory)]
-            options = [f"--exclude={pattern}" for pattern in exclude]
-            given = ["--shell-history"] if shell_history else [str(path) for path in corpus]
-            again = shlex.join(["charrepl-train", *given, *options, *place, "--resume"])
-            display.say(f"Saved. Continue with: {again}")
-            raise click.exceptions.Exit(130)
-        for line in run_summary.summary(trainer, results, before):
-            display.say(line)
-        if as_json:
-            _print_result(trainer, results)
-
-
-@contextlib.contextmanager
-def _one_line_where_it_ends() -> Iterator[None]:
-    """Turns a signal that came before there was anything to save into a message and an exit code."""
-    try:
-        yield
-    except EndedError as error:
-        say(str(error))
-        raise click.exceptions.Exit(error.code) from None
-
-
-def _tell_at_once(display: Display, message: str) -> None:
-    display.say(message)
-    display.drain(1)
+    )
 
 
 def _name(name: str | None, corpus: tuple[Path, ...]) -> str:
     """The model's name: as given, else made from the first file's, whatever characters that has."""
     return model_names.check_name(name or model_names.named_after(corpus_files.name(corpus[0])))
-
-
-def _preview(
-    begun: begin_or_resume.Begun,
-    text: Text,
-    files: Sequence[Path],
-    where: str,
-    display: Display,
-    stopped: Interruption,
-    *,
-    as_json: bool,
-) -> None:
-    from charrepl_train.run import dry_run
-
-    with begin_or_resume.in_one_line(begun.trainer.config, begun.trainer.directory):
-        found = dry_run.preview(begun, text, files, where, interrupted=stopped)
-    display.erase()
-    if stopped():
-        raise click.exceptions.Exit(130)
-    if as_json:
-        print_json(found)
-    else:
-        echo(found.lines())
-
-
-def _train(
-    trainer: Trainer,
-    display: Display,
-    begins: Callable[[str], None],
-    *,
-    begun: float,
-    clock: Clock,
-    stopped: Interruption,
-) -> dict[str, float] | None:
-    """Trains to the end, and returns what was measured there; None if it was stopped and saved."""
-    from charrepl_train.display import loss_curve, tensorboard
-    from charrepl_train.display.report import Reporter
-    from charrepl_train.run import metrics_history
-
-    board = tensorboard.TensorBoardEvents(trainer.directory, warn=display.say)
-
-    def interrupted() -> bool:
-        if stopped():
-            display.say("Saving... Another Ctrl-C stops without saving.")
-        return stopped()
-
-    def tick(news: StepReport) -> None:
-        reporter.tick(news)
-        begins("Measuring" if news.measures else "")  # steps speak for themselves
-
-    reporter = Reporter(display, metrics_history.read(trainer.directory))
-    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
-        try:
-            steps = trainer.train(begun=begun, interrupted=interrupted, tick=tick, clock=clock)
-            for metrics in steps:
-                reporter.metrics(metrics)
-                board.update()
-        except KeyboardInterrupt:
-            display.say(NOT_SAVED)
-            raise
-    results = None
-    if not trainer.devices.any(stopped()):
-        # Measuring changes nothing that is saved, so there is nothing more to save.
-        with (
-            contextlib.suppress(KeyboardInterrupt),
-            begin_or_resume.in_one_line(trainer.config, trainer.directory),
-        ):
-            results = trainer.finish(interrupted=stopped, tick=reporter.reads)
-    display.erase()
-    if results is not None:
-        _tell_daemon(trainer.directory)
-        board.update()
-    loss_curve.save(trainer.directory, warn=display.say)
-    return results
-
-
-def _train_along(trainer: Trainer, stopped: Interruption) -> None:
-    """Takes the same steps as process 0, which does everything else."""
-    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
-        for _ in trainer.train(interrupted=stopped):
-            pass
-        if trainer.devices.any(stopped()) or trainer.finish(interrupted=stopped) is None:
-            raise click.exceptions.Exit(130)
-
-
-def _tell_daemon(directory: Path) -> None:
-    """Tells a running daemon to reload the model, if it has it in memory. Ignores failures."""
-    from charrepl.client import Client
-    from charrepl.wire import protocol
-
-    # The daemon loads any other model on first use, so a failure here does no harm.
-    with contextlib.suppress(CharreplError):
-        if not daemon_startup.is_listening(paths.endpoint()):
-            return
-        with Client(autostart=False) as client:
-            if any(model["path"] == str(directory) for model in client.status()["models"]):
-                client.ask(protocol.Reload(seq=0, model=str(directory)), timeout_s=60)
-
-
-def _print_result(trainer: Trainer, results: dict[str, float]) -> None:
-    best = float(trainer.state["best"])
-    print_json(
-        {
-            "model": str(trainer.directory),
-            "steps": int(trainer.state["step"]),
-            "seconds": trainer.run.elapsed_s,
-            "dev_loss": best if best < float("inf") else None,
-            **results,
-        }
-    )

@@ -27,12 +27,13 @@ if TYPE_CHECKING:  # jax takes a second to import: --help must not
 
 T = TypeVar("T")
 
+TRIAL = "trial"  # where two ways to begin are tried
 _LOCK = "train.lock"
 _WATCHED = ("evaluations", "sample_characters", "sample_epochs")  # what a run may change as it goes on
 # The files of a model before its training has begun.
 _SETTINGS = ("vocab.json", "config.toml", "learnt.json", "run.json")
 _BEFOREHAND = {
-    *("vocab.json", "config.toml", "learnt.json", model_names.SHELL_HISTORY),
+    *("vocab.json", "config.toml", "learnt.json", model_names.SHELL_HISTORY, TRIAL),
     *(name + ".charrepl-new" for name in _SETTINGS),
 }
 

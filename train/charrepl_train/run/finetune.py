@@ -37,7 +37,7 @@ def suggested(text: Text) -> list[str]:
         return []
     return [
         f"The text is short and in English: --from {model_names.BUNDLED} starts from the model that comes "
-        "with charrepl, and usually learns such a text better. With --dry-run it says how long that takes."
+        "with charrepl, and usually learns such a text better. --preset auto tries both for a minute each."
     ]
 
 

@@ -19,6 +19,7 @@ from charrepl_train import hyperparameters
 from charrepl_train.devices import data_parallel
 from charrepl_train.hyperparameters import Config
 from charrepl_train.model import cudnn, network, products
+from charrepl_train.model.parameters import Params
 from charrepl_train.optimisation import evaluate
 from charrepl_train.optimisation.training_step import State, StepResult, evaluated, start, update
 from charrepl_train.run import checkpoint, finetune, last_pass, metrics_history, samples, throughput
@@ -303,9 +304,7 @@ class Trainer:
     def _evaluate(self, metrics: Metrics, step: int) -> None:
         params = evaluated(self.state)
         if len(self.corpus.dev):
-            params, metrics.dev_loss = self._evaluator.dev(
-                params, self.corpus.dev, calibrate=self.config.training.calibrate
-            )
+            params, metrics.dev_loss = self.dev()
             if metrics.dev_loss < float(self.state["best"]):
                 self.state["best"] = self.devices.copied(jnp.float32(metrics.dev_loss))
                 self._keep("best", step, self.devices.local(params))
@@ -318,6 +317,11 @@ class Trainer:
                 temperature=0.0 if self.config.training.sample_epochs else 0.8,
                 seed=step,
             )
+
+    def dev(self) -> tuple[Params, float]:
+        """The weights as they would be kept now, and their loss on the dev slice."""
+        params, calibrate = evaluated(self.state), self.config.training.calibrate
+        return self._evaluator.dev(params, self.corpus.dev, calibrate=calibrate)
 
     def _log(self, record: msgspec.Struct | dict[str, Any]) -> None:
         if not self.devices.leads:
