@@ -96,7 +96,8 @@ SECTIONS = {
         "Ghosts in editors",
         "A key to its ghost as `charrepl serve` and `charrepl lsp` answer it, beside the same by `Client`. "
         "On Neovim's screen, a key that no ghost foresaw. The start of both servers to the first answer, "
-        "with a daemon that runs. Keys saved on the first 6,000 characters that the model has not read.",
+        "with a daemon that runs. Keys saved on the first 6,000 characters that the model has not read; "
+        "in an editor, a line's end is never part of a ghost, as it is for `charrepl eval`.",
         "make bench-editors",
     ),
     "baseline_corpus": (
