@@ -115,9 +115,11 @@ def extra(name: str, *packages: str) -> Iterator[None]:
         missing = (error.name or "").partition(".")[0]
         if missing not in packages:
             raise
-        raise CharreplError(
-            f"{missing} is not installed: charrepl {name} needs pip install 'charrepl[{name}]'"
-        ) from None
+        import shlex  # only here: the prompt must be drawn soon
+
+        # With the Python that runs this: whoever made .venv has another pip on their PATH.
+        install = shlex.join([sys.executable, "-m", "pip", "install", f"charrepl[{name}]"])
+        raise CharreplError(f"{missing} is not installed: charrepl {name} needs {install}") from None
 
 
 def print_json(value: Any, *, indent: int = 0) -> None:

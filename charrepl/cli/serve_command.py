@@ -21,6 +21,7 @@ from charrepl.system.standard_streams import echo
 
 # As `http_server.setup_texts.NAMES`, which a test compares. So --help does not wait for an import.
 HOSTS = ("vim", "neovim", "vscode", "zed", "minuet", "continue", "emacs")
+ADDRESS = "127.0.0.1"
 PORT = 8012  # as llama.vim and llama.vscode have it
 
 
@@ -28,7 +29,7 @@ PORT = 8012  # as llama.vim and llama.vscode have it
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=PORT, show_default=True, help="0 for a free one."
 )
-@click.option("--address", default="127.0.0.1", show_default=True, help="Another loopback address.")
+@click.option("--address", default=ADDRESS, show_default=True, help="Another loopback address.")
 @click.option("--unix", type=FilePath(), metavar="PATH", help="A Unix socket instead, which needs no key.")
 @assertiveness_option
 @lines_option
@@ -97,9 +98,17 @@ def _run(
         model_names.find(defaults.model)
     key = None if unix else access.key()
     with server.listening_at(unix) if unix else server.listening(address, port) as opened:
-        where = unix or loopback.url(address, opened.getsockname()[1])
+        if unix:
+            said = f"Ghosts at {unix}; Ctrl-C ends it"
+        else:
+            port = opened.getsockname()[1]
+            elsewhere = f" --address {address}" * (address != ADDRESS) + f" --port {port}" * (port != PORT)
+            said = (
+                f"Ghosts at {loopback.url(address, port)}; "
+                f"charrepl serve{elsewhere} --setup vim says what to paste, Ctrl-C ends it"
+            )
 
         def ready() -> None:
-            echo(f"Ghosts at {where}; charrepl serve --setup vim says what to paste, Ctrl-C ends it")
+            echo(said)
 
         asyncio.run(server.serve(opened, key=key, defaults=defaults, endpoint=endpoint, ready=ready))

@@ -7,6 +7,7 @@ from charrepl.http_server.access import key_of
 _TEXTS = {
     "vim": """\
 " ~/.vimrc, with the plugin ggml-org/llama.vim. Tab takes the ghost.
+" charrepl serve has to run.
 let g:llama_config = {
     \\ 'endpoint_fim': '{url}/infill',
     \\ 'api_key': '{key}',
@@ -15,6 +16,7 @@ let g:llama_config = {
 """,
     "neovim": """\
 -- ~/.config/nvim/init.lua, with the plugin ggml-org/llama.vim. Tab takes the ghost.
+-- charrepl serve has to run.
 vim.g.llama_config = {
   endpoint_fim = '{url}/infill',
   api_key = '{key}',
@@ -23,12 +25,14 @@ vim.g.llama_config = {
 """,
     "vscode": """\
 // settings.json, with the extension ggml-org.llama-vscode. Tab takes the ghost.
+// charrepl serve has to run.
 "llama-vscode.endpoint": "{url}",
 "llama-vscode.api_key": "{key}",
 "llama-vscode.ask_install_llamacpp": false,
 """,
     "zed": """\
-// ~/.config/zed/settings.json. Zed asks for the key in its settings (Edit Predictions), or takes it from
+// ~/.config/zed/settings.json. charrepl serve has to run.
+// Zed asks for the key in its settings (Edit Predictions), or takes it from
 // export ZED_OPEN_AI_COMPATIBLE_EDIT_PREDICTION_API_KEY={key}
 "edit_predictions": {
   "provider": "open_ai_compatible_api",
@@ -42,6 +46,7 @@ vim.g.llama_config = {
 """,
     "minuet": """\
 -- ~/.config/nvim/init.lua, with the plugin milanglacier/minuet-ai.nvim. Tab takes the ghost.
+-- charrepl serve has to run.
 -- A ghost may begin with a space, which minuet would cut off.
 require('minuet.utils').trim_completion_item = function(item) return item:find '%S' and item or nil end
 require('minuet').setup {
@@ -63,6 +68,7 @@ require('minuet').setup {
 """,
     "continue": """\
 # ~/.continue/config.yaml, for VS Code and JetBrains.
+# charrepl serve has to run.
 name: charrepl
 version: 1.0.0
 schema: v1
@@ -81,6 +87,7 @@ models:
 """,
     "emacs": """\
 ;; ~/.emacs.d/init.el, with the package minuet. Tab takes the ghost.
+;; charrepl serve has to run.
 (setq minuet-provider 'openai-fim-compatible
       minuet-n-completions 1
       minuet-auto-suggestion-debounce-delay 0

@@ -310,6 +310,10 @@ def refused(bench: Bench, *options: str) -> str:
     return done.stderr
 
 
+def test_it_says_how_editors_find_it_at_its_port(site: HttpSite) -> None:
+    assert f"charrepl serve --port {site.port} --setup vim" in site.said
+
+
 def test_what_cannot_be_served_is_said_in_one_line(bench: Bench, site: HttpSite) -> None:
     assert "give another --port" in refused(bench, "--port", str(site.port))
     assert "not a loopback address" in refused(bench, "--address", "0.0.0.0")

@@ -358,4 +358,5 @@ def test_without_pygls_it_says_what_to_install() -> None:
         timeout=60,
         check=False,
     )
-    assert ended.stderr == ("Error: pygls is not installed: charrepl lsp needs pip install 'charrepl[lsp]'\n")
+    install = f"{COMMAND[0]} -m pip install 'charrepl[lsp]'"
+    assert ended.stderr == f"Error: pygls is not installed: charrepl lsp needs {install}\n"
