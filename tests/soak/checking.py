@@ -84,7 +84,7 @@ class Checker(threading.Thread):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOW_PRIORITY)
         try:
             self._load()
-            self._compare()
+            self._follow()
         except Exception as error:
             self.wrong.append(f"the checker failed: {type(error).__name__}: {error}")
 
@@ -97,7 +97,7 @@ class Checker(threading.Thread):
         self._engine = Engine(self._model, cache_bytes=32 << 20, precision="f32")
         self._engine.compile(ROWS)
 
-    def _compare(self) -> None:
+    def _follow(self) -> None:
         last = False
         while not last:
             batch = [self._queue.get()]

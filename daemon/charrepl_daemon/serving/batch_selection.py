@@ -11,6 +11,7 @@ from charrepl_daemon.serving.job import Job
 _MUCH = 4  # characters to read, beyond which others need not wait for it
 _READ_TOGETHER = 8  # rows of a call that reads, where that makes others wait
 _PATIENCE = 7  # steps that ghosts may take while a passage or a score waits
+_PASSED = 3  # steps that others may have while a job waits, besides one for each of their connections
 
 
 class StepChoice:
@@ -20,10 +21,14 @@ class StepChoice:
         self._turns = RoundRobin()
         self._overtaken = 0  # steps of ghosts since a passage or a score began to wait
         self._reads = False  # whether the last step was a reading step
+        self._passed: dict[int, int] = {}  # by a job's id: steps that others had since its last one
+        self._due: int | None = None  # the id of the job that must not be passed over again
 
     def served(self, jobs: Iterable[Job]) -> None:
         """Records which jobs had the step."""
+        jobs = list(jobs)
         self._turns.served(job.connection for job in jobs)
+        self._passed.update((id(job), 0) for job in jobs)
 
     def first(self, runnable: list[Job]) -> list[Job]:
         """Whose turn it is: usually that of ghosts, now and then that of waiting passages and scores."""
@@ -33,7 +38,25 @@ class StepChoice:
         if self._overtaken > _PATIENCE:
             self._overtaken = 0
             ghosts = []
-        return self._turns.order(ghosts or others, lambda job: job.connection, lambda job: job.first_piece)
+        order = self._turns.order(ghosts or others, lambda job: job.connection, lambda job: job.first_piece)
+        self._find_due(runnable, order)
+        return sorted(order, key=self._can_wait)
+
+    def _find_due(self, runnable: list[Job], candidates: list[Job]) -> None:
+        """Finds the job that has waited for too long.
+
+        Those that have nothing yet come first. If new ones never cease, the others would wait for ever: for
+        more of a ghost whose model nobody else uses, or while only one row is ready.
+        """
+        self._passed = {id(job): self._passed.get(id(job), 0) for job in runnable}
+        for job in candidates:
+            self._passed[id(job)] += 1
+        longest = max(candidates, key=lambda job: self._passed[id(job)])
+        most = _PASSED + len({job.connection for job in candidates})
+        self._due = id(longest) if self._passed[id(longest)] > most else None
+
+    def _can_wait(self, job: Job) -> bool:
+        return id(job) != self._due
 
     def share(self, rows: list[tuple[Job, Generation]], most: int) -> list[tuple[Job, Generation]]:
         """Which jobs go on now. Those that write and those with much to read take turns.
@@ -50,4 +73,4 @@ class StepChoice:
         if len(chosen) <= most:
             return chosen
         order = self._turns.order(chosen, lambda row: row[0].connection, lambda row: row[0].first_piece)
-        return order[:most]
+        return sorted(order, key=lambda row: self._can_wait(row[0]))[:most]
