@@ -34,7 +34,7 @@ from charrepl_train.text import corpus_files
     "--preset",
     type=click.Choice(["auto", *hyperparameters.PRESETS]),
     help="Named settings. auto: by the device and the length of the text; a short English one is tried for a "
-    "minute from nothing and from the model that comes along.  [default: the same, but not tried]",
+    "minute from nothing and from the model that comes along.  [default: as auto, without a trial]",
 )
 @click.option(
     "--size",
