@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-monaco lint soak bench bench-daemon bench-shell bench-train bench-gpu bench-keys bench-editors benchmarks-page picture editor-pictures vsix clean
+.PHONY: run test test-monaco test-vscode lint soak bench bench-daemon bench-shell bench-train bench-gpu bench-keys bench-editors benchmarks-page picture editor-pictures vsix clean
 
 run: .venv/run
 	$(BIN)/charrepl
@@ -16,7 +16,16 @@ test: .venv/test
 test-monaco: .venv/test build/monaco
 	$(BIN)/python -m pytest tests/charrepl_daemon/lsp/test_monaco.py
 
+# Our extension for VS Code in Node, with the library that it is made with, which npm brings. It is skipped likewise.
+test-vscode: .venv/test build/vscode-languageclient
+	$(BIN)/python -m pytest tests/charrepl_daemon/lsp/test_vscode.py
+
 NPM = npm install --silent --no-save --no-package-lock --ignore-scripts
+
+build/vscode-languageclient: charrepl/lsp/vscode/package.json
+	rm -rf $@
+	$(NPM) --prefix $@ vscode-languageclient@$$(sed -n 's/.*"vscode-languageclient": "\(.*\)".*/\1/p' $<)
+	touch $@
 
 build/monaco:
 	$(NPM) --prefix build/monaco monaco-editor@0.57.0

@@ -57,7 +57,8 @@ async function start() {
     await client.start();
   } catch (error) {
     client = undefined;
-    const why = error.code === 'ENOENT' ? 'there is no such program' : error.message;
+    const said = error.message ?? error; // what goes wrong before the program runs is told as a string
+    const why = said.includes('ENOENT') ? 'there is no such program' : said;
     vscode.window.showWarningMessage(
       `charrepl: ${program} did not start: ${why}. Put the whole path of charrepl into the setting charrepl.command.`);
   }
