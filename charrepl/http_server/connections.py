@@ -12,9 +12,11 @@ READ_S = 10.0  # for a reader to make room, once what is sent to it is stuck
 
 
 class _OnePiece:
-    """A transport that sends at once what is written in one turn of the event loop.
+    """A transport that sends an answer at once.
 
     uvicorn writes the head and the body of an answer apart: two system calls, and a client that wakes twice.
+    What ends a body of known length is an empty piece. Of others, what is written in one turn of the event
+    loop is sent.
     """
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
@@ -26,6 +28,9 @@ class _OnePiece:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
+        if not data:
+            self._send()
+            return
         if not self._pieces:
             self._loop.call_soon(self._send)
         self._pieces.append(data)

@@ -21,10 +21,15 @@ _HEADER_BYTES = 64 << 10
 
 
 class _Reader(asyncio.StreamReader):
+    _in_headers = False
+
     async def readline(self) -> bytes:
-        # First, the answer to the message before begins: it is about the documents as they are now.
-        await asyncio.sleep(0)
-        return await super().readline()
+        if not self._in_headers:
+            # First, the answer to the message before begins: it is about the documents as they are now.
+            await asyncio.sleep(0)
+        line = await super().readline()
+        self._in_headers = bool(line.strip())
+        return line
 
 
 async def serve(

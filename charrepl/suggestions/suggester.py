@@ -27,9 +27,19 @@ class _Asked:
 
     def __init__(self, request: SuggestionRequest) -> None:
         self.request = request
-        self.answer: asyncio.Future[Suggestions] = asyncio.get_running_loop().create_future()
         self.task: asyncio.Task[None] | None = None
-        self.waiting = 0  # who share it
+        # Who share it, each with a future of its own: to shield one from the others takes a turn of the loop.
+        self.waiting: set[asyncio.Future[Suggestions]] = set()
+
+    def settle(self, answer: Suggestions | Exception) -> None:
+        """Gives everybody who still waits an answer, or raises an error there."""
+        for future in self.waiting:
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
 
 
 class Suggester:
@@ -95,14 +105,15 @@ class Suggester:
             if asked is not None:
                 self._end(asked)
             asked = self._begin(request)
-        asked.waiting += 1
+        answer: asyncio.Future[Suggestions] = asyncio.get_running_loop().create_future()
+        asked.waiting.add(answer)
         try:
             async with asyncio.timeout(timeout_s):
-                return await asyncio.shield(asked.answer)
+                return await answer
         except TimeoutError:
             return Suggestions(outcome="late" if self._link.ready else "unavailable")
         finally:
-            asked.waiting -= 1
+            asked.waiting.discard(answer)
             if not asked.waiting:
                 self._end(asked)
 
@@ -113,18 +124,15 @@ class Suggester:
 
     async def _settle(self, asked: _Asked) -> None:
         try:
-            answer = await self._answer(asked.request)
-            if not asked.answer.done():
-                asked.answer.set_result(answer)
+            answer: Suggestions | Exception = await self._answer(asked.request)
         except Exception as error:
-            if not asked.answer.done():
-                asked.answer.set_exception(error)
+            answer = error
         self._forget(asked)
+        asked.settle(answer)
 
     def _end(self, asked: _Asked) -> None:
         """Gives up what is under way for a request, if anything is."""
-        if not asked.answer.done():
-            asked.answer.set_result(Suggestions(outcome="superseded"))
+        asked.settle(Suggestions(outcome="superseded"))
         if asked.task is not None:
             asked.task.cancel()
         self._forget(asked)
