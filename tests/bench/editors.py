@@ -54,9 +54,9 @@ LINES = 256  # above the cursor, which llama.vim sends
 class Http:
     """Asks for ghosts as llama.vim does, but over a kept connection."""
 
-    def __init__(self, site: HttpSite) -> None:
+    def __init__(self, site: HttpSite, host: str = "vim") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", site.port)
-        self.head = {**site.head, "Authorization": f"Bearer {site.key}.vim"}
+        self.head = {**site.head, "Authorization": f"Bearer {site.key}.{host}"}
 
     @staticmethod
     def body(before: str) -> str:
@@ -131,10 +131,11 @@ def ways(text: str) -> Iterator[results.Row]:
     """A key to its ghost, each way beside `Client`: all type the same by turns, each in its own document."""
     with HttpSite() as site, wire() as server, Client() as client:
         plugin, editor = Http(site), Lsp(server)
+        other = Http(site, "neovim")  # one host, with one request at a time, is one writer to the daemon
         typists: dict[str, Callable[[str], object]] = {
             "Client": lambda before: complete(client, before),
             "/infill, a kept connection": plugin.ghost,
-            "/infill, curl each time": lambda before: by_curl(plugin, site.port, before),
+            "/infill, curl each time": lambda before: by_curl(other, site.port, before),
             "inlineCompletion": editor.ghost,
         }
         times: dict[str, list[float]] = {name: [] for name in typists}
