@@ -167,11 +167,12 @@ def _how_it_ended(code: int, logged: int) -> str:
         return (
             f"the system killed it before it was ready, as it does where {resource_shortage.said('memory')}"
         )
+    end = f"it ended with status {code} before it was ready"
     if code < 0:
-        crash = f"it crashed before it was ready ({signal.Signals(-code).name})"
-        short = resource_shortage.likely()
-        return f"{crash}, as it does where {short}" if short else f"{crash}: {_see_log()}"
-    return f"it ended with status {code} before it was ready: {_see_log()}"
+        end = f"it crashed before it was ready ({signal.Signals(-code).name})"
+    # What it knows to be wrong it would have said: without memory, Python itself fails in many ways.
+    short = resource_shortage.likely()
+    return f"{end}, as it does where {short}" if short else f"{end}: {_see_log()}"
 
 
 def _log_size() -> int:

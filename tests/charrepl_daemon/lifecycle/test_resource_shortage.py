@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 
@@ -38,4 +39,13 @@ def test_one_that_the_system_kills_as_it_starts_is_said_to_be(shared_home):
     assert control._how_it_ended(-6, control._log_size()).startswith(
         "it crashed before it was ready (SIGABRT)"
     )
-    assert "status 3 before it was ready" in control._how_it_ended(3, control._log_size())
+    assert control._how_it_ended(3, control._log_size()).startswith(
+        "it ended with status 3 before it was ready: "
+    )
+
+
+def test_whatever_python_says_where_the_address_space_is_limited_memory_is_named(shared_home, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda number: (400_000 << 10, resource.RLIM_INFINITY))
+    paths.log_file().write_text("SystemError: <function start> returned NULL without setting an exception\n")
+    for code in (1, -11):
+        assert "as it does where memory ran short (ulimit -v is 400000" in control._how_it_ended(code, 0)
