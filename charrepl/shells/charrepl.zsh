@@ -227,7 +227,7 @@ _charrepl_take_word() {
   POSTDISPLAY=$_charrepl_ghost  # `_charrepl_redraw` makes it what is left
 }
 
-# Once all plugins are there.
+# Once all plugins are there. A start-up file may be read again: what is ours already is not put around itself.
 _charrepl_set_up() {
   emulate -L zsh
   add-zsh-hook -d precmd _charrepl_set_up
@@ -236,7 +236,7 @@ _charrepl_set_up() {
     (( $ZSH_AUTOSUGGEST_STRATEGY[(Ie)charrepl] )) || ZSH_AUTOSUGGEST_STRATEGY[1,0]=charrepl
     local takes
     for takes in _zsh_autosuggest_{accept,partial_accept,execute}; do
-      (( $+functions[$takes] )) || continue
+      [[ -z $functions[$takes] || $functions[$takes] == *_charrepl_counted* ]] && continue
       functions[_charrepl_was$takes]=$functions[$takes]
       functions[$takes]="_charrepl_counted _charrepl_was$takes \"\$@\""
     done
@@ -248,9 +248,11 @@ _charrepl_set_up() {
   zle -N _charrepl_heard
   zle -N _charrepl_clear
   for widget in forward-char vi-forward-char end-of-line vi-end-of-line vi-add-eol; do
+    [[ $widgets[$widget] == user:_charrepl_take ]] && continue
     zle -A $widget _charrepl_was_$widget && zle -N $widget _charrepl_take
   done
   for widget in {,emacs-}forward-word vi-forward-{,blank-}word{,-end}; do
+    [[ $widgets[$widget] == user:_charrepl_take_word ]] && continue
     zle -A $widget _charrepl_was_$widget && zle -N $widget _charrepl_take_word
   done
   add-zle-hook-widget line-pre-redraw _charrepl_redraw

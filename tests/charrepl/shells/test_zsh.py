@@ -96,6 +96,27 @@ def test_a_ghost_is_shown_and_taken_and_the_line_runs(bench: Bench, server: Line
         assert server.asked[0].path == Path.cwd()
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["with all else", "alone"])
+@every_way
+def test_what_is_read_at_the_start_may_be_read_again(
+    bench: Bench, server: LineServer, before: str, whole: bool
+) -> None:
+    with zsh(bench, before) as screen:
+        again = bench.place / "again.zsh"
+        read = (bench.place / ".zshrc").read_text()
+        again.write_text(read if whole else read.replace(before, ""))
+        for _ in range(2):
+            screen.send(f"source {again}; clear\r")
+            screen.wait_for(lambda screen: at_prompt(screen) and len(screen.text.split()) == 1)
+        type_slowly(screen, "echo e")
+        screen.wait_for(shows("echo e", LINE[6:]))
+        screen.send(ALT_F)
+        screen.wait_for(lambda screen: screen.before_cursor.startswith("echo every") and screen.ghost)
+        screen.wait_for(lambda screen: screen.before_cursor + screen.ghost == LINE)
+        screen.send(END)
+        screen.wait_for(shows(LINE, ""))
+
+
 @every_way
 def test_a_ghost_is_taken_by_words(bench: Bench, server: LineServer, before: str) -> None:
     with zsh(bench, before) as screen:
