@@ -66,32 +66,19 @@ def layer_error(*, small: bool) -> float:
 
 def serving_error(*, small: bool) -> float:
     """How far the bundled model's logits as served are from those in float64."""
-    import jax
     import numpy as np
 
     from charrepl.settings import model_names
-    from charrepl_daemon.model import serving_lstm
     from charrepl_train.run import checkpoint
+    from tests.charrepl_daemon.model.test_serving_lstm import read
     from tests.conftest import textbook_lstm
 
     loaded = checkpoint.load_model(model_names.bundled_dir())
-    config = loaded.config.model
-    shape = config.layers, 2, config.hidden_size
-    batch, length = (1, 2) if small else (8, 64)
-    tokens = np.random.default_rng(0).integers(1, len(loaded.vocabulary), (batch, length)).astype(np.int32)
-    weights = serving_lstm.prepared(loaded.params, "f32")
-
-    @jax.jit
-    def run(tokens: jax.Array) -> jax.Array:
-        zeros = np.zeros((batch, int(np.prod(shape))), np.float32)
-        carry = serving_lstm.unpacked(zeros, shape)
-        carry, _ = jax.lax.scan(
-            lambda carry, token: (serving_lstm.step(weights, carry, token), None), carry, tokens.T
-        )
-        return serving_lstm.logits(weights, carry)
-
-    exact = textbook_lstm(loaded.params, tokens)[1][:, -1]
-    return float(np.abs(run(tokens) - exact).max() / np.abs(exact).max())
+    shape = (1, 2) if small else (8, 64)
+    tokens = np.random.default_rng(0).integers(1, len(loaded.vocabulary), shape).astype(np.int32)
+    served, _ = read(loaded.params, tokens, precision="f32")
+    exact = textbook_lstm(loaded.params, tokens)[1]
+    return float(np.abs(served - exact).max() / np.abs(exact).max())
 
 
 def _checked(what: str, error: float) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from charrepl_train.cli import main
+from charrepl_train.run.begin_or_resume import RunOptions, resumed
+from charrepl_train.run.loop import Trainer
+from charrepl_train.text.corpus import read
 
 MAIN = "from charrepl_train.cli import main; main()"  # for a process of its own
 CLOCK = {"elapsed_s", "characters_per_s"}
@@ -29,6 +32,7 @@ evaluations = 6
 sample_characters = 30
 last_pass = false
 """
+AS_BEGAN = RunOptions(None, None, None, None, None, None)
 
 Process = subprocess.Popen[str]
 Start = Callable[..., Process]
@@ -66,6 +70,12 @@ def finish(process: Process) -> tuple[int, str, list[str]]:
     """
     out, err = process.communicate(timeout=180)
     return process.returncode, out, [line for line in err.splitlines() if not line.endswith(" so far")]
+
+
+def go_on(directory: Path) -> Trainer:
+    """The run of a fixture's trainer as another process would resume it, on the text beside its directory."""
+    with read([directory.with_suffix(".txt")], near=directory) as text:
+        return resumed(directory, text, AS_BEGAN).trainer
 
 
 def until_measured(process: Process) -> None:

@@ -115,15 +115,13 @@ def _one_line_where_it_ends() -> Iterator[None]:
         raise click.exceptions.Exit(error.code) from None
 
 
-@contextlib.contextmanager
-def _held(command: Command, *, leads: bool) -> Iterator[None]:
+def _held(command: Command, *, leads: bool) -> contextlib.AbstractContextManager[None]:
     """Keeps the model's directory from other processes, if anything is written there."""
     if command.dry_run:
         begin_or_resume.check(command.directory, resume=False)
-    with contextlib.ExitStack() as stack:
-        if leads and not command.dry_run:
-            stack.enter_context(begin_or_resume.held(command.directory, resume=command.resume))
-        yield
+    elif leads:
+        return begin_or_resume.held(command.directory, resume=command.resume)
+    return contextlib.nullcontext()
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ def program(
     if shared is not None:
         return shared
     trees = jax.tree.structure((arguments, {})), jax.tree.structure(returns)
-    path = _path(f"{name}-{key}")
+    path = _path(name, key)
     kept = None if path is None else _read(path, *trees)
     if kept is None:
         kept = jax.jit(function, donate_argnums=donate_argnums).lower(*arguments).compile()
@@ -101,7 +101,7 @@ class _Program:
 _in_use: WeakValueDictionary[str, _Program] = WeakValueDictionary()  # by key
 
 
-def _path(name: str) -> Path | None:
+def _path(name: str, key: str) -> Path | None:
     """Where such a program is kept; None where none may be."""
     directory = paths.compilation_cache_dir()
     try:
@@ -111,7 +111,7 @@ def _path(name: str) -> Path | None:
         return None
     if not jax_setup.processor():
         return None  # the directory may be another machine's too
-    return directory / f"{name}.program"
+    return directory / f"{name}-{key}.program"
 
 
 def _mark(path: Path) -> Path:

@@ -281,7 +281,7 @@ def test_none_is_kept_in_a_directory_that_others_can_enter(directory, caplog):
     directory.chmod(0o755)
     with caplog.at_level(logging.WARNING):
         assert doubled() == [2, 2, 2]
-    assert f" is not kept: {directory} is open to other users" in caplog.text
+    assert f"double is not kept: {directory} is open to other users" in caplog.text
     assert files(directory) == []
 
 

@@ -12,7 +12,6 @@ from charrepl_train.model import network
 from tests.conftest import textbook_lstm
 
 VOCABULARY, LAYERS, HIDDEN = 11, 3, 40
-SHAPE = (LAYERS, 2, HIDDEN)
 
 
 @pytest.fixture(scope="module", params=["last", "all"])
@@ -24,6 +23,7 @@ def params(request):
 def read(params, tokens, **kind):
     """Logits [batch, time, vocabulary] and the carry [batch, layers, 2, hidden]."""
     served = serving_lstm.prepared(params, **kind)
+    shape = len(params["layers"]), 2, len(params["layers"]["0"]["w_hh"])
 
     @jax.jit
     def run(served, tokens):
@@ -31,12 +31,12 @@ def read(params, tokens, **kind):
             carry = serving_lstm.step(served, carry, token)
             return carry, serving_lstm.logits(served, carry)
 
-        zero = serving_lstm.unpacked(jax.numpy.zeros((len(tokens), np.prod(SHAPE)), np.float32), SHAPE)
+        zero = serving_lstm.unpacked(jax.numpy.zeros((len(tokens), np.prod(shape)), np.float32), shape)
         carry, logits = jax.lax.scan(step, zero, tokens.T)
         return logits.swapaxes(0, 1), serving_lstm.packed(carry)
 
     logits, rows = run(served, tokens)
-    return np.asarray(logits), np.asarray(rows).reshape(-1, *SHAPE)
+    return np.asarray(logits), np.asarray(rows).reshape(-1, *shape)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 8, 33])

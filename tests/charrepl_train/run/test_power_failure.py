@@ -13,22 +13,14 @@ import pytest
 
 from charrepl.files import fsync
 from charrepl_train.run import checkpoint
-from charrepl_train.run.begin_or_resume import RunOptions, resumed
 from charrepl_train.run.loop import Trainer
-from charrepl_train.text.corpus import read
-from tests.charrepl_train.command import Start, finish
+from tests.charrepl_train.command import Start, finish, go_on
 
 TEXT = "a lamp is lit, and then another lamp is lit.\n" * 60
-AS_BEGAN = RunOptions(None, None, None, None, None, None)
 
 
 class PowerFailureError(Exception):
     pass
-
-
-def go_on(directory: Path) -> Trainer:
-    with read([directory.with_suffix(".txt")], near=directory) as text:
-        return resumed(directory, text, AS_BEGAN).trainer
 
 
 @pytest.mark.usefixtures("home")

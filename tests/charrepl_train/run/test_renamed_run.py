@@ -12,23 +12,14 @@ import numpy as np
 import pytest
 
 from charrepl_train import hyperparameters
-from charrepl_train.run.begin_or_resume import RunOptions, resumed
 from charrepl_train.run.loop import Trainer
-from charrepl_train.text.corpus import read
-from tests.charrepl_train.command import one_line, train
+from tests.charrepl_train.command import go_on, one_line, train
 
 PEOPLE = ["Anselmo", "Beatrix", "Corvin", "Dorothea", "Eginald", "Fenella", "Gordian", "Hesper", "Ilario"]
 PLAY = "".join(
     f"{a.upper()}:\nwhat says {b} to that, or {a}'s own brother?\n\n"
     for a, b in itertools.permutations(PEOPLE, 2)
 )
-AS_BEGAN = RunOptions(None, None, None, None, None, None)
-
-
-def go_on(directory: Path) -> Trainer:
-    file = directory.with_suffix(".txt")
-    with read([file], near=directory) as text:
-        return resumed(directory, text, AS_BEGAN).trainer
 
 
 @pytest.mark.usefixtures("home")
