@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -69,13 +70,17 @@ class Store:
         directory.mkdir(exist_ok=True)
 
     @contextlib.contextmanager
-    def lent_to(self, place: Path) -> Iterator[None]:
-        """Has in the directory `place` what there is, and takes what it has more in the end."""
+    def lent_to(self, place: Path, programs: str = "*.program") -> Iterator[None]:
+        """Has in the directory `place` what there is, and takes what it has more in the end.
+
+        programs: which, by name. Those of `charrepl-daemon` unless said. What else is beside them, marks of
+        programs that a killed daemon was trying for one, is nobody else's.
+        """
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for file in self._directory.iterdir():
+        for file in self._directory.glob(programs):
             shutil.copy2(file, place)  # a test may damage its own
         yield
-        for file in place.iterdir():
+        for file in place.glob(programs):
             new = self._directory.with_name(f"{file.name}-{os.getpid()}")
             if not (self._directory / file.name).exists():
                 shutil.copy2(file, new)
@@ -83,10 +88,36 @@ class Store:
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """Where all tests' compiled programs are."""
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that all processes of a run of tests have in common."""
     base = tmp_path_factory.getbasetemp()
-    return Store((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled")
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def store(common: Path) -> Store:
+    """Where all tests' compiled programs are."""
+    return Store(common / "compiled")
+
+
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(common: Path) -> Once:
+    """Makes a directory for all processes of a run of tests: the first to ask for its name fills it."""
+
+    def once(name: str, fill: Callable[[Path], None]) -> Path:
+        directory, new = common / name, common / f"{name}-new"
+        with filelock.FileLock(common / f"{name}.lock"):
+            if not directory.exists():
+                shutil.rmtree(new, ignore_errors=True)  # of one that failed
+                new.mkdir()
+                fill(new)
+                new.rename(directory)
+        return directory
+
+    return once
 
 
 @pytest.fixture(scope="session")

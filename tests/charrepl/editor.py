@@ -13,10 +13,11 @@ from typing import Any
 from lsprotocol import types
 from pytest_lsp import LanguageClient, make_test_lsp_client
 
+from tests.waiting import DEADLINE_S
+
 COMMAND = [sys.executable, "-m", "charrepl", "lsp"]
 URI = "file:///novel/one.txt"
 # Longer than anything here takes on a busy machine.
-DEADLINE_S = 60
 
 
 class Editor:

@@ -7,13 +7,11 @@ import json
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from tests.charrepl.prompt import CHARREPL
-
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
 
 
 class Answer(NamedTuple):
@@ -106,11 +104,3 @@ def all_of(connection: socket.socket) -> bytes:
     except ConnectionError:
         pass
     return said
-
-
-def until(happens: Callable[[], bool]) -> None:
-    """Returns once something has happened in another process."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)

@@ -19,8 +19,9 @@ from typing import Self
 
 import pyte
 
+from tests.waiting import DEADLINE_S
+
 # Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
-DEADLINE_S = 30.0
 # How long keys wait for a program to read those before them.
 READING_S = 5.0
 

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from charrepl.system import paths
 from charrepl_train.text import split
 from tests.charrepl_daemon.machine import Machine
 from tests.charrepl_daemon.site import Site, listen
-from tests.conftest import Store
+from tests.conftest import Once, Store
+from tests.waiting import until
 
 LINES = """\
 MASTER:
@@ -33,12 +35,17 @@ Then fill it, cook, and fill it to the brim; the road is long and wet.
 COOK:
 The road is long, the night is wet, and I have filled it to the brim.
 """
+PROGRAMS = 5  # that a daemon makes without being asked: zeros, score, serve for each batch
 
 
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory, make_trainer: Callable[..., Any]) -> Path:
-    """A trained model of 2 x 24, which has learnt a few lines by heart."""
-    directory = tmp_path_factory.mktemp("models") / "kettle"
+@pytest.fixture(scope="module", autouse=True)
+def _programs(store: Store) -> Iterator[None]:
+    """Has the engines of a file's own process find the programs of those before."""
+    with store.lent_to(paths.compilation_cache_dir()):
+        yield
+
+
+def _train(directory: Path, make_trainer: Callable[..., Any]) -> None:
     trainer = make_trainer(
         directory,
         LINES * 8,
@@ -56,7 +63,26 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory, make_trainer: Callable[.
     for _ in trainer.train():
         pass
     trainer.finish()
-    return directory
+
+
+@pytest.fixture(scope="session")
+def model_dir(
+    tmp_path_factory: pytest.TempPathFactory, once: Once, make_trainer: Callable[..., Any], store: Store
+) -> Path:
+    """A trained model of 2 x 24, which has learnt a few lines by heart.
+
+    It is the same in all processes. The programs with which a daemon serves it are made once, too: many tests
+    end their daemon before it has made them all.
+    """
+
+    def fill(directory: Path) -> None:
+        _train(directory / "kettle", make_trainer)
+        with _places(tmp_path_factory.mktemp("first"), directory / "kettle", store) as home:
+            _daemon_command("start")
+            until(lambda: len(list((home / "compiled").glob("*.program"))) == PROGRAMS)
+
+    directory = tmp_path_factory.mktemp("models") / "kettle"
+    return shutil.copytree(once("kettle", fill) / "kettle", directory)
 
 
 Places = Callable[[Path], contextlib.AbstractContextManager[Path]]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from tests.charrepl_daemon.wire import DEADLINE_S
+from tests.waiting import DEADLINE_S
 
 
 def halt(pid: int) -> None:

@@ -7,7 +7,7 @@ import socket
 from typing import Self
 
 from charrepl.system import paths
-from tests.charrepl_daemon.wire import DEADLINE_S
+from tests.waiting import DEADLINE_S
 
 
 class Line:

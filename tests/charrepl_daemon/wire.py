@@ -8,8 +8,7 @@ from typing import Any, Self
 import zmq
 
 from charrepl.system import paths
-
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
 
 
 class Wire:

@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, store: Store, _optimised: Non
         live_in(home, patch)
         patch.setenv("COLUMNS", "80")
         (home / "data" / "models").mkdir(parents=True)
-        with store.lent_to(paths.compilation_cache_dir()):
+        with store.lent_to(paths.compilation_cache_dir(), "*-cache"):  # of JAX
             jax_setup.prepare()
             reset_cache()  # JAX asks once where it is
             yield home

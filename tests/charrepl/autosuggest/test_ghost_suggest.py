@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import pytest
 from prompt_toolkit.buffer import Buffer
@@ -19,8 +17,8 @@ from charrepl.suggestions.off_switch import OffSwitch
 from charrepl.wire import protocol
 from tests.charrepl.prompt import Bench
 from tests.charrepl.scripted_daemon import hung
+from tests.waiting import DEADLINE_S, until
 
-DEADLINE_S = 30
 TEXT, GHOST = "ROMEO:\nIs the day", " so young?"
 FORKS = """\
 import os, sys, time
@@ -48,14 +46,6 @@ os.waitpid(child, 0)
 def places(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATA", "CONFIG", "RUNTIME"):
         monkeypatch.setenv(f"CHARREPL_{name}_DIR", bench.env[f"CHARREPL_{name}_DIR"])
-
-
-def until(holds: Callable[[], object]) -> object:
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := holds()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # another thread answers, and a key that is not pressed hears nothing of it
-    return found
 
 
 def asked(ghosts: GhostSuggest, text: str = TEXT, buffer: Buffer | None = None) -> str:

@@ -16,8 +16,7 @@ from charrepl.errors import CharreplError, DaemonUnavailableError
 from charrepl.wire import protocol
 from tests.charrepl.prompt import Bench
 from tests.charrepl.scripted_daemon import ScriptedDaemon, after, continuing, hung
-
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,7 @@ from charrepl.client.start_backoff import Backoff
 from charrepl.errors import DaemonUnavailableError
 from charrepl.wire import protocol
 from tests.charrepl.prompt import Bench
-
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
 
 
 class Clock:

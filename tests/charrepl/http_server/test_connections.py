@@ -11,8 +11,9 @@ import pytest
 
 from charrepl.http_server import connections, endpoints, server
 from charrepl.http_server.endpoints import Defaults
-from tests.charrepl.http_site import DEADLINE_S, all_of
+from tests.charrepl.http_site import all_of
 from tests.charrepl.prompt import Bench
+from tests.waiting import DEADLINE_S
 
 KEY = "key"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from charrepl.wire import protocol
-from tests.charrepl.http_site import DEADLINE_S, HttpSite, all_of, until
+from tests.charrepl.http_site import HttpSite, all_of
 from tests.charrepl.prompt import CHARREPL, Bench
 from tests.charrepl.scripted_daemon import answer, continuing, hung
+from tests.waiting import DEADLINE_S, until
 
 TEXT = "ROMEO:\nIs the day"
 GHOST = " so young?"

@@ -15,8 +15,8 @@ from charrepl.suggestions.suggester import Suggester
 from charrepl.wire import protocol
 from tests.charrepl.prompt import Bench
 from tests.charrepl.scripted_daemon import answer, continuing, hung
+from tests.waiting import DEADLINE_S
 
-DEADLINE_S = 30
 TEXT = "ROMEO:\nIs the day"
 
 

@@ -28,8 +28,9 @@ from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.scheduler import _MOST_UNSENT, Scheduler
 from charrepl_train.run import checkpoint
 from tests.charrepl_daemon.changed_model import change
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until_final
+from tests.charrepl_daemon.wire import Wire, complete, finals, until_final
 from tests.soak.watching import resident_mb
+from tests.waiting import DEADLINE_S
 
 CACHE_MB = 16
 LOADS = 100

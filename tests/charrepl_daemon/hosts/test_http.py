@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from charrepl_daemon.lifecycle import control
-from tests.charrepl.http_site import DEADLINE_S, HttpSite, until
+from tests.charrepl.http_site import HttpSite
 from tests.charrepl_daemon.conftest import Command
 from tests.charrepl_daemon.halting import halt
+from tests.waiting import DEADLINE_S, until
 
 BEFORE = "MASTER:\nThe kettle sings, the kit"
 GHOST = "chen fills with steam, and every cup is warm."

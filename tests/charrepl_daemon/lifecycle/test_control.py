@@ -10,8 +10,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import filelock
@@ -25,7 +23,7 @@ from charrepl.system import paths
 from charrepl.writing.daemon_link import DaemonLink
 from charrepl_daemon.lifecycle import control
 from charrepl_daemon.process import readiness, status_file
-from tests.charrepl_daemon.wire import DEADLINE_S
+from tests.waiting import DEADLINE_S, until
 
 
 def pid_of(daemon) -> int:
@@ -392,13 +390,6 @@ async def asked_by_a_prompt() -> tuple[str, list[str]]:
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
     return link.model, notices
-
-
-def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_help_needs_neither_jax_nor_a_socket():

@@ -27,7 +27,8 @@ from charrepl.wire import protocol
 from charrepl_daemon.lifecycle import control
 from charrepl_daemon.process import status_file
 from tests.charrepl_daemon.halting import halt
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, is_final
+from tests.charrepl_daemon.wire import Wire, complete, finals, is_final
+from tests.waiting import DEADLINE_S
 
 TEXT, NEXT = "every cup is wa", "rm"
 

@@ -20,7 +20,8 @@ from charrepl_daemon.process.lock import Lock
 from charrepl_daemon.process.status_file import RunningDaemon
 from tests.charrepl.scripted_daemon import ScriptedDaemon, hung
 from tests.charrepl_daemon.halting import halt
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire
+from tests.charrepl_daemon.wire import Wire
+from tests.waiting import DEADLINE_S
 
 OPTIONS = ("--cache-mb", "8", "--max-models", "2", "--metrics-port", "0", "--model", "kettle")
 TEXT, NEXT = "every cup is wa", "rm"

@@ -12,7 +12,8 @@ import tempfile
 import time
 from typing import Any, Self
 
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
+
 # As root it has no sandbox; and a container's /dev/shm may be small.
 _OPTIONS = [
     "--headless=new",

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from charrepl.suggestions.keys_saved import KeysSaved
-from tests.charrepl.http_site import until
 from tests.charrepl.prompt import CHARREPL
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 EXTENSION = ROOT / "charrepl" / "lsp" / "vscode"

@@ -38,7 +38,7 @@ ONES = np.ones(3, np.float32)
 def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("CHARREPL_DATA_DIR", str(tmp_path))
     paths.compilation_cache_dir().mkdir(mode=0o700)
-    # An engine that another test has left behind would share its programs, for as long as it is not collected.
+    # An engine that another test left behind would share its programs until it is collected.
     monkeypatch.setattr(compiled_programs, "_in_use", weakref.WeakValueDictionary())
     before = jax.config.values["jax_compilation_cache_dir"]  # of a test that trained in this process
     jax.config.update("jax_compilation_cache_dir", None)

@@ -10,8 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
@@ -27,16 +26,9 @@ from charrepl_daemon.process.ownership import Ownership
 from charrepl_daemon.process.readiness import TAKEN
 from charrepl_daemon.process.status_file import RunningDaemon
 from tests.charrepl_daemon.halting import halt
-from tests.charrepl_daemon.wire import DEADLINE_S
+from tests.waiting import DEADLINE_S, until
 
 TEXT, NEXT = "every cup is wa", "rm"
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # files are looked at: there is no event to wait for
 
 
 def socket_file() -> Path:

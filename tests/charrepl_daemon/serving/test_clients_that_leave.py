@@ -19,7 +19,8 @@ from charrepl.wire import protocol
 from charrepl_daemon.sockets import outbox
 from charrepl_daemon.sockets.network_guests import Peer
 from charrepl_daemon.sockets.router import Router
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, until_final
+from tests.charrepl_daemon.wire import Wire, complete, until_final
+from tests.waiting import DEADLINE_S
 
 LONG = 1_000_000  # characters: minutes, were they all written
 SCORED = "every cup is warm. " * 3000

@@ -14,8 +14,9 @@ import pytest
 from charrepl.client import Client
 from charrepl.system import paths
 from tests.charrepl_daemon.flooder import ENDLESS, FLOODS
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, until_final
+from tests.charrepl_daemon.wire import Wire, complete, until_final
 from tests.soak.watching import resident_mb
+from tests.waiting import DEADLINE_S
 
 KEYS = 5
 SOON_S = 5.0  # many times what a key takes on a busy machine; without turns it is for ever

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, finals, until_final
+from tests.charrepl_daemon.wire import Wire, complete, finals, until_final
+from tests.waiting import DEADLINE_S
 
 FUZZED, AT_ONCE = 100_000, 500
 VALID = [

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from charrepl.client import Client
 from charrepl.wire import protocol
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, final, until_final
+from tests.charrepl_daemon.wire import Wire, complete, final, until_final
+from tests.waiting import DEADLINE_S
 
 
 @pytest.fixture

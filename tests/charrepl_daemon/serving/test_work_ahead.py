@@ -22,8 +22,8 @@ from charrepl_daemon.serving import work_ahead
 from charrepl_daemon.serving.work_ahead import WorkAhead
 from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.reference import MARGIN, Reference
+from tests.waiting import DEADLINE_S
 
-DEADLINE_S = 60
 LEAST = 0.02
 
 

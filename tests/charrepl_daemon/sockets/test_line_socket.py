@@ -16,8 +16,9 @@ from charrepl.suggestions.off_switch import OffSwitch
 from charrepl.system import paths
 from charrepl_daemon.lifecycle import control
 from tests.charrepl_daemon.line_client import Line
-from tests.charrepl_daemon.wire import DEADLINE_S, Wire, complete, until_final
+from tests.charrepl_daemon.wire import Wire, complete, until_final
 from tests.soak.watching import descriptors
+from tests.waiting import DEADLINE_S, until
 
 TEXT = "The kettle sings, the kitchen fills with steam, and every cup is wa"
 MOST = 256  # connections
@@ -27,13 +28,6 @@ MOST = 256  # connections
 def line(shared_daemon):
     with Line() as line:
         yield line
-
-
-def until(holds) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)  # counts are looked at: there is no event to wait for
 
 
 def ghost(line: Line) -> str:

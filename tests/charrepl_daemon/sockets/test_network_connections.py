@@ -20,8 +20,7 @@ from charrepl_daemon.lifecycle import control
 from tests.charrepl.screen import Screen
 from tests.charrepl_daemon.forwarder import Forwarder
 from tests.charrepl_daemon.site import listen, said
-
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
 
 
 @contextlib.contextmanager

@@ -19,8 +19,7 @@ from charrepl.errors import CharreplError
 from charrepl.wire import protocol
 from tests.charrepl_daemon.machine import one_line
 from tests.charrepl_daemon.site import said
-
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
 
 
 def test_what_each_command_prints_leads_to_a_ghost(site, machine):

@@ -10,8 +10,6 @@ import pytest
 from charrepl_daemon.lifecycle import control
 from tests.charrepl_daemon.machine import Machine, one_line
 
-DEADLINE_S = 60
-
 
 def no_key(here: Machine) -> None:
     pass

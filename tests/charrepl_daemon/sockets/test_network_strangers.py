@@ -22,8 +22,7 @@ from charrepl.client import Client, connection, credentials
 from charrepl.errors import DaemonUnavailableError
 from charrepl.system import paths
 from tests.charrepl_daemon.site import said
-
-DEADLINE_S = 60
+from tests.waiting import DEADLINE_S
 
 
 def test_who_is_not_listed_is_told_what_to_do(site, machine):
