@@ -203,9 +203,11 @@ class AsyncClient:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            socket.disable_monitor()  # first, because the socket would wait until the monitor has room
-            monitor.close()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # also if `run` is cancelled just now: a socket left open would keep `close` for ever
+                socket.disable_monitor()  # first, because the socket would wait until the monitor has room
+                monitor.close()
 
     @staticmethod
     async def _shake_hands(monitor: zmq.asyncio.Socket, endpoint: str) -> None:

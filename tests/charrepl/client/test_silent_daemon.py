@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import zmq
+import zmq.asyncio
 
 from charrepl.client import AsyncClient, Client, ConnectionState, connection
 from charrepl.errors import CharreplError, DaemonUnavailableError
@@ -108,3 +110,40 @@ def test_an_answer_that_takes_long_is_waited_for_where_the_daemon_lives(live: Be
         live.daemon.stop()
         with pytest.raises(DaemonUnavailableError):
             waiting.result(DEADLINE_S)
+
+
+def test_a_prompt_that_ends_as_its_daemon_dies_does_end(live: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is given up while it is being taken apart."""
+    read = AsyncClient._read
+
+    async def reading(client: AsyncClient, dealer: zmq.asyncio.Socket) -> None:
+        try:
+            await read(client, dealer)
+        finally:
+            running.cancel()
+
+    async def main() -> None:
+        nonlocal running
+        ready = asyncio.Event()
+        client = AsyncClient(
+            endpoint=live.daemon.endpoint,
+            on_state=lambda state: ready.set() if state.phase == "ready" else None,
+        )
+        running = asyncio.create_task(client.run())
+        await ready.wait()
+        live.daemon.stop()
+        await asyncio.gather(running, return_exceptions=True)
+        await client.close()
+
+    def late(*_: object) -> None:
+        raise AssertionError("it is still waiting")
+
+    running: asyncio.Task[None]
+    monkeypatch.setattr(AsyncClient, "_read", reading)
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(DEADLINE_S)
+    try:
+        asyncio.run(main())
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
