@@ -74,7 +74,8 @@ def test_a_dumb_terminal_gets_no_early_prompt(live: Bench) -> None:
     live.env["TERM"] = "dumb"
     gate = live.place / "gate"
     os.mkfifo(gate)
-    with Screen([sys.executable, "-c", HELD_UP, str(gate)], env=live.env) as screen:
+    command = [sys.executable, "-c", HELD_UP, str(gate), "--endpoint", live.daemon.endpoint]
+    with Screen(command, env=live.env) as screen:
         gate.write_text("go on")
         screen.wait_for(lambda s: s.written)
         assert not screen.written.startswith(b"\x1b[0;1m> ")
