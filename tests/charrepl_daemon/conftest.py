@@ -77,9 +77,12 @@ def model_dir(
 
     def fill(directory: Path) -> None:
         _train(directory / "kettle", make_trainer)
-        with _places(tmp_path_factory.mktemp("first"), directory / "kettle", store) as home:
+        nothing = Store(tmp_path_factory.mktemp("nothing"))
+        with _places(tmp_path_factory.mktemp("first"), directory / "kettle", nothing) as home:
             _daemon_command("start")
             until(lambda: len(list((home / "compiled").glob("*.program"))) == PROGRAMS)
+            with store.lent_to(home / "compiled"):
+                pass  # now it has them too
 
     directory = tmp_path_factory.mktemp("models") / "kettle"
     return shutil.copytree(once("kettle", fill) / "kettle", directory)

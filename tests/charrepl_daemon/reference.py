@@ -38,8 +38,7 @@ class Reference:
     def log_probs(self, carry):
         output = self.params["output"]
         read = np.concatenate([h for h, _ in carry])[-len(output["w"]) :]  # the last layer's h, or all
-        logits = read @ output["w"] + output["b"]
-        return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+        return log_softmax(read @ output["w"] + output["b"])
 
     def read(self, text: str):
         """The carry after an implicit newline and `text`, read in its window."""
@@ -47,6 +46,10 @@ class Reference:
         for token in self.vocabulary.encode("\n" + text[window_start(len(text)) :]):
             carry = self.step(carry, token)
         return carry
+
+
+def log_softmax(logits):
+    return logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
 
 
 def adapted(log_probs, tokens):
@@ -75,14 +78,19 @@ def greedy_difference(reference, text, written, *, adapts=False, tolerance=MARGI
         expected = reference.log_probs(carry)
         if adapts:
             expected = adapted(expected, tokens)
-        expected[0] = -np.inf
         token = int(reference.vocabulary.encode(char)[0])
-        assert abs(expected[token] - log_prob) < tolerance
-        if token != expected.argmax():
-            return expected.max() - expected[token]
+        if difference := choice_difference(expected, token, log_prob, tolerance):
+            return difference
         carry = reference.step(carry, token)
         tokens.append(token)
     return None
+
+
+def choice_difference(expected, token, log_prob, tolerance=MARGIN):
+    """By how much another is likelier than `token`, which was written with `log_prob`; 0 if none is."""
+    assert token  # the first stands for all unknown ones: it is never written
+    assert abs(expected[token] - log_prob) < tolerance
+    return expected[1:].max() - expected[token]
 
 
 def beam_search(reference, text, *, beams, max_chars, ends=""):
