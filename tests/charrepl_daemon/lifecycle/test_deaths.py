@@ -28,7 +28,7 @@ from charrepl_daemon.lifecycle import control
 from charrepl_daemon.process import status_file
 from tests.charrepl_daemon.halting import halt
 from tests.charrepl_daemon.wire import Wire, complete, finals, is_final
-from tests.waiting import DEADLINE_S
+from tests.waiting import DEADLINE_S, until
 
 TEXT, NEXT = "every cup is wa", "rm"
 
@@ -133,6 +133,7 @@ def test_a_daemon_that_still_takes_connections_as_it_ends_is_not_waited_for(livi
     """Its process closes its sockets one after the other: a connection may be taken, and then lost."""
     with Client() as client:
         kill(client.status()["pid"])
+        until(client._lost)  # else it is asked first, and then not looked for at all
         path = Path(paths.endpoint().removeprefix("ipc://"))
         path.unlink()
         with socket.socket(socket.AF_UNIX) as dying, ThreadPoolExecutor() as pool:
