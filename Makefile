@@ -12,7 +12,7 @@ run: .venv/run
 test: .venv/test
 	$(BIN)/python -m pytest -n 3 --dist loadfile
 
-# VS Code's editor core, which npm brings, in a Chromium that is installed. 'make test' skips it otherwise.
+# VS Code's editor core, which npm brings, in a Chromium that is installed. 'make test' has it too once both are there.
 test-monaco: .venv/test build/monaco
 	$(BIN)/python -m pytest tests/charrepl_daemon/lsp/test_monaco.py
 

@@ -20,7 +20,8 @@ from tests.charrepl_daemon.lsp.browser import Browser
 ROOT = Path(__file__).parents[3]
 MONACO = ROOT / "build" / "monaco" / "node_modules" / "monaco-editor" / "min"
 PAGE = Path(__file__).parent / "monaco.html"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 # What is drawn of a ghost, as JavaScript.
 GHOST = (
     "[...document.querySelectorAll('.view-lines [class*=ghost-text]')]"
