@@ -232,8 +232,6 @@ def quality() -> str:
     alone, adapting = (row["bits_per_character"] for row in record("bits")["rows"])
     return (
         f"Loss per character on text that was not learnt from, on two cores without a GPU:\n\n{losses}\n"
-        "For `--preset gpu`, how much was set aside to choose by was itself chosen by such losses: see\n"
-        "[Experiments](docs/experiments.md).\n\n"
         "Keys that the bundled model's ghosts save, beside an order-5 character n-gram and a history of "
         f"lines that know the same text:\n\n{table(rows)}\n"
         f"On that text the model needs {alone} bits a character, and {adapting} with what the text itself "
