@@ -32,8 +32,9 @@ READ_BYTES = 65536
 PATIENCE_S = 0.5
 # So many characters extend the wait: more than anyone types in that time, fewer than the slowest line brings.
 STREAM_CHARS = 16
-# Characters that come so soon after a part of a paste are another part.
-GAP_S = 0.02
+# Characters that come so soon after a part of a paste are another part: a machine with much to do may take as
+# long between two reads. A single one is a key, but for the newline of a return that came before it.
+GAP_S = 0.1
 # Nobody types so many characters in one read.
 LONG_CHARS = 64
 
@@ -160,7 +161,8 @@ class TerminalInput(Vt100Input):
                 if alt:
                     pressed.append(KeyPress(character(text[0]), text[0]))
                 for part in _OTHER_CONTROLS.split(text[alt:]):
-                    pasted = one_read and (is_paste(part) or (going_on and len(part) > 1))
+                    more = len(part) > 1 or (part == "\n" and self._after_return)
+                    pasted = one_read and (is_paste(part) or (going_on and more))
                     pressed += self._pasted(part, now) if pasted else _typed(part)
             elif kind == PASTE:
                 pressed.append(KeyPress(Keys.BracketedPaste, text))

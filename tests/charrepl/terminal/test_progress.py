@@ -25,6 +25,7 @@ from charrepl.system.standard_error import StandardError
 from charrepl.terminal import heartbeat as heartbeat_module
 from charrepl.terminal.heartbeat import heartbeat
 from charrepl.terminal.progress import Display, LogInterval, duration
+from tests.waiting import DEADLINE_S
 
 FORCED = {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1", "TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}
 
@@ -50,11 +51,17 @@ class Terminal:
 
     def lines(self, display: Display) -> list[str]:
         display.drain()
-        # The system hands it on a moment later.
-        while select.select([self._master], [], [], 0.05)[0]:
-            data = os.read(self._master, 65_536)
-            self.sent += data
-            self._emulator.feed(data)
+        # The system hands it on a moment later, and this after it.
+        end = b"\x1b]7;all of it\x07"
+        assert select.select([], [self.stream], [], DEADLINE_S)[1]
+        os.write(self.stream.fileno(), end)
+        data = b""
+        while not data.endswith(end):
+            assert select.select([self._master], [], [], DEADLINE_S)[0]
+            data += os.read(self._master, 65_536)
+        data = data.removesuffix(end)
+        self.sent += data
+        self._emulator.feed(data)
         return [line.rstrip() for line in self._screen.display if line.strip()]
 
     def hang_up(self) -> None:

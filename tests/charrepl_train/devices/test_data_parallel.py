@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -191,6 +192,13 @@ def test_processes_that_do_not_meet_end_with_one_line(corpus: Path, start: Start
     code, out, err = finish(start(corpus, *group, program=impatient))
     assert (code, out, len(err)) == (1, "", 1)
     assert err[0].startswith(f"Error: not all processes met at {address} within 1 s: check that ")
+
+
+def test_a_loss_is_said_once_whichever_thread_notices_it() -> None:
+    lines = distributed_run._Lines(debug=True)
+    lines.at_abort(LOST)
+    with ThreadPoolExecutor() as pool:
+        assert sorted(pool.map(lambda _: lines.take(), range(100)))[-2:] == ["", LOST]
 
 
 def test_the_options_of_a_group_go_together() -> None:

@@ -91,7 +91,7 @@ def joined(members: Group | None, *, debug: bool) -> Iterator[bool]:
     try:
         _meet(members, lines)
         number, of = jax.process_index(), jax.process_count()
-        lines.at_abort = f"another of the {of} processes has ended or cannot be reached: {_AGAIN}"
+        lines.at_abort(f"another of the {of} processes has ended or cannot be reached: {_AGAIN}")
         if number:
             echo(f"Process {number} of {of} has joined; process 0 reports.", err=True)
         try:
@@ -107,8 +107,10 @@ def joined(members: Group | None, *, debug: bool) -> Iterator[bool]:
         # Not the ordinary way out, on which jax waits for the others: they wait for this one.
         stopped = error.code if isinstance(error, EndedError) else 130
         atexit.register(lines.leave, stopped if isinstance(error, KeyboardInterrupt) else 1)
-        lost, lines.at_abort = lines.at_abort, ""
+        lost = lines.take()
         if isinstance(error, Exception) and _is_loss(error):
+            if not lost:  # an abort of another thread says it just now, and then ends the process
+                time.sleep(_REPORTED_S)
             raise CharreplError(lost) from error
         raise
     lines.close()
@@ -122,7 +124,7 @@ def _meet(members: Group, lines: _Lines) -> None:
         _check_address(members.coordinator, listens=members.process_id == 0)
         if members.process_id == 0:
             echo(f"Waiting for {members.processes} processes at {where}.", err=True)
-    lines.at_abort = (
+    lines.at_abort(
         f"not all processes met at {where} within {_JOIN_S} s: check that all of them run, that it is the "
         "address of process 0, that its port can be reached, and that each has its own --process-id"
     )
@@ -231,7 +233,7 @@ class _Lines:
     """
 
     def __init__(self, *, debug: bool) -> None:
-        self.at_abort = ""
+        self._at_abort: list[str] = []
         self._before = sys.stdout, sys.stderr
         self._on = not debug
         if self._on:
@@ -240,6 +242,17 @@ class _Lines:
             # Not Python's own handler: that runs after abort() has returned, which it never does.
             self._handler = _Handler(self._end)
             ctypes.CDLL(None).signal(signal.SIGABRT, self._handler)
+
+    def at_abort(self, line: str) -> None:
+        """Has an abort() say this line."""
+        self._at_abort = [line]
+
+    def take(self) -> str:
+        """What an abort() says, for whoever asks first, in whichever thread; then it says nothing."""
+        try:
+            return self._at_abort.pop()
+        except IndexError:
+            return ""
 
     def close(self) -> None:
         """Puts everything back."""
@@ -260,8 +273,8 @@ class _Lines:
         os._exit(code)
 
     def _end(self, number: int) -> None:
-        if self.at_abort:
-            os.write(self._error, f"Error: {self.at_abort}\n".encode())
+        if line := self.take():
+            os.write(self._error, f"Error: {line}\n".encode())
         elif threading.current_thread() is not threading.main_thread():
             time.sleep(_REPORTED_S)  # the main thread is reporting an error, and then ends the process
         os._exit(1)
