@@ -97,7 +97,7 @@ def test_ipython_shows_what_is_taken_and_run_and_waits_for_no_daemon(living, sha
         screen.send(CTRL_U)
         os.kill(found.pid, signal.SIGKILL)
         screen.type("1 + 1\r")
-        screen.wait_for("Out[3]: 2")
+        screen.wait_for("Out[3]: 2").wait_for("In [4]:")
         until_offered(screen)  # by a daemon that the prompt has started
 
         screen.send(CTRL_U)
