@@ -56,10 +56,10 @@ class Terminal:
         assert select.select([], [self.stream], [], DEADLINE_S)[1]
         os.write(self.stream.fileno(), end)
         data = b""
-        while not data.endswith(end):
+        while end not in data:  # another thread may write after it
             assert select.select([self._master], [], [], DEADLINE_S)[0]
             data += os.read(self._master, 65_536)
-        data = data.removesuffix(end)
+        data = data.replace(end, b"")
         self.sent += data
         self._emulator.feed(data)
         return [line.rstrip() for line in self._screen.display if line.strip()]
