@@ -80,6 +80,10 @@ class Store:
         for file in self._directory.glob(programs):
             shutil.copy2(file, place)  # a test may damage its own
         yield
+        self.take(place, programs)
+
+    def take(self, place: Path, programs: str = "*.program") -> None:
+        """Takes what the directory `place` has more."""
         for file in place.glob(programs):
             new = self._directory.with_name(f"{file.name}-{os.getpid()}")
             if not (self._directory / file.name).exists():

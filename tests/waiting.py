@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-DEADLINE_S = 60
+DEADLINE_S = 60  # longer than anything here takes: a test waits for what it expects, not for this
 
 Found = TypeVar("Found")
 

@@ -17,7 +17,6 @@ from tests.waiting import DEADLINE_S
 
 COMMAND = [sys.executable, "-m", "charrepl", "lsp"]
 URI = "file:///novel/one.txt"
-# Longer than anything here takes on a busy machine.
 
 
 class Editor:

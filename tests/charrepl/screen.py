@@ -21,7 +21,6 @@ import pyte
 
 from tests.waiting import DEADLINE_S
 
-# Longer than anything here takes on a busy machine; a test waits for what it expects, not for this.
 # How long keys wait for a program to read those before them.
 READING_S = 5.0
 
@@ -257,6 +256,16 @@ class Screen:
         x, y = self.cursor
         cells = self._screen.buffer[y]
         return "".join(cells[column].data for column in range(2, x))
+
+    @property
+    def up_to_cursor(self) -> str:
+        """The row of the cursor up to it."""
+        x, y = self.cursor
+        return self.rows[y][:x]
+
+    def wait_for_line(self, line: str, *, before: str) -> Self:
+        """Returns once `line` is on the screen, and the cursor after `before`: a ghost is beyond it."""
+        return self.wait_for(lambda screen: line in screen.text and screen.up_to_cursor == before)
 
     def _read(self, timeout_s: float) -> bool:
         """Takes in what the program wrote. False once it has closed the terminal."""

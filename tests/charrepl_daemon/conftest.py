@@ -35,7 +35,7 @@ Then fill it, cook, and fill it to the brim; the road is long and wet.
 COOK:
 The road is long, the night is wet, and I have filled it to the brim.
 """
-PROGRAMS = 5  # that a daemon makes without being asked: zeros, score, serve for each batch
+PROGRAMS = 5  # that a daemon makes without being asked: zeros, score, serve for each batch; a GPU has more
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,10 +79,9 @@ def model_dir(
         _train(directory / "kettle", make_trainer)
         nothing = Store(tmp_path_factory.mktemp("nothing"))
         with _places(tmp_path_factory.mktemp("first"), directory / "kettle", nothing) as home:
-            _daemon_command("start")
-            until(lambda: len(list((home / "compiled").glob("*.program"))) == PROGRAMS)
-            with store.lent_to(home / "compiled"):
-                pass  # now it has them too
+            _start_daemon()
+            until(lambda: len(list((home / "compiled").glob("*.program"))) >= PROGRAMS)
+            store.take(home / "compiled")
 
     directory = tmp_path_factory.mktemp("models") / "kettle"
     return shutil.copytree(once("kettle", fill) / "kettle", directory)
@@ -135,6 +134,12 @@ def _daemon_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _start_daemon(*arguments: str) -> Command:
+    started = _daemon_command("start", *arguments)
+    assert started.returncode == 0, started.stderr
+    return _daemon_command
+
+
 @pytest.fixture
 def daemon_command(home: Path) -> Command:
     """Runs `charrepl-daemon` with some arguments in the test's places."""
@@ -151,12 +156,7 @@ def command(shared_home: Path) -> Command:
 def start_daemon() -> Callable[..., Command]:
     """Starts a daemon in whatever places are set, with more arguments if given."""
 
-    def start(*arguments: str) -> Command:
-        started = _daemon_command("start", *arguments)
-        assert started.returncode == 0, started.stderr
-        return _daemon_command
-
-    return start
+    return _start_daemon
 
 
 @pytest.fixture(scope="module")

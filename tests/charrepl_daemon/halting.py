@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 
-from tests.waiting import DEADLINE_S
+from tests.waiting import until
 
 
 def halt(pid: int) -> None:
     """Halts it, and returns once none of its threads runs: that takes a moment after the signal was sent."""
     os.kill(pid, signal.SIGSTOP)
-    deadline = time.monotonic() + DEADLINE_S
-    while any(state != "T" for state in _states(pid)):
-        assert time.monotonic() < deadline
+    until(lambda: all(state == "T" for state in _states(pid)))
 
 
 def _states(pid: int) -> list[str]:

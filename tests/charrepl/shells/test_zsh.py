@@ -96,6 +96,15 @@ def test_a_ghost_is_shown_and_taken_and_the_line_runs(bench: Bench, server: Line
         assert server.asked[0].path == Path.cwd()
 
 
+def take_a_word(screen: Screen) -> None:
+    """Takes the next word of the ghost after `echo e`."""
+    type_slowly(screen, "echo e")
+    screen.wait_for(shows("echo e", LINE[6:]))
+    screen.send(ALT_F)
+    screen.wait_for(lambda screen: screen.before_cursor.startswith("echo every") and screen.ghost)
+    screen.wait_for(lambda screen: screen.before_cursor + screen.ghost == LINE)
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["with all else", "alone"])
 @every_way
 def test_what_is_read_at_the_start_may_be_read_again(
@@ -108,11 +117,7 @@ def test_what_is_read_at_the_start_may_be_read_again(
         for _ in range(2):
             screen.send(f"source {again}; clear\r")
             screen.wait_for(lambda screen: at_prompt(screen) and len(screen.text.split()) == 1)
-        type_slowly(screen, "echo e")
-        screen.wait_for(shows("echo e", LINE[6:]))
-        screen.send(ALT_F)
-        screen.wait_for(lambda screen: screen.before_cursor.startswith("echo every") and screen.ghost)
-        screen.wait_for(lambda screen: screen.before_cursor + screen.ghost == LINE)
+        take_a_word(screen)
         screen.send(END)
         screen.wait_for(shows(LINE, ""))
 
@@ -120,11 +125,7 @@ def test_what_is_read_at_the_start_may_be_read_again(
 @every_way
 def test_a_ghost_is_taken_by_words(bench: Bench, server: LineServer, before: str) -> None:
     with zsh(bench, before) as screen:
-        type_slowly(screen, "echo e")
-        screen.wait_for(shows("echo e", LINE[6:]))
-        screen.send(ALT_F)
-        screen.wait_for(lambda screen: screen.before_cursor.startswith("echo every") and screen.ghost)
-        screen.wait_for(lambda screen: screen.before_cursor + screen.ghost == LINE)
+        take_a_word(screen)
         screen.send(RIGHT)
         screen.wait_for(shows(LINE, ""))
         screen.send(CTRL_U)

@@ -22,20 +22,19 @@ ESC, TAB, BACKSPACE = "\x1b", "\t", "\x7f"
 NEEDED = {"+job", "+textprop"}
 
 
-def lacking() -> str:
-    """What the tests need and this machine has not; empty if it has all."""
+@pytest.fixture(scope="module")
+def programs() -> None:
+    """Skips where one is missing."""
     for program in ("vim", "curl"):
         if shutil.which(program) is None:
-            return f"{program} is not installed: apt-get install {program}"
+            pytest.skip(f"{program} is not installed: apt-get install {program}")
     has = subprocess.run(["vim", "--version"], capture_output=True, text=True, check=True).stdout.split()
-    return "" if set(has) >= NEEDED else "this vim is a small one: apt-get install vim"
-
-
-pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking() or "-")
+    if not set(has) >= NEEDED:
+        pytest.skip("this vim is a small one: apt-get install vim")
 
 
 @pytest.fixture(scope="module")
-def site(shared_daemon: Command) -> Iterator[HttpSite]:
+def site(programs: None, shared_daemon: Command) -> Iterator[HttpSite]:
     with HttpSite("--model", "kettle", "--assertiveness", "bold") as site:
         yield site
 
@@ -49,25 +48,15 @@ def vim(site: HttpSite, tmp_path: Path) -> Iterator[Screen]:
         yield screen.wait_for(lambda s: "MASTER:" in s.text)
 
 
-def shows(vim: Screen, line: str, *, before: str) -> None:
-    """Waits until a line is on the screen, and the cursor after `before`."""
-
-    def holds(screen: Screen) -> bool:
-        x, y = screen.cursor
-        return line in screen.text and screen.rows[y][:x] == before
-
-    vim.wait_for(holds)
-
-
 def test_a_ghost_is_drawn_typed_through_and_taken(vim: Screen, tmp_path: Path) -> None:
     vim.type("oThe kettle si")
-    shows(vim, "The kettle sings, ", before="The kettle si")
+    vim.wait_for_line("The kettle sings, ", before="The kettle si")
     vim.type("ngz")
     vim.wait_for(lambda s: "The kettle singz" in s.text and "sings" not in s.text)
     vim.type(BACKSPACE)
-    shows(vim, "The kettle sings, ", before="The kettle sing")
+    vim.wait_for_line("The kettle sings, ", before="The kettle sing")
     vim.type(TAB)
-    vim.wait_for(lambda s: s.rows[s.cursor[1]][: s.cursor[0]].startswith("The kettle sings, "))
+    vim.wait_for(lambda s: s.up_to_cursor.startswith("The kettle sings, "))
     vim.type(ESC + ":wq\r")
     assert vim.wait_for_exit() == 0
     assert (tmp_path / "a.txt").read_text().startswith("MASTER:\nThe kettle sings, ")
@@ -79,12 +68,12 @@ def test_a_line_is_typed_while_the_daemon_is_killed_and_the_next_one_goes_on(
     running = control.running()
     assert running is not None and running.pid
     vim.type("oThe kettle si")
-    shows(vim, "The kettle sings, ", before="The kettle si")
+    vim.wait_for_line("The kettle sings, ", before="The kettle si")
     os.kill(running.pid, signal.SIGKILL)
     vim.type("ngs, the")
     vim.wait_for(lambda s: "The kettle sings, the" in s.text)
     until(lambda: site.post("/completion", {"prompt": "MASTER:\nThe kettle si"}).json["content"])
     vim.type(" ki")
-    shows(vim, "The kettle sings, the kitchen ", before="The kettle sings, the ki")
+    vim.wait_for_line("The kettle sings, the kitchen ", before="The kettle sings, the ki")
     vim.type(ESC + ":q!\r")
     assert vim.wait_for_exit() == 0

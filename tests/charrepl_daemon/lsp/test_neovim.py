@@ -53,32 +53,23 @@ def neovim(shared_daemon, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
         subprocess.run(["tmux", "-S", socket, "kill-server"], capture_output=True, check=False)
 
 
-def typed(screen: Screen) -> str:
-    """The line up to the cursor."""
-    x, y = screen.cursor
-    return screen.rows[y][:x]
-
-
 def test_a_ghost_is_drawn_typed_through_taken_and_dismissed(neovim: Screen, tmp_path: Path) -> None:
-    def shows(line: str, *, before: str) -> None:
-        neovim.wait_for(lambda s: line in s.text and typed(s) == before)
-
     neovim.type("oThe kettle si")  # at once: keys work while the server is starting
-    shows("The kettle sings, ", before="The kettle si")
+    neovim.wait_for_line("The kettle sings, ", before="The kettle si")
     neovim.type("ngz")
-    neovim.wait_for(lambda s: typed(s) == "The kettle singz" and "sings" not in s.text)
+    neovim.wait_for(lambda s: s.up_to_cursor == "The kettle singz" and "sings" not in s.text)
     neovim.type(BACKSPACE)
-    shows("The kettle sings, ", before="The kettle sing")
+    neovim.wait_for_line("The kettle sings, ", before="The kettle sing")
     neovim.type(ALT_F)
-    neovim.wait_for(lambda s: typed(s) == "The kettle sings, ")
+    neovim.wait_for(lambda s: s.up_to_cursor == "The kettle sings, ")
     neovim.type("the kitchen")
-    shows("The kettle sings, the kitchen fi", before="The kettle sings, the kitchen")
+    neovim.wait_for_line("The kettle sings, the kitchen fi", before="The kettle sings, the kitchen")
     neovim.type(CTRL_BRACKET)
     neovim.wait_for(lambda s: s.lines[1] == "The kettle sings, the kitchen")
     neovim.type(" f")
-    shows("The kettle sings, the kitchen fi", before="The kettle sings, the kitchen f")
+    neovim.wait_for_line("The kettle sings, the kitchen fi", before="The kettle sings, the kitchen f")
     neovim.type(TAB)
-    neovim.wait_for(lambda s: len(typed(s)) > len("The kettle sings, the kitchen f"))
+    neovim.wait_for(lambda s: len(s.up_to_cursor) > len("The kettle sings, the kitchen f"))
     neovim.type(ESC + ":wq\r")
     neovim.wait_for_exit()
     assert (tmp_path / "a.txt").read_text().startswith("COOK:\nThe kettle sings, the kitchen fi")

@@ -20,7 +20,7 @@ from charrepl_daemon.sockets import outbox
 from charrepl_daemon.sockets.network_guests import Peer
 from charrepl_daemon.sockets.router import Router
 from tests.charrepl_daemon.wire import Wire, complete, until_final
-from tests.waiting import DEADLINE_S
+from tests.waiting import DEADLINE_S, until
 
 LONG = 1_000_000  # characters: minutes, were they all written
 SCORED = "every cup is warm. " * 3000
@@ -124,9 +124,7 @@ time.sleep(60)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as client:
         assert client.stdout is not None
         assert client.stdout.readline() == b"asked\n"
-        deadline = time.monotonic() + DEADLINE_S
-        while wire.status()["waiting"] != 50:  # as soon as it is known which model they mean
-            assert time.monotonic() < deadline
+        until(lambda: wire.status()["waiting"] == 50)  # as soon as it is known which model they mean
         client.kill()
     began = time.monotonic()
     settled(wire)

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import stat
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from charrepl_daemon.lifecycle import control
 from tests.charrepl_daemon.line_client import Line
 from tests.charrepl_daemon.wire import Wire, complete, until_final
 from tests.soak.watching import descriptors
-from tests.waiting import DEADLINE_S, until
+from tests.waiting import until
 
 TEXT = "The kettle sings, the kitchen fills with steam, and every cup is wa"
 MOST = 256  # connections
@@ -32,9 +31,7 @@ def line(shared_daemon):
 
 def ghost(line: Line) -> str:
     """The ghost after TEXT, once there is time for it on a busy machine."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (found := line.ask(TEXT)):
-        assert time.monotonic() < deadline
+    found = until(lambda: line.ask(TEXT))
     assert found.startswith("rm")
     return found
 
