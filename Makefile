@@ -57,6 +57,7 @@ bench-shell: .venv/test
 
 bench-train: .venv/bench
 	$(BIN)/python -m tests.bench.train_speed $(RESULTS)
+	$(BIN)/python -m tests.bench.muon_step $(RESULTS)
 
 # The extra cuda is hundreds of megabytes: only where there is a GPU for it.
 bench-gpu: .venv/bench

@@ -4,7 +4,8 @@ Both train the same model (3 x 512, one-hot characters in, 65 out) on the same s
 state, gradient clipping and AdamW, each in processes of its own that take turns, a few steps a timing;
 ours as charrepl-train does, in huge pages where the system waits to be asked; PyTorch as its users
 would: nn.LSTM, fused AdamW and, for bf16, autocast (`--huge` gives it huge pages too). Each takes the
-GPU, if it finds one, and cuDNN there. Prints medians, the best and their ratio.
+GPU, if it finds one, and cuDNN there. Prints medians, the best and their ratio; and what part of the time
+of our fastest step its products alone would take, at the rate of the fastest product that was found.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -29,11 +30,14 @@ PRECISIONS = ("bf16", "f32")
 ROUNDS = 3  # processes each
 MEASURED_S = 8.0  # a process, after its warm-up
 CALL_S = 0.2  # a call at least, where so many steps may be in one
+PRODUCT_S = 1.0  # a product is tried
 RATE = 2e-3
 
+Run = Callable[[int], None]  # takes so many steps
 
-def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], None]]:
-    """A function that takes some steps."""
+
+def ours(batch: int, time_: int, precision: str, **training: object) -> Run:
+    """A function that takes some steps; `training`: further settings."""
     jax_setup.prepare()
     import jax
     import jax.numpy as jnp
@@ -50,6 +54,7 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], Non
             "sequence_length": time_,
             "precision": precision,
             "learning_rate": RATE,
+            **training,
         },
     )
     ids = np.random.default_rng(0).integers(0, VOCABULARY, 1_000_000)
@@ -68,10 +73,10 @@ def ours(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], Non
         jax.block_until_ready(measured)
         step += steps
 
-    yield run
+    return run
 
 
-def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], None]]:
+def torch(batch: int, time_: int, precision: str) -> Run:
     """As `ours`."""
     import torch
     import torch.nn.functional as F
@@ -104,12 +109,47 @@ def torch(batch: int, time_: int, precision: str) -> Iterator[Callable[[int], No
         if place == "cuda":
             torch.cuda.synchronize()
 
-    yield run
+    return run
+
+
+def product(batch: int, time_: int, precision: str) -> list[float]:
+    """Characters a second, if their products alone took time, at the rate of the fastest of some products.
+
+    They are those of a character, forward and back, and those of all times and of a large square.
+    """
+    jax_setup.prepare()
+    import jax
+    import jax.numpy as jnp
+
+    from charrepl_train.model import products
+
+    # Multiply-adds of a character: forward, and back to weights and to inputs, but for one-hot ones.
+    inner, first = HIDDEN * (4 * HIDDEN * (2 * LAYERS - 1) + VOCABULARY), VOCABULARY * 4 * HIDDEN
+    each = 3 * inner + 2 * first
+    dtype = products.dtype(precision)
+    multiply = jax.jit(lambda a, b: jnp.matmul(a, b, preferred_element_type=jnp.float32))
+    found = []
+    for n, k, m in (
+        (4 * HIDDEN, 2 * HIDDEN, batch),
+        (2 * HIDDEN, 4 * HIDDEN, batch),
+        (2 * HIDDEN, batch * time_, 4 * HIDDEN),
+        (4 * HIDDEN, 4 * HIDDEN, 4 * HIDDEN),
+    ):
+        keys = jax.random.split(jax.random.key(0))
+        a, b = jax.random.normal(keys[0], (n, k), dtype), jax.random.normal(keys[1], (k, m), dtype)
+        began = time.perf_counter()
+        while time.perf_counter() - began < PRODUCT_S:
+            start = time.perf_counter()
+            jax.block_until_ready(multiply(a, b))
+            found.append(n * k * m / (time.perf_counter() - start) / each)
+    return found
 
 
 def measure(who: str, batch: int, time_: int, precision: str) -> list[float]:
     """Characters a second of each call."""
-    (run,) = (ours if who == "ours" else torch)(batch, time_, precision)
+    if who == "product":
+        return [max(product(batch, time_, precision))]
+    run = (ours if who == "ours" else torch)(batch, time_, precision)
     steps = 1 + 256 // batch
     for _ in range(2):
         run(steps)
@@ -119,10 +159,15 @@ def measure(who: str, batch: int, time_: int, precision: str) -> list[float]:
     steps = max(steps, min(batching.MOST_STEPS, int(CALL_S * steps / (time.perf_counter() - start))))
     speeds, began = [], time.perf_counter()
     while time.perf_counter() - began < MEASURED_S:
-        start = time.perf_counter()
-        run(steps)
-        speeds.append(steps * batch * time_ / (time.perf_counter() - start))
+        speeds.append(speed(run, batch, time_, steps))
     return speeds
+
+
+def speed(run: Run, batch: int, time_: int, steps: int) -> float:
+    """Characters a second of some steps."""
+    start = time.perf_counter()
+    run(steps)
+    return steps * batch * time_ / (time.perf_counter() - start)
 
 
 def main() -> None:
@@ -149,7 +194,7 @@ def main() -> None:
     print(f"{LAYERS} x {HIDDEN}, characters/s: median (best)")
     for precision in PRECISIONS:
         for shape in SHAPES:
-            speeds: dict[str, list[float]] = {"ours": [], "torch": []}
+            speeds: dict[str, list[float]] = {"ours": [], "torch": [], "product": []}
             failed: dict[str, str] = {}
             for _ in range(arguments.rounds):
                 for who, seen in speeds.items():
@@ -177,12 +222,14 @@ def main() -> None:
                     "charrepl_characters_per_s": round(middle["ours"]),
                     "pytorch_characters_per_s": round(middle["torch"]),
                     "ratio": round(middle["ours"] / middle["torch"], 2),
+                    "over_fastest_product": round(best["ours"] / best["product"], 2),
                 }
             )
             print(
                 f"{precision:5} {shape[0]:4} x {shape[1]:<3}"
                 + "".join(f"  {who} {middle[who]:7,.0f} ({best[who]:7,.0f})" for who in speeds)
-                + f"  ratio {middle['ours'] / middle['torch']:.2f} ({best['ours'] / best['torch']:.2f})",
+                + f"  ratio {middle['ours'] / middle['torch']:.2f} ({best['ours'] / best['torch']:.2f})"
+                + f"  over the fastest product {best['ours'] / best['product']:.2f}",
                 flush=True,
             )
     results.write(arguments.results, "train_speed", rows)

@@ -117,3 +117,19 @@ def test_what_is_no_matrix_between_hidden_units_is_left_to_adam_at_its_rate(rate
     for step, other in zip(matrices(steps), matrices(expected), strict=True):
         assert np.abs(step - other).max() > 0.1 * rate
         assert float(jnp.std(step)) == pytest.approx(0.2, abs=0.06)  # about that of Adam's
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 12])
+def test_a_square_by_blocks_is_the_square(rows: int) -> None:
+    a = jnp.asarray(np.random.default_rng(rows).normal(size=(rows, 7)), jnp.float32)
+    np.testing.assert_allclose(muon._square_by_blocks(a), a @ a.T, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("preconditioning", ["frobenius", "aol"])
+def test_a_processor_takes_the_steps_that_other_devices_take(preconditioning: Any) -> None:
+    matrices = jnp.asarray(np.random.default_rng(0).normal(size=(4, HIDDEN, HIDDEN)), jnp.float32)
+    matrices = matrices / jnp.linalg.norm(matrices, axis=(1, 2), keepdims=True)
+    settings = {"iterations": 3, "preconditioning": preconditioning, "dtype": jnp.float32}
+    elsewhere = [muon._orthogonal(m, square_of=muon._square, **settings) for m in matrices]
+    here = muon.orthogonal(matrices, **settings)
+    np.testing.assert_allclose(here, jnp.stack(elsewhere), rtol=1e-4, atol=1e-5)

@@ -6,6 +6,8 @@ orthogonal by itself: four of [k, H] cost less than one of [k, 4H], and learn as
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -71,19 +73,50 @@ def orthogonal(
     preconditioning: aol scales each row by a bound of its own, so that small singular values start larger
     (Boissin et al., "Turbo-Muon", 2025).
     """
+    one = functools.partial(_orthogonal, iterations=iterations, preconditioning=preconditioning, dtype=dtype)
+    return jax.lax.platform_dependent(
+        matrices,
+        # One at a time stays in a CPU's cache.
+        cpu=functools.partial(jax.lax.map, functools.partial(one, square_of=_square_by_blocks)),
+        default=jax.vmap(functools.partial(one, square_of=_square)),
+    )
+
+
+def _orthogonal(
+    x: jax.Array,
+    *,
+    iterations: int,
+    preconditioning: Preconditioning,
+    dtype: DTypeLike,
+    square_of: Callable[[jax.Array], jax.Array],
+) -> jax.Array:
     linear, cubic, quintic = _COEFFICIENTS
-    x = matrices
     for n in range(iterations):
-        square = _products(x, x.swapaxes(1, 2), dtype)
+        square = square_of(x.astype(dtype))
         if preconditioning == "aol" and n == 0:
-            scale = jax.lax.rsqrt(jnp.maximum(jnp.abs(square).sum(2, keepdims=True), 1e-8))
-            x, square = scale * x, scale * square * scale.swapaxes(1, 2)
-        x = linear * x + _products(cubic * square + quintic * _products(square, square, dtype), x, dtype)
+            scale = jax.lax.rsqrt(jnp.maximum(jnp.abs(square).sum(1, keepdims=True), 1e-8))
+            x, square = scale * x, scale * square * scale.T
+        fourth = _product(square.astype(dtype), square.astype(dtype))
+        x = linear * x + _product((cubic * square + quintic * fourth).astype(dtype), x.astype(dtype))
     return x
 
 
-def _products(a: jax.Array, b: jax.Array, dtype: DTypeLike) -> jax.Array:
-    return jnp.matmul(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
+def _square(a: jax.Array) -> jax.Array:
+    """f32 `a @ a.T`."""
+    return _product(a, a.T)
+
+
+def _square_by_blocks(a: jax.Array) -> jax.Array:
+    """As `_square`, without the block below the diagonal, which is the one above it."""
+    half = len(a) // 2
+    # Transposed before: on a CPU, a product that transposes takes twice as long.
+    across = jax.lax.optimization_barrier(a.T)
+    top, corner = _product(a[:half], across), _product(a[half:], across[:, half:])
+    return jnp.concatenate([top, jnp.concatenate([top[:, half:].T, corner], axis=1)])
+
+
+def _product(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
 
 
 def _dimensions(matrices: Any) -> Any:

@@ -1,0 +1,60 @@
+"""Rounding to bf16 by integers, against XLA's own conversion, bit by bit."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from charrepl_train.model import rounding
+
+# Zero, one, the least and largest of both kinds, halves between two bf16 (to even, down and up), infinity.
+CORNERS = [0.0, 1.0, 1e-45, 1.1754944e-38, 3.3895314e38, 3.4028235e38, 1.00390625, 1.01171875, np.inf]
+
+
+def numbers() -> jax.Array:
+    """f32 of every size, and the corners, both signs."""
+    seed = 20261130
+    print(f"seed {seed}")
+    bits = np.random.default_rng(seed).integers(0, 2**32, 200_000, dtype=np.uint32)
+    drawn = bits.view(np.float32)
+    corners = np.array(CORNERS, np.float32)
+    return jnp.asarray(np.concatenate([drawn[np.isfinite(drawn)], corners, -corners]))
+
+
+def bits(values: jax.Array) -> np.ndarray:
+    return np.asarray(values).view(np.uint16)
+
+
+def test_it_rounds_as_xla_does() -> None:
+    values = numbers()
+    ours = jax.jit(lambda x: rounding.rounded(x, jnp.bfloat16))(values)
+    assert ours.dtype == jnp.bfloat16
+    np.testing.assert_array_equal(bits(ours), bits(values.astype(jnp.bfloat16)))
+
+
+@pytest.mark.parametrize("name", ["0 / 0", "inf - inf", "inf * 0"])
+def test_what_is_no_number_stays_none(name: str) -> None:
+    infinite, zero = jnp.array([jnp.inf, -jnp.inf]), jnp.zeros(2)
+    nan = {"0 / 0": zero / zero, "inf - inf": infinite - infinite, "inf * 0": infinite * zero}[name]
+    assert jnp.isnan(nan).all()
+    assert jnp.isnan(rounding.rounded(nan, jnp.bfloat16)).all()
+    assert jnp.isnan(rounding.restored(rounding.kept(nan, jnp.bfloat16))).all()
+
+
+def test_what_is_kept_is_the_rounded_numbers() -> None:
+    values = numbers()
+    kept = rounding.kept(values, jnp.bfloat16)
+    assert kept.dtype == jnp.uint16
+    np.testing.assert_array_equal(bits(rounding.operand(kept)), bits(values.astype(jnp.bfloat16)))
+    restored = rounding.restored(kept)
+    assert restored.dtype == jnp.float32
+    np.testing.assert_array_equal(restored, values.astype(jnp.bfloat16).astype(jnp.float32))
+
+
+def test_with_products_of_f32_nothing_is_rounded() -> None:
+    values = numbers()
+    kept = rounding.kept(values, jnp.float32)
+    for same in (rounding.rounded(values, jnp.float32), rounding.operand(kept), rounding.restored(kept)):
+        np.testing.assert_array_equal(same, values)
