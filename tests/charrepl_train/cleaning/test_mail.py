@@ -95,3 +95,55 @@ def test_what_was_forwarded_or_signed_is_left_out() -> None:
 )
 def test_of_a_text_that_is_no_mail_only_quotations_are_left_out(text: str) -> None:
     assert clean(text, "mail") == text.replace("> a\n", "")
+
+
+NEXT_PART = "-------------- next part --------------\n"
+SCRUBBED = """\
+A non-text attachment was scrubbed...
+Name: not available
+Type: application/pgp-signature
+URL: <https://example.org/pipermail/engines/attachments/1/2.bin>
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        (f"So it does.\n{NEXT_PART}{SCRUBBED}", "So it does.\n"),
+        (f"{SCRUBBED}\nSo it does.\n", "So it does.\n"),
+        (f"So it does.\n{NEXT_PART}{SCRUBBED}\n{NEXT_PART}Cards follow.\n", "So it does.\n\nCards follow.\n"),
+        (
+            "A page was scrubbed... and shone.\n\nSo it was.\n",
+            "A page was scrubbed... and shone.\n\nSo it was.\n",
+        ),
+    ],
+)
+def test_what_a_list_archive_says_of_attachments_is_left_out(body: str, left: str) -> None:
+    assert clean(f"{HEADER}\n{body}", "mail") == left
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        # By initials and by name, as Emacs quotes.
+        (
+            "On Mon, 1 Dec 2025 10:00:00 +0000 Ada Lovelace <ada@example.org> wrote: \n\n"
+            "AL> It weaves.\n\nYes.\n\nAL>  As looms do.\nOr not.\n",
+            "Yes.\n\nOr not.\n",
+        ),
+        ("Ada Lovelace <ada@example.org> writes:\nAda> It weaves.\nYes.\n", "Yes.\n"),
+        # All of what was quoted was cut.
+        (
+            "On Thu, Aug 02, 2007 at 04:33:25PM -0400, Ada Lovelace wrote:\n<snip>\n\nYes.\n",
+            "<snip>\n\nYes.\n",
+        ),
+        # Prompts, and what nobody is said to have written.
+        (
+            "I typed this at 10:00:\nSQL> select 1;\nAL> What?\n",
+            "I typed this at 10:00:\nSQL> select 1;\nAL> What?\n",
+        ),
+        ("In 1843 she wrote this of it: it weaves.\n", "In 1843 she wrote this of it: it weaves.\n"),
+    ],
+)
+def test_what_is_quoted_by_name_is_left_out(body: str, left: str) -> None:
+    assert clean(f"{HEADER}\n{body}", "mail") == left

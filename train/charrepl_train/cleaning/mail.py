@@ -31,12 +31,20 @@ _WROTE = re.compile(
     re.IGNORECASE,
 )
 _DATED = re.compile(r"(?:On|At|In|Am|Le|El|Il|Op|Em|Den|W dniu)\b")  # begins a long one
+_DATED_WROTE = re.compile(
+    rf"{_DATED.pattern}.*(?:@|\d:\d\d|\b\d{{4}}\b).*\b(?:wrote|writes|said|schrieb|écrit|escribió|scritto|schreef"
+    r"|skrev|escreveu|napisał|kirjoitti)\b[^.]{0,60}[:：]\s*$"
+)
+_CAPITALISED = re.compile(r"\b[A-ZÀ-Þ]\w*")
+_CITED = re.compile(r" ?(\w{2,12})>")  # by Emacs, with who wrote it: AL> or Ada>
 _FORWARDED = re.compile(
     r"-{2,} ?(?:Original Message|Forwarded [Mm]essage|Ursprüngliche Nachricht|Weitergeleitete Nachricht"
     r"|Message d'origine|Mensaje original|Messaggio originale|Oorspronkelijk bericht)\b"
 )
 _OUTLOOK = re.compile(r"_{20,}\s*$")  # above the headers of what it quotes
 _SIGNATURE = re.compile(r"--\s*$")
+_NEXT_PART = re.compile(r"-{10,} next part -{10,}\s*$")  # by list archives, in the place of an attachment
+_SCRUBBED = re.compile(r"An? .+ was scrubbed\.\.\.")
 _RULE = re.compile(r"[-_=*~]{20,}\s*$")
 _FOOTER = re.compile(r"https?://|@|\bmailing list|unsubscribe", re.IGNORECASE)
 _PGP = re.compile(r"-----BEGIN PGP (SIGNED MESSAGE|SIGNATURE|PUBLIC KEY BLOCK)-----")
@@ -188,6 +196,8 @@ def _own(body: list[str], counts: Counter[str], *, is_mail: bool) -> list[str]:
         leave_out("quoted lines", start, stop)
         leave_out("lines that say who wrote", _attribution(body, start), start)
     if is_mail:
+        _leave_out_notes(body, leave_out)
+        _leave_out_cited(body, leave_out)
         forwarded = (
             n
             for n, line in enumerate(body)
@@ -229,6 +239,38 @@ def _leave_out_pgp(body: Sequence[str], leave_out: Callable[[str, int, int], Non
                 m for m in within if (not body[m].strip() if signed else body[m].startswith("-----END PGP"))
             )
             leave_out("lines of PGP", n, next(ends, n - 1) + 1)
+
+
+def _leave_out_notes(body: Sequence[str], leave_out: Callable[[str, int, int], None]) -> None:
+    """Without what a list's archive has written in the place of attachments."""
+    for n, line in enumerate(body):
+        end = n + bool(_NEXT_PART.match(line))
+        note, field = ("".join(body[m : m + 1]) for m in (end, end + 1))
+        if _SCRUBBED.match(note) and _FIELD.match(field):
+            end = next((m for m in range(end, len(body)) if not body[m].strip()), len(body))
+        leave_out("notes of attachments", n, end)
+
+
+def _leave_out_cited(body: Sequence[str], leave_out: Callable[[str, int, int], None]) -> None:
+    """Without lines that begin with the name or the initials of somebody who is said to have written them.
+
+    And without a line with a date that says who wrote, where all of what it introduced was cut away.
+    """
+    cited: set[str] = set()
+    for n, line in enumerate(body):
+        by = _CITED.match(line)
+        if by and by[1] in cited:
+            leave_out("quoted lines", n, n + 1)
+        elif line.rstrip().endswith((":", "：")) and _WROTE.search(line):
+            words = _CAPITALISED.findall(line)
+            initials = "".join(word[0] for word in words)
+            named = {*words, *(initials[a:b] for b in range(len(initials) + 1) for a in range(b - 1))}
+            follows = next((m for m in range(n + 1, len(body)) if body[m].strip()), n)
+            introduced = _CITED.match(body[follows])
+            if introduced and introduced[1] in named:
+                cited.add(introduced[1])
+            if _DATED_WROTE.match(line) or (introduced and introduced[1] in named):
+                leave_out("lines that say who wrote", n, n + 1)
 
 
 def _attribution(body: Sequence[str], quoted: int) -> int:
