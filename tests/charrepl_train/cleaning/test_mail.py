@@ -112,6 +112,13 @@ URL: <https://example.org/pipermail/engines/attachments/1/2.bin>
         (f"So it does.\n{NEXT_PART}{SCRUBBED}", "So it does.\n"),
         (f"{SCRUBBED}\nSo it does.\n", "So it does.\n"),
         (f"So it does.\n{NEXT_PART}{SCRUBBED}\n{NEXT_PART}Cards follow.\n", "So it does.\n\nCards follow.\n"),
+        # As Mailman has it, with no blank line after a note.
+        (
+            f"So it does.\n{NEXT_PART}{SCRUBBED}{NEXT_PART}Cards follow.\nOn two lines.\n\nEnd.\n",
+            "So it does.\nCards follow.\nOn two lines.\n\nEnd.\n",
+        ),
+        (f"____________________\n{NEXT_PART}{SCRUBBED}\nMine.\n", "____________________\n\nMine.\n"),
+        ("A wall was scrubbed...\n  and shone.\nMine.\n", "A wall was scrubbed...\n  and shone.\nMine.\n"),
         (
             "A page was scrubbed... and shone.\n\nSo it was.\n",
             "A page was scrubbed... and shone.\n\nSo it was.\n",
@@ -137,13 +144,48 @@ def test_what_a_list_archive_says_of_attachments_is_left_out(body: str, left: st
             "On Thu, Aug 02, 2007 at 04:33:25PM -0400, Ada Lovelace wrote:\n<snip>\n\nYes.\n",
             "<snip>\n\nYes.\n",
         ),
-        # Prompts, and what nobody is said to have written.
         (
-            "I typed this at 10:00:\nSQL> select 1;\nAL> What?\n",
-            "I typed this at 10:00:\nSQL> select 1;\nAL> What?\n",
+            "On Mon, 1 Dec 2025 10:00:00 +0000, Ada Lovelace\n<ada@example.org> wrote:\n\n"
+            "    Ada> It weaves.\nYes.\n",
+            "Yes.\n",
         ),
-        ("In 1843 she wrote this of it: it weaves.\n", "In 1843 she wrote this of it: it weaves.\n"),
+        ("Am 1.12.2025 um 10:00 schrieb Ada Lovelace:\n[...]\nYes.\n", "[...]\nYes.\n"),
     ],
 )
 def test_what_is_quoted_by_name_is_left_out(body: str, left: str) -> None:
     assert clean(f"{HEADER}\n{body}", "mail") == left
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "I typed this at 10:00:\nSQL> select 1;\nAL> What?\n",
+        "On Oracle 2019 I ran this in SQL:\nSQL> select 1;\n",
+        "At 10:00 the DB was asked this:\nAD> x\n",
+        "In 1843 she wrote this of it: it weaves.\n",
+        "In 1843 Ada Lovelace wrote of the engine:\n\n  It weaves.\n",
+        "On page 1234 Knuth said:\n\n  It weaves.\n",
+        "In my mail of 10:30 I wrote the following:\n\n  It weaves.\n",
+    ],
+)
+def test_prompts_and_sentences_of_the_senders_own_stay(body: str) -> None:
+    assert clean(f"{HEADER}\n{body}", "mail") == body
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a@b wrote. ",
+        "On A 1:11 @ wrote ",
+        "Aa " * 3,
+        "On 1 2011 wrote Aa <",
+        NEXT_PART + SCRUBBED,
+        "wrote:\n",
+    ],
+)
+@pytest.mark.timeout(60)
+def test_no_mail_takes_long(line: str) -> None:
+    """Each took many minutes, or all of the memory."""
+    body = line * 5000
+    for whole in (body, f"On {body}:\nAA> x\n"):
+        clean(f"{HEADER}\n{whole}", "mail")

@@ -25,18 +25,17 @@ _HEADER = re.compile(
 _FIELD = re.compile(r"[!-9;-~]+:|[ \t]+\S")  # the first line of any field, or one that continues it
 _MULTIPART = re.compile(r"content-type:\s*multipart/", re.IGNORECASE)
 _QUOTED = re.compile(r" ?>(?!From )")
-_WROTE = re.compile(
-    r"@|\d:\d\d|\b(?:\d{4}|wrote|writes|said|schrieb|écrit|escribió|scritto|schreef|skrev|escreveu|napisał"
-    r"|kirjoitti|написал)\b",
-    re.IGNORECASE,
-)
+_VERB = "wrote|writes|said|schrieb|écrit|escribió|scritto|schreef|skrev|escreveu|napisał|kirjoitti|написал"
+_SAID = rf"\b(?:{_VERB})\b"
+_WROTE = re.compile(rf"@|\d:\d\d|\b\d{{4}}\b|{_SAID}", re.IGNORECASE)
 _DATED = re.compile(r"(?:On|At|In|Am|Le|El|Il|Op|Em|Den|W dniu)\b")  # begins a long one
-_DATED_WROTE = re.compile(
-    rf"{_DATED.pattern}.*(?:@|\d:\d\d|\b\d{{4}}\b).*\b(?:wrote|writes|said|schrieb|écrit|escribió|scritto|schreef"
-    r"|skrev|escreveu|napisał|kirjoitti)\b[^.]{0,60}[:：]\s*$"
+# With a date, and after the verb nothing but a name: a sentence of the sender's own goes on otherwise.
+_DATED_SAID = re.compile(
+    rf"{_DATED.pattern}.{{0,200}}?(?:@|\d:\d\d|\d\D{{1,12}}\d{{4}}\b|\b\d{{4}}\D\d).{{0,200}}?{_SAID}"
+    r"(?:[^\w<.]|\b[A-ZÀ-Þ]\w*\b|<[^>]{0,80}>){0,40}[:：]\s*$"
 )
 _CAPITALISED = re.compile(r"\b[A-ZÀ-Þ]\w*")
-_CITED = re.compile(r" ?(\w{2,12})>")  # by Emacs, with who wrote it: AL> or Ada>
+_CITED = re.compile(r"[ \t]{0,4}(\w{2,12})>")  # by Emacs, with who wrote it: AL> or Ada>
 _FORWARDED = re.compile(
     r"-{2,} ?(?:Original Message|Forwarded [Mm]essage|Ursprüngliche Nachricht|Weitergeleitete Nachricht"
     r"|Message d'origine|Mensaje original|Messaggio originale|Oorspronkelijk bericht)\b"
@@ -45,6 +44,7 @@ _OUTLOOK = re.compile(r"_{20,}\s*$")  # above the headers of what it quotes
 _SIGNATURE = re.compile(r"--\s*$")
 _NEXT_PART = re.compile(r"-{10,} next part -{10,}\s*$")  # by list archives, in the place of an attachment
 _SCRUBBED = re.compile(r"An? .+ was scrubbed\.\.\.")
+_OF_SCRUBBED = re.compile(r"(?:Name|Type|Size|Desc|Url|From|Subject|Date|MD5) ?:", re.IGNORECASE)
 _RULE = re.compile(r"[-_=*~]{20,}\s*$")
 _FOOTER = re.compile(r"https?://|@|\bmailing list|unsubscribe", re.IGNORECASE)
 _PGP = re.compile(r"-----BEGIN PGP (SIGNED MESSAGE|SIGNATURE|PUBLIC KEY BLOCK)-----")
@@ -196,14 +196,14 @@ def _own(body: list[str], counts: Counter[str], *, is_mail: bool) -> list[str]:
         leave_out("quoted lines", start, stop)
         leave_out("lines that say who wrote", _attribution(body, start), start)
     if is_mail:
-        _leave_out_notes(body, leave_out)
-        _leave_out_cited(body, leave_out)
         forwarded = (
             n
             for n, line in enumerate(body)
             if _FORWARDED.match(line) or (_OUTLOOK.match(line) and any(left_out[n + 1 : n + 2]))
         )
         leave_out("quoted lines", next(forwarded, len(body)), len(body))
+        _leave_out_notes(body, leave_out)
+        _leave_out_cited(body, leave_out)
         end = len(body)
         while (cut := _signature(body, left_out, end)) < end:
             leave_out("lines of signatures and footers", cut, end)
@@ -246,31 +246,32 @@ def _leave_out_notes(body: Sequence[str], leave_out: Callable[[str, int, int], N
     for n, line in enumerate(body):
         end = n + bool(_NEXT_PART.match(line))
         note, field = ("".join(body[m : m + 1]) for m in (end, end + 1))
-        if _SCRUBBED.match(note) and _FIELD.match(field):
-            end = next((m for m in range(end, len(body)) if not body[m].strip()), len(body))
+        if _SCRUBBED.match(note) and _OF_SCRUBBED.match(field):
+            end = next((m for m in range(end + 1, len(body)) if not _OF_SCRUBBED.match(body[m])), len(body))
         leave_out("notes of attachments", n, end)
 
 
 def _leave_out_cited(body: Sequence[str], leave_out: Callable[[str, int, int], None]) -> None:
     """Without lines that begin with the name or the initials of somebody who is said to have written them.
 
-    And without a line with a date that says who wrote, where all of what it introduced was cut away.
+    And without what says so: for what it introduces, or with a date, where that was cut away.
     """
     cited: set[str] = set()
     for n, line in enumerate(body):
         by = _CITED.match(line)
         if by and by[1] in cited:
             leave_out("quoted lines", n, n + 1)
-        elif line.rstrip().endswith((":", "：")) and _WROTE.search(line):
-            words = _CAPITALISED.findall(line)
-            initials = "".join(word[0] for word in words)
-            named = {*words, *(initials[a:b] for b in range(len(initials) + 1) for a in range(b - 1))}
-            follows = next((m for m in range(n + 1, len(body)) if body[m].strip()), n)
-            introduced = _CITED.match(body[follows])
-            if introduced and introduced[1] in named:
-                cited.add(introduced[1])
-            if _DATED_WROTE.match(line) or (introduced and introduced[1] in named):
-                leave_out("lines that say who wrote", n, n + 1)
+        start = _introduction(body, n)
+        said = " ".join(part.strip() for part in body[start : n + 1])
+        if not re.search(_SAID, said, re.IGNORECASE):
+            continue
+        words = _CAPITALISED.findall(_DATED.sub("", said, count=1))
+        introduced = _CITED.match(next((other for other in body[n + 1 : n + 4] if other.strip()), ""))
+        if introduced and (introduced[1] in words or introduced[1] in "".join(word[0] for word in words)):
+            cited.add(introduced[1])
+        elif not _DATED_SAID.match(said):
+            continue
+        leave_out("lines that say who wrote", start, n + 1)
 
 
 def _attribution(body: Sequence[str], quoted: int) -> int:
@@ -278,12 +279,20 @@ def _attribution(body: Sequence[str], quoted: int) -> int:
     end = quoted
     while end and not body[end - 1].strip():
         end -= 1
-    if quoted - end > 1 or not end or not body[end - 1].rstrip().endswith((":", "：")):
+    if quoted - end > 1 or not end:
         return quoted
-    start = end - 1
-    if end > 1 and _DATED.match(body[end - 2]) and (end == 2 or not body[end - 3].strip()):
-        start = end - 2
-    return start if _WROTE.search("".join(body[start:end])) else quoted
+    start = _introduction(body, end - 1)
+    return start if start < end else quoted
+
+
+def _introduction(body: Sequence[str], last: int) -> int:
+    """Where the one or two lines begin that say who wrote something, up to `last`; the next if none do."""
+    if not body[last].rstrip().endswith((":", "：")):
+        return last + 1
+    start = last
+    if last and _DATED.match(body[last - 1]) and (last == 1 or not body[last - 2].strip()):
+        start = last - 1
+    return start if _WROTE.search("".join(body[start : last + 1])) else last + 1
 
 
 def _signature(body: Sequence[str], left_out: Sequence[bool], end: int) -> int:
@@ -293,7 +302,9 @@ def _signature(body: Sequence[str], left_out: Sequence[bool], end: int) -> int:
     for n in range(max(0, end - _SIGNATURE_LINES), end):
         if _SIGNATURE.match(body[n]):
             return n
-        if _RULE.match(body[n]) and _FOOTER.search("".join(body[n:end])):
+        if _RULE.match(body[n]) and _FOOTER.search(
+            "".join(body[m] for m in range(n, end) if not left_out[m])
+        ):
             return n
     return end
 

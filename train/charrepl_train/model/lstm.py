@@ -64,7 +64,8 @@ def recur(inputs: jax.Array, carry: Carry, weights: Weights, dtype: DTypeLike) -
     """f32 [time, H, batch], h at every time, and the last carry; all in columns.
 
     inputs: int32 [time, batch], ids that stand for one-hot columns, or f32 [time, inputs, batch].
-    carry: f32 [H, batch] each. Products are taken in `dtype`; their sums and c stay f32.
+    carry: f32 [H, batch] each. Products are taken in `dtype`; their sums and c stay f32. What the gradient
+    needs is kept in `dtype`, too.
 
     The gradient's scan multiplies what it is given by factors that the forward scan has left, and
     recomputes nothing; that of the weights is one product after it, instead of a matrix a step.
@@ -111,8 +112,9 @@ def _forward(
         factors = jnp.concatenate(
             [g * i * (1 - i), c_before * f * (1 - f), tanh_c * o * (1 - o), i * (1 - g * g)]
         )
+        # 1 - f, not f: over a text, a gradient is multiplied by f again and again, and f is often nearly 1.
         factors, h_to_c, forgotten = (
-            kept(values, dtype) for values in (factors, o * (1 - tanh_c * tanh_c), f)
+            kept(values, dtype) for values in (factors, o * (1 - tanh_c * tanh_c), 1 - f)
         )
         return ((h, c), _with(rights, right, t)), (h, factors, h_to_c, forgotten)
 
@@ -146,7 +148,7 @@ def _backward(
         d = jnp.where(of_output, dh, dc) * restored(factors).reshape(4, *dc.shape)
         d = kept(d.reshape(-1, dc.shape[1]), dtype)
         below = product(left, operand(d), dtype)
-        return ((below[size:], dc * restored(forgotten)), _with(ds, d, t)), below[:size]
+        return ((below[size:], dc - dc * restored(forgotten)), _with(ds, d, t)), below[:size]
 
     ds = _room(4 * len(w_hh), len(dh_out), carry[0], dtype)
     given = dh_out, factors, h_to_c, forgotten, jnp.arange(len(dh_out))
@@ -168,12 +170,13 @@ def _room(features: int, time: int, state: jax.Array, dtype: DTypeLike) -> jax.A
     return jnp.broadcast_to(kept(zeros, dtype), (features, time, len(zeros)))
 
 
-def _with(room: jax.Array, columns: jax.Array, t: jax.Array) -> jax.Array:
-    return jax.lax.dynamic_update_slice_in_dim(room, columns[:, None], t, axis=1)
+def _with(room: jax.Array, values: jax.Array, t: jax.Array) -> jax.Array:
+    """`room` with `values`, [features, batch], at time t."""
+    return jax.lax.dynamic_update_slice_in_dim(room, values[:, None], t, axis=1)
 
 
 def _outer(a: jax.Array, b: jax.Array) -> jax.Array:
-    """f32 [k, n]: the sum of outer products of all columns of `kept` [k, time, batch] and [n, ...]."""
+    """f32 [k, n]: the sum of outer products of [k, time, batch] and [n, time, batch], each from `_room`."""
     a, b = (operand(values).reshape(len(values), -1) for values in (a, b))
     return _product_of_rows(a, b)
 
@@ -183,9 +186,9 @@ def _product_of_rows(a: jax.Array, b: jax.Array) -> jax.Array:
     return jax.lax.dot_general(a, b, (((1,), (1,)), ((), ())), preferred_element_type=jnp.float32)
 
 
-def _rows(columns: jax.Array, dtype: DTypeLike) -> jax.Array:
+def _rows(values: jax.Array, dtype: DTypeLike) -> jax.Array:
     """[features, time x batch] of [time, features, batch]."""
-    return rounded(columns, dtype).swapaxes(0, 1).reshape(columns.shape[1], -1)
+    return rounded(values, dtype).swapaxes(0, 1).reshape(values.shape[1], -1)
 
 
 recur.defvjp(_recur_forward, _backward)

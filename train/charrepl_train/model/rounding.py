@@ -12,10 +12,7 @@ from jax.typing import DTypeLike
 
 
 def rounded(values: jax.Array, dtype: DTypeLike) -> jax.Array:
-    """`values.astype(dtype)`, to the bit: to the nearest, ties to even.
-
-    A NaN with a payload of ones alone, which no arithmetic gives, would become another number.
-    """
+    """`values.astype(dtype)`, to the bit, but for what a NaN has in it: to the nearest, ties to even."""
     if dtype != jnp.bfloat16 or values.dtype != jnp.float32:
         return values.astype(dtype)
     return jax.lax.bitcast_convert_type(_bits(values), jnp.bfloat16)
@@ -40,4 +37,6 @@ def restored(values: jax.Array) -> jax.Array:
 
 def _bits(values: jax.Array) -> jax.Array:
     bits = jax.lax.bitcast_convert_type(values, jnp.uint32)
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(jnp.uint16)
+    nearest = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    # A GPU's NaN is of ones alone, and the sum would make a zero of it.
+    return jnp.where(jnp.isnan(values), 0x7FC0, nearest).astype(jnp.uint16)
