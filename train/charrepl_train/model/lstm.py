@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from charrepl_train.model.rounding import kept, operand, restored, rounded
+from charrepl_train.model.bf16_bits import kept, operand, restored
 
 _ONE_HOT_LIMIT = 512  # characters; above it, looking rows up is cheaper than the one-hot product
 
@@ -34,7 +34,7 @@ Recur = Callable[[jax.Array, Carry, Weights, DTypeLike], tuple[jax.Array, Carry]
 
 def product(a: jax.Array, b: jax.Array, dtype: DTypeLike) -> jax.Array:
     """f32 `a @ b`, the operands rounded to `dtype` and the sums kept in f32."""
-    return jnp.dot(rounded(a, dtype), rounded(b, dtype), preferred_element_type=jnp.float32)
+    return jnp.dot(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
 
 
 def halved(weights: Any) -> Any:
@@ -82,7 +82,7 @@ def columns(inputs: jax.Array, w_ih: jax.Array, dtype: DTypeLike) -> jax.Array:
     """`dtype` [..., inputs, batch] of ids, one-hot, or of what is in columns already."""
     if jnp.issubdtype(inputs.dtype, jnp.integer):
         return jax.nn.one_hot(inputs, w_ih.shape[0], dtype=dtype, axis=-2)
-    return rounded(inputs, dtype)
+    return inputs.astype(dtype)
 
 
 def _forward(
@@ -91,7 +91,7 @@ def _forward(
     w_ih, w_hh, b = weights
     lookup = by_row(inputs, w_ih)
     both = w_hh if lookup else jnp.concatenate([w_ih, w_hh])
-    left = rounded(halved(both).T, dtype)
+    left = halved(both).T.astype(dtype)
     table = halved(w_ih) if lookup else None
     bias = halved(b)[:, None]
 
@@ -135,7 +135,7 @@ def _backward(
     inputs, rights, w_ih, w_hh, factors, h_to_c, forgotten = left_behind
     dh_out, carry = gradients
     of_tokens = inputs.ndim == 2
-    left = rounded(w_hh if of_tokens else jnp.concatenate([w_ih, w_hh]), dtype)
+    left = (w_hh if of_tokens else jnp.concatenate([w_ih, w_hh])).astype(dtype)
     size = len(left) - len(w_hh)
     of_output = (jnp.arange(4) == 2)[:, None, None]  # the gate whose gradient is h's, not c's
 
@@ -188,7 +188,7 @@ def _product_of_rows(a: jax.Array, b: jax.Array) -> jax.Array:
 
 def _rows(values: jax.Array, dtype: DTypeLike) -> jax.Array:
     """[features, time x batch] of [time, features, batch]."""
-    return rounded(values, dtype).swapaxes(0, 1).reshape(values.shape[1], -1)
+    return values.astype(dtype).swapaxes(0, 1).reshape(values.shape[1], -1)
 
 
 recur.defvjp(_recur_forward, _backward)
@@ -212,7 +212,7 @@ def _dense_backward(
     h, w = given
     time, inputs, batch = h.shape
     dh = product(w, gradient, dtype).reshape(inputs, time, batch).swapaxes(0, 1)
-    return dh, _product_of_rows(_rows(h, dtype), rounded(gradient, dtype))
+    return dh, _product_of_rows(_rows(h, dtype), gradient.astype(dtype))
 
 
 dense.defvjp(_dense_forward, _dense_backward)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from charrepl_train.model import rounding
+from charrepl_train.model import bf16_bits
 
 # Zero, one, the least and largest of both kinds, halves between two bf16 (to even, down and up), infinity.
 CORNERS = [0.0, 1.0, 1e-45, 1.1754944e-38, 3.3895314e38, 3.4028235e38, 1.00390625, 1.01171875, np.inf]
@@ -27,34 +27,27 @@ def bits(values: jax.Array) -> np.ndarray:
     return np.asarray(values).view(np.uint16)
 
 
-def test_it_rounds_as_xla_does() -> None:
-    values = numbers()
-    ours = jax.jit(lambda x: rounding.rounded(x, jnp.bfloat16))(values)
-    assert ours.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(bits(ours), bits(values.astype(jnp.bfloat16)))
-
-
 # By 0 / 0 on a processor and on an NVIDIA GPU, with the other sign, and the least one.
 @pytest.mark.parametrize("pattern", [0x7FC00000, 0x7FFFFFFF, 0xFFC00000, 0xFFFFFFFF, 0x7F800001])
 def test_what_is_no_number_stays_none(pattern: int) -> None:
     nan = jnp.asarray(np.array([pattern], np.uint32).view(np.float32))
     assert jnp.isnan(nan).all()
-    assert jnp.isnan(rounding.rounded(nan, jnp.bfloat16)).all()
-    assert jnp.isnan(rounding.restored(rounding.kept(nan, jnp.bfloat16))).all()
+    assert jnp.isnan(bf16_bits.operand(bf16_bits.kept(nan, jnp.bfloat16))).all()
+    assert jnp.isnan(bf16_bits.restored(bf16_bits.kept(nan, jnp.bfloat16))).all()
 
 
-def test_what_is_kept_is_the_rounded_numbers() -> None:
+def test_what_is_kept_is_what_xla_rounds_to() -> None:
     values = numbers()
-    kept = rounding.kept(values, jnp.bfloat16)
+    kept = bf16_bits.kept(values, jnp.bfloat16)
     assert kept.dtype == jnp.uint16
-    np.testing.assert_array_equal(bits(rounding.operand(kept)), bits(values.astype(jnp.bfloat16)))
-    restored = rounding.restored(kept)
+    np.testing.assert_array_equal(bits(bf16_bits.operand(kept)), bits(values.astype(jnp.bfloat16)))
+    restored = bf16_bits.restored(kept)
     assert restored.dtype == jnp.float32
     np.testing.assert_array_equal(restored, values.astype(jnp.bfloat16).astype(jnp.float32))
 
 
 def test_with_products_of_f32_nothing_is_rounded() -> None:
     values = numbers()
-    kept = rounding.kept(values, jnp.float32)
-    for same in (rounding.rounded(values, jnp.float32), rounding.operand(kept), rounding.restored(kept)):
+    kept = bf16_bits.kept(values, jnp.float32)
+    for same in (bf16_bits.operand(kept), bf16_bits.restored(kept)):
         np.testing.assert_array_equal(same, values)
