@@ -33,11 +33,11 @@ def measure() -> dict[str, list[float]]:
     runs = {name: train_speed.ours(BATCH, TIME, "bf16", **settings) for name, settings in OPTIMISERS.items()}
     for run in runs.values():
         train_speed.speed(run, BATCH, TIME, STEPS)
-    rounds = [
-        {name: train_speed.speed(run, BATCH, TIME, STEPS) for name, run in runs.items()}
-        for _ in range(ROUNDS)
-    ]
-    return {name: [found[name] for found in rounds] for name in runs}
+    speeds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            speeds[name].append(train_speed.speed(run, BATCH, TIME, STEPS))
+    return speeds
 
 
 def main() -> None:

@@ -185,7 +185,7 @@ def test_prompts_and_sentences_of_the_senders_own_stay(body: str) -> None:
 )
 @pytest.mark.timeout(60)
 def test_no_mail_takes_long(line: str) -> None:
-    """Each took many minutes, or all of the memory."""
+    """What is looked for is bounded: pytest's timeout fails this where it is not."""
     body = line * 5000
     for whole in (body, f"On {body}:\nAA> x\n"):
         clean(f"{HEADER}\n{whole}", "mail")

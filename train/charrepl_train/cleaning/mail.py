@@ -26,12 +26,12 @@ _FIELD = re.compile(r"[!-9;-~]+:|[ \t]+\S")  # the first line of any field, or o
 _MULTIPART = re.compile(r"content-type:\s*multipart/", re.IGNORECASE)
 _QUOTED = re.compile(r" ?>(?!From )")
 _VERB = "wrote|writes|said|schrieb|écrit|escribió|scritto|schreef|skrev|escreveu|napisał|kirjoitti|написал"
-_SAID = rf"\b(?:{_VERB})\b"
-_WROTE = re.compile(rf"@|\d:\d\d|\b\d{{4}}\b|{_SAID}", re.IGNORECASE)
+_SAID = re.compile(rf"\b(?:{_VERB})\b", re.IGNORECASE)
+_WROTE = re.compile(rf"@|\d:\d\d|\b\d{{4}}\b|{_SAID.pattern}", re.IGNORECASE)
 _DATED = re.compile(r"(?:On|At|In|Am|Le|El|Il|Op|Em|Den|W dniu)\b")  # begins a long one
 # With a date, and after the verb nothing but a name: a sentence of the sender's own goes on otherwise.
 _DATED_SAID = re.compile(
-    rf"{_DATED.pattern}.{{0,200}}?(?:@|\d:\d\d|\d\D{{1,12}}\d{{4}}\b|\b\d{{4}}\D\d).{{0,200}}?{_SAID}"
+    rf"{_DATED.pattern}.{{0,200}}?(?:@|\d:\d\d|\d\D{{1,12}}\d{{4}}\b|\b\d{{4}}\D\d).{{0,200}}?{_SAID.pattern}"
     r"(?:[^\w<.]|\b[A-ZÀ-Þ]\w*\b|<[^>]{0,80}>){0,40}[:：]\s*$"
 )
 _CAPITALISED = re.compile(r"\b[A-ZÀ-Þ]\w*")
@@ -263,7 +263,7 @@ def _leave_out_cited(body: Sequence[str], leave_out: Callable[[str, int, int], N
             leave_out("quoted lines", n, n + 1)
         start = _introduction(body, n)
         said = " ".join(part.strip() for part in body[start : n + 1])
-        if not re.search(_SAID, said, re.IGNORECASE):
+        if not _SAID.search(said):
             continue
         words = _CAPITALISED.findall(_DATED.sub("", said, count=1))
         introduced = _CITED.match(next((other for other in body[n + 1 : n + 4] if other.strip()), ""))

@@ -144,7 +144,7 @@ def _backward(
         dh_here, factors, h_to_c, forgotten, t = now
         dh = dh + dh_here
         dc = dc + dh * restored(h_to_c)
-        # Chosen, not concatenated: XLA takes a third longer for that on a CPU.
+        # Chosen, not concatenated, which takes XLA longer on a CPU (docs/experiments.md).
         d = jnp.where(of_output, dh, dc) * restored(factors).reshape(4, *dc.shape)
         d = kept(d.reshape(-1, dc.shape[1]), dtype)
         below = product(left, operand(d), dtype)

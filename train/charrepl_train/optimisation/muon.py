@@ -16,6 +16,7 @@ import optax
 from jax.typing import DTypeLike
 from optax.contrib import MuonDimensionNumbers, scale_by_muon
 
+from charrepl_train.model.lstm import product
 from charrepl_train.model.parameters import Params
 
 _GATES = MuonDimensionNumbers(reduction_axis=0, output_axis=2)  # of [k, 4, H]
@@ -96,14 +97,14 @@ def _orthogonal(
         if preconditioning == "aol" and n == 0:
             scale = jax.lax.rsqrt(jnp.maximum(jnp.abs(square).sum(1, keepdims=True), 1e-8))
             x, square = scale * x, scale * square * scale.T
-        fourth = _product(square.astype(dtype), square.astype(dtype))
-        x = linear * x + _product((cubic * square + quintic * fourth).astype(dtype), x.astype(dtype))
+        fourth = product(square, square, dtype)
+        x = linear * x + product(cubic * square + quintic * fourth, x, dtype)
     return x
 
 
 def _square(a: jax.Array) -> jax.Array:
     """f32 `a @ a.T`."""
-    return _product(a, a.T)
+    return product(a, a.T, a.dtype)
 
 
 def _square_by_blocks(a: jax.Array) -> jax.Array:
@@ -111,12 +112,8 @@ def _square_by_blocks(a: jax.Array) -> jax.Array:
     half = len(a) // 2
     # Transposed before: on a CPU, a product that transposes takes twice as long.
     across = jax.lax.optimization_barrier(a.T)
-    top, corner = _product(a[:half], across), _product(a[half:], across[:, half:])
+    top, corner = product(a[:half], across, a.dtype), product(a[half:], across[:, half:], a.dtype)
     return jnp.concatenate([top, jnp.concatenate([top[:, half:].T, corner], axis=1)])
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
 
 
 def _dimensions(matrices: Any) -> Any:
