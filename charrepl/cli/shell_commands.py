@@ -16,6 +16,7 @@ from charrepl.cli.options import (
     model_option,
 )
 from charrepl.errors import CharreplError
+from charrepl.shell_history import LEAST_COMMANDS
 from charrepl.shells.script import KEYS, script
 from charrepl.suggestions.hosts import HOSTS
 from charrepl.system import paths
@@ -119,9 +120,9 @@ def learn(off: bool, in_background: bool, debug: bool) -> None:
         echo("Nothing is learnt by itself any more.")
         return
     commands, new = learning.added()
-    if commands < learning.LEAST:
+    if commands < LEAST_COMMANDS:
         raise CharreplError(
-            f"there are {commands} commands, too few to learn from: come back when there are {learning.LEAST}"
+            f"there are {commands} commands, too few to learn from: come back when there are {LEAST_COMMANDS}"
         )
     if failure := learning.state().read().failure:
         say(f"Last time, {failure}")

@@ -176,7 +176,7 @@ class AsyncClient:
             self._socket.close()
             self._socket = None
         for queue in self._waiting.values():
-            queue.put_nowait(DaemonUnavailableError("the daemon died while answering"))
+            queue.put_nowait(connection.lost(self._endpoint))
 
     async def _converse(self, endpoint: str) -> None:
         """Says hello and delivers replies until the daemon is gone."""

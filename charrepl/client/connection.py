@@ -142,9 +142,9 @@ def silent(endpoint: str) -> DaemonUnavailableError:
     return DaemonUnavailableError("the daemon does not answer: run charrepl-daemon restart")
 
 
-def lost(endpoint: str) -> ConnectionLostError:
-    """The error if the connection is lost before an answer comes."""
-    if is_remote(endpoint):
+def lost(endpoint: str | None) -> ConnectionLostError:
+    """The error if a connection is lost before the answer: to an endpoint that was given, or one's own."""
+    if endpoint and is_remote(endpoint):
         return ConnectionLostError(
             f"the connection to {endpoint} was lost before the answer came: run the command again"
         )

@@ -39,10 +39,13 @@ def read(path: Path) -> tuple[str, Document]:
     try:
         # Non-blocking, so that a pipe does not make us wait for its writer.
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(file, "rb") as reading:  # noqa: PTH123
+        try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise CharreplError(f"{path} is not a file: give a text file")
-            data = reading.read(MOST_BYTES + 1)
+            with open(file, "rb", closefd=False) as reading:
+                data = reading.read(MOST_BYTES + 1)
+        finally:
+            os.close(file)
     except OSError as error:
         raise CharreplError(f"cannot open {path}: {reason(error)}") from None
     if len(data) > MOST_BYTES:

@@ -16,10 +16,10 @@ import msgspec
 from charrepl.errors import CharreplError, reason
 from charrepl.files.file_lock import try_lock
 from charrepl.settings import model_names
+from charrepl.shell_history import LEAST_COMMANDS
 from charrepl.suggestions.state_file import StateFile
 from charrepl.system import interpreter, paths
 
-LEAST = 200  # commands, to learn from at all
 _ADDED = 0.1  # of what was learnt: enough to learn again
 _OPTIONS = ("--shell-history", "--quiet")
 _LOOK_S = 86_400.0  # a new shell looks once a day
@@ -73,27 +73,30 @@ def begin() -> None:
 
 
 def added() -> tuple[int, int]:
-    """How many lines of commands the histories have, and how many of them the model has not learnt.
+    """How many commands the histories have, and how many of them the model has not learnt.
 
-    Raises CharreplError if there is no history, or one cannot be read.
+    Raises CharreplError if a history cannot be read.
     """
     # Each new shell imports this module, and has no time for the rules.
     from charrepl.shell_history import history_files
     from charrepl.shell_history.secret_rules import without_secrets
 
-    now = Counter[str]()
-    for history in history_files.usual_places(os.environ, Path.home()):
-        for command in without_secrets(history_files.read(history))[0]:
-            now.update(command.text.split("\n"))
-    learnt = Counter[str]()
+    learnt = Counter[str]()  # by line: what was kept does not say where a command of several ends
     for text in sorted((directory() / model_names.SHELL_HISTORY).glob("*.txt")):
         learnt.update(text.read_text(encoding="utf-8").split("\n"))
-    return now.total(), (now - learnt).total()
+    commands = new = 0
+    for history in history_files.usual_places(os.environ, Path.home()):
+        for command in without_secrets(history_files.read(history))[0]:
+            lines = Counter(command.text.split("\n"))
+            new += any(learnt[line] < times for line, times in lines.items())
+            learnt.subtract(lines)
+            commands += 1
+    return commands, new
 
 
 def is_enough(commands: int, new: int) -> bool:
     """Whether there is enough to learn, or to learn again."""
-    return commands >= LEAST and new >= _ADDED * commands
+    return commands >= LEAST_COMMANDS and new >= _ADDED * commands
 
 
 def learn() -> None:
@@ -121,7 +124,10 @@ def learn() -> None:
 
 def _train() -> None:
     new, old = (paths.models_dir() / f".{model_names.SHELL}-{which}" for which in ("new", "old"))
-    for left in (new, old):  # by one that was ended
+    # What one left that was ended: between its two renames, the old model is the only one.
+    if old.exists() and not directory().exists():
+        old.rename(directory())
+    for left in (new, old):
         shutil.rmtree(left, ignore_errors=True)
     done = subprocess.run(
         interpreter.command("charrepl_train", *_OPTIONS, "--out", str(new)),

@@ -76,6 +76,27 @@ def test_a_model_is_trained_and_again_when_a_tenth_is_new(
     assert [path.name for path in learning.directory().parent.iterdir()] == ["shell"]
 
 
+def test_a_command_of_several_lines_is_one(file: Path) -> None:
+    file.write_text("".join(f": 1700000000:0;for n in {n}; do\\\necho $n\\\ndone\n" for n in range(120)))
+    assert learning.added() == (120, 120)
+    kept = learning.directory() / "shell-history"
+    kept.mkdir(parents=True)
+    (kept / "1.txt").write_text("".join(f"for n in {n}; do\necho $n\ndone\n" for n in range(100)))
+    assert learning.added() == (120, 20)
+
+
+def test_a_model_that_was_put_aside_by_one_that_was_killed_comes_back(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = learning.directory().with_name(".shell-old")
+    aside.mkdir(parents=True)
+    (aside / "weights").touch()
+    monkeypatch.setenv("JAX_PLATFORMS", "none")
+    with pytest.raises(CharreplError, match="training failed: "):
+        learning.learn()
+    assert (learning.directory() / "weights").exists()
+
+
 def test_a_failure_is_told_at_the_next_time_and_the_old_model_stays(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

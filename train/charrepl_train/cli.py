@@ -129,7 +129,9 @@ def main(
     if encoding is not None:
         encodings.codec(encoding)  # before any file is created for a run that is impossible
     if shell_history:
-        name, preset = name or model_names.SHELL, preset or ("shell" if base is None and not resume else None)
+        name = name or model_names.SHELL
+        if preset in (None, "auto") and base is None and not resume:
+            preset = "shell"
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus)
     paths.utf8(directory, fix="choose another place with --out")
     wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed, size)

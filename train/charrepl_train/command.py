@@ -82,7 +82,9 @@ def run(command: Command) -> None:
     with _one_line_where_it_ends(), Interruption() as stopped, RunningTime(stopped.noticed) as clock:
         begun = clock()
         with (
-            distributed_run.joined(command.group, debug=command.debug) as leads,
+            distributed_run.joined(
+                command.group, threads=command.threads, device=command.device, debug=command.debug
+            ) as leads,
             _held(command, leads=leads),
             _shown(command, clock, leads=leads) as (display, begins),
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,11 @@ def test_tab_goes_as_far_as_it_is_clear(
     )
     assert found == result.replace("DIR", str(tmp_path))
     assert several == [name.replace("DIR", str(tmp_path)) for name in candidates]
+
+
+def test_what_is_no_file_leaves_nothing_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(5):
+        with pytest.raises(CharreplError, match="is not a file: give a text file"):
+            documents.read(tmp_path)
+    assert len(os.listdir("/dev/fd")) == before

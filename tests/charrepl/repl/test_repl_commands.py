@@ -215,7 +215,7 @@ def test_an_unsaved_text_is_not_left_without_a_word_and_even_then_kept(live: Ben
 def test_what_cannot_be_opened_leaves_the_text_as_it_is(live: Bench, what: str) -> None:
     file = live.place / "x"
     {"missing": lambda: None, "directory": file.mkdir, "pipe": lambda: os.mkfifo(file)}[what]()
-    said = {"missing": "No such file", "directory": "Is a directory", "pipe": "is not a file"}[what]
+    said = {"missing": "No such file", "directory": "is not a file", "pipe": "is not a file"}[what]
     with live.repl(columns=120) as screen:
         screen.type(f"/open {file}\r")
         screen.wait_for(said).type("RO")

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from charrepl.client import AsyncClient, Client, connection
-from charrepl.errors import CharreplError, DaemonUnavailableError
+from charrepl.errors import CharreplError, ConnectionLostError, DaemonUnavailableError
 from charrepl.system import paths
 from charrepl.wire import protocol
 from charrepl_daemon.lifecycle import control
@@ -198,7 +198,7 @@ def test_a_prompts_daemon_killed_while_it_answers_is_started_again_by_itself(liv
                 await ready.wait()
                 pid = client.state.pid
                 ready.clear()
-                with pytest.raises(DaemonUnavailableError, match="died while answering"):
+                with pytest.raises(ConnectionLostError, match="died while answering: run the command again"):
                     async for _ in client.stream(protocol.Sample(seq=0, max_chars=1_000_000)):
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)

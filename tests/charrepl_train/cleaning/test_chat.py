@@ -76,6 +76,12 @@ def test_exports_in_json_are_read(export: dict) -> None:
     assert counted(text, "chat") == {"time stamps": 4, "notices": 1, "placeholders of media": 1}
 
 
+def test_bytes_that_are_no_text_do_not_end_the_reading_of_an_export() -> None:
+    message = b'{"type": "message", "from": "Anna", "text": "a caf\xe9"}'
+    export = (b'{"messages": [' + message + b"]}").decode("utf-8", "surrogateescape")
+    assert clean(export, "chat") == "Anna: a caf\ufffd\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -36,6 +36,16 @@ def test_tags_within_a_text_leave_its_lines_as_they_are() -> None:
     assert clean("Then\n<script>x()</script>\n<style>y</style>now &lt;3\n", "html") == "Then\n\nnow <3\n"
 
 
+@pytest.mark.parametrize("tag", ["script", "style"])
+def test_a_sentence_on_a_tag_does_not_hide_what_follows(tag: str) -> None:
+    text = f"Put the <{tag}> tag last.\n" + "A <b>line</b>.\n" * 20_000
+    left = clean(text, "html")
+    assert left.startswith(f"Put the <{tag}> tag last.\n")
+    assert left.endswith("A line.\n" * 1_000)
+    assert clean(f"An unclosed <{tag}> at the end", "html") == f"An unclosed <{tag}> at the end"
+    assert counted(f"An unclosed <{tag}> at the end", "html") == {}
+
+
 @pytest.mark.parametrize(
     "text",
     [

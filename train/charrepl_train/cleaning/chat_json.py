@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from charrepl_train.cleaning import lines
+
 HEAD = 20_000  # characters, in which the messages begin
 
 
@@ -25,7 +27,8 @@ def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     """As `kinds.cleaned`, of such an export; what is none is left as it is."""
     text = "".join(pieces)
     try:
-        export = msgspec.json.decode(text)
+        # Bytes that are no UTF-8 came in as lone surrogates, which JSON cannot have.
+        export = msgspec.json.decode(text.encode("utf-8", lines.UNDECODABLE).decode("utf-8", "replace"))
         chats = export.get("chats", {}).get("list", [export])
         messages = [message for chat in chats for message in chat["messages"]]
         said = [_said(message) for message in messages]

@@ -22,6 +22,9 @@ _INLINE = re.compile(
 _HIDDEN = ("head", "math", "noscript", "script", "style", "svg", "template")
 _ALWAYS_HIDDEN = ("script", "style")  # of the others, a text that is no page may lack the end
 _TAG_CHARACTERS = 2_000  # in a text that is no page: what is longer is no tag
+_HIDDEN_CHARACTERS = (
+    100_000  # in a text that is no page: where no end tag comes by then, it speaks of the tag
+)
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]+);")
 _REFERENCE = 40  # characters at most
 _SPACES = re.compile(r"[ \t\n\f\xa0]+")
@@ -59,6 +62,8 @@ class _Parser(HTMLParser):
         self._counts = counts
         self._page = page
         self._hidden = ""  # the element whose text nobody sees, while within it
+        self._opening = ""  # its tag
+        self._withheld: list[str] = []  # what was in it so far, in a text that is no page
         self._preformatted = 0
         self._text: list[str] = []
         self._last = "\n"  # the character that was written last
@@ -75,6 +80,14 @@ class _Parser(HTMLParser):
         if ";" in self._reference:
             self._reference = ""
         super().feed(data)
+        while self._withholds(_HIDDEN_CHARACTERS):
+            self._give_back()
+
+    def close(self) -> None:
+        """Reads what is left."""
+        while self._withholds(0):
+            self._give_back()
+        super().close()
 
     def taken(self) -> Iterator[str]:
         """What was read since the last time."""
@@ -95,7 +108,7 @@ class _Parser(HTMLParser):
             return
         self._counts["HTML tags"] += 1
         if tag in (_HIDDEN if self._page else _ALWAYS_HIDDEN) and not self._hidden:
-            self._hidden = tag
+            self._hidden, self._opening = tag, written
         elif tag == "body" and self._hidden == "head":  # which may lack its end
             self._hidden = ""
         if _BLOCK.fullmatch(tag):
@@ -106,6 +119,7 @@ class _Parser(HTMLParser):
         self.handle_starttag(tag, attrs)
         if tag == self._hidden:
             self._hidden = ""
+            self._withheld.clear()
 
     def handle_endtag(self, tag: str) -> None:
         if not self._page and not _known(tag):
@@ -115,6 +129,7 @@ class _Parser(HTMLParser):
         if tag == self._hidden:
             self._counts["hidden elements (scripts, styles)"] += 1
             self._hidden = ""
+            self._withheld.clear()
         if _BLOCK.fullmatch(tag):
             self._break()
         self._preformatted = max(0, self._preformatted - (tag == "pre"))
@@ -155,8 +170,27 @@ class _Parser(HTMLParser):
         self._write(self.rawdata[i : i + 2])
         return i + 2
 
+    def _withholds(self, most: int) -> bool:
+        """Whether a text that is no page has an element whose end did not come within `most` characters."""
+        if self._page or not self._hidden:
+            return False
+        return len(self._opening) + sum(map(len, self._withheld)) + len(self.rawdata) > most
+
+    def _give_back(self) -> None:
+        """Reads anew, as any text, what was no hidden element, as in a sentence on tags."""
+        text = "".join((*self._withheld, self.rawdata))
+        self._hidden = self.rawdata = ""
+        self._withheld.clear()
+        self._counts["HTML tags"] -= 1
+        self.clear_cdata_mode()
+        self._write(self._opening)
+        super().feed(text)
+
     def _write(self, text: str) -> None:
-        if text and not self._hidden:
+        if self._hidden:
+            if not self._page:
+                self._withheld.append(text)
+        elif text:
             self._text.append(text)
             self._last = text[-1]
             self._broken = False

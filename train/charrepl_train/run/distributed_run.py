@@ -73,9 +73,12 @@ def group(
 
 
 @contextlib.contextmanager
-def joined(members: Group | None, *, debug: bool) -> Iterator[bool]:
+def joined(
+    members: Group | None, *, threads: int | None = None, device: str = "auto", debug: bool
+) -> Iterator[bool]:
     """Whether this process leads; one without others does. All are connected in the `with` block.
 
+    threads, device: as in `jax_setup.prepare`, as the processes meet on their devices.
     A failure in the block ends the process as soon as it has been reported, and thereby the others: each
     with one line. Raises CharreplError if they do not meet, or if one is lost.
     """
@@ -84,7 +87,7 @@ def joined(members: Group | None, *, debug: bool) -> Iterator[bool]:
         return
     from charrepl_train.devices import jax_setup
 
-    jax_setup.prepare()
+    jax_setup.prepare(threads=threads, device=device)
     import jax
 
     lines = _Lines(debug=debug)

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from charrepl.errors import CharreplError
 from charrepl.settings.model_names import SHELL_HISTORY
-from charrepl.shell_history import history_files
+from charrepl.shell_history import LEAST_COMMANDS, history_files
 from charrepl.shell_history.secret_rules import without_secrets
-
-_LEAST = 200  # commands
 
 
 def kept(directory: Path) -> Path:
@@ -38,9 +36,9 @@ def write(histories: Sequence[Path], into: Path) -> str:
         texts.append("".join(f"{command.text}\n" for command in commands))
         count += len(commands)
         left_out += secrets
-    if count < _LEAST:
+    if count < LEAST_COMMANDS:
         raise CharreplError(
-            f"there are {count} commands, too few to learn from: come back when there are {_LEAST}"
+            f"there are {count} commands, too few to learn from: come back when there are {LEAST_COMMANDS}"
         )
     into.mkdir(mode=0o700, parents=True, exist_ok=True)
     for old in into.iterdir():
