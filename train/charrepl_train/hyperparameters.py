@@ -54,7 +54,7 @@ class TrainingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     # Optimiser, with decoupled weight decay
     optimiser: Literal["adam", "muon"] = "adam"  # muon: for matrices between hidden units, else Adam
     muon_iterations: Annotated[int, Meta(ge=1, le=10)] = 3  # towards an orthogonal step
-    muon_preconditioning: Literal["frobenius", "aol"] = "frobenius"  # before the first; aol saves one
+    muon_preconditioning: Literal["frobenius", "aol"] = "frobenius"  # before the first; aol: two do as three
     muon_precision: Literal["f32", "same"] = "f32"  # of its products; same: as precision
     learning_rate: Annotated[float, Meta(gt=0, le=10)] = 2e-3
     adam_rate: Annotated[float, Meta(gt=0, le=100)] = 1.0  # of learning_rate, for what muon leaves to Adam

@@ -92,6 +92,26 @@ def test_aol_comes_nearer_in_as_many_iterations_and_bf16_as_near_as_f32() -> Non
     assert least(iterations=3, dtype=jnp.bfloat16) == pytest.approx(least(iterations=3), rel=0.1)
 
 
+def test_two_iterations_after_aol_come_nearer_than_three_for_a_momentum_as_in_training() -> None:
+    # Units differ in how much their weights are asked to move, so rows do in their lengths.
+    rows = np.random.default_rng(0).normal(size=(64, 64)) * np.geomspace(1, 1e-2, 64)[:, None]
+    momentum = jnp.asarray(rows / np.linalg.norm(rows), jnp.float32)[None]
+
+    def off(**settings: Any) -> float:
+        found = np.linalg.svd(muon.orthogonal(momentum, **settings)[0])[1]
+        return float(np.sqrt(np.mean((found - 1) ** 2)))
+
+    assert off(iterations=2, preconditioning="aol") < off(iterations=3)
+
+
+def test_no_singular_value_grows_beyond_what_the_pair_is_fitted_to() -> None:
+    values = np.linspace(0, 1.03, 2000)
+    for linear, cubic, quintic in muon._FITTED_PAIR:
+        values = linear * values + cubic * values**3 + quintic * values**5
+    assert values.min() >= 0
+    assert values.max() < 1.25
+
+
 def test_a_gradient_of_nothing_or_next_to_nothing_gives_a_step_that_is_a_number() -> None:
     for factor in (0.0, 1e-12):
         small = jax.tree.map(lambda leaf, factor=factor: factor * leaf, gradient())
