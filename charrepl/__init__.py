@@ -1,6 +1,7 @@
 """Ghost text from a character-level LSTM: the REPL, the client and the wire. Never imports jax.
 
-The names in `__all__` are public, and docs/api.md describes them. Everything else may move.
+The names in `__all__` are public, and docs/api.md describes them; `wire.protocol` is public too. Everything
+else may move.
 """
 
 from charrepl.version import __version__ as __version__

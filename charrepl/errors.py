@@ -34,7 +34,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
         from charrepl import resource_shortage  # looks at this process's limits
 
-        return resource_shortage.of(error) or str(error.strerror)
+        return resource_shortage.cause(error) or str(error.strerror)
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error).strip() or type(error).__name__

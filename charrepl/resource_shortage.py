@@ -30,7 +30,7 @@ _NPROC = resource.RLIMIT_NPROC
 _NO_LIMIT = 1 << 50  # version 1 of control groups writes a large number for no limit
 
 
-def of(error: BaseException) -> str | None:
+def cause(error: BaseException) -> str | None:
     """If a shortage caused an error: what ran short, and its limit here, for a person. Else empty."""
     seen: BaseException | None = error
     for _ in range(10):
@@ -51,7 +51,7 @@ def likely() -> str | None:
 
 
 def in_text(text: str) -> str | None:
-    """As `of`, but from what a program printed before it ended."""
+    """As `cause`, but from what a program printed before it ended."""
     kind = _kind(text)
     return said(kind) if kind else None
 

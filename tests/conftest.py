@@ -159,8 +159,8 @@ def reference() -> Callable[..., tuple[np.ndarray, np.ndarray]]:
 def make_trainer() -> Callable[..., Trainer]:
     """Makes a trainer in a directory; settings of the model and the training, and a split, by keyword."""
     from charrepl_train import hyperparameters
+    from charrepl_train.model_directory.records import Run
     from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import Run
     from charrepl_train.text import split
     from charrepl_train.text.corpus import read
 

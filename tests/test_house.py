@@ -22,7 +22,7 @@ SHARED = {
     "model.parameters",
     "model.lstm",
     "text.vocabulary",
-    "run.checkpoint",
+    "model_directory.loaded_model",
     "devices.jax_setup",
     "hyperparameters",
 }
@@ -83,6 +83,7 @@ ORDER = {
         "text",
         "devices",
         "model",
+        "model_directory",
         "optimisation",
         "run",
         "bundle",
@@ -170,7 +171,7 @@ def test_the_daemon_shares_the_model_with_training_and_nothing_else(path: Path) 
 @every_file
 def test_one_file_knows_orbax(path: Path) -> None:
     if any(name.split(".")[0] == "orbax" for name in imported(path)):
-        assert path == PACKAGES["charrepl_train"] / "run" / "checkpoint.py"
+        assert path == PACKAGES["charrepl_train"] / "model_directory" / "checkpoint.py"
 
 
 @every_file

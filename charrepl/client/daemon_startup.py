@@ -56,7 +56,7 @@ def _failure(error_output: bytes, *, replace_older: bool) -> DaemonUnavailableEr
 
 
 def _no_process(error: OSError) -> DaemonUnavailableError:
-    if short := resource_shortage.of(error):
+    if short := resource_shortage.cause(error):
         return DaemonUnavailableError(f"the daemon did not start: {short}")
     return DaemonUnavailableError(
         f"the daemon did not start: cannot run {sys.executable} ({reason(error)}); "

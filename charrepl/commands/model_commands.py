@@ -101,7 +101,7 @@ async def heat(argument: str, host: CommandHost) -> None:
     if not session.draft.text:
         raise CharreplError("there is no text yet: type a line first")
     await session.surprise.read(session.draft)
-    bits = session.surprise.of(session.draft)
+    bits = session.surprise.bits(session.draft)
     if not bits:
         raise CharreplError("the text or the model has changed meanwhile: ask again")
     text = session.draft.text[-len(bits) :]

@@ -98,7 +98,7 @@ class TextControl(FormattedTextControl):
     """A control that draws its text in clusters."""
 
     def create_content(self, width: int, height: int | None) -> UIContent:
-        return WrappedContent.of(super().create_content(width, height))
+        return WrappedContent.from_content(super().create_content(width, height))
 
 
 class GhostControl(BufferControl):
@@ -118,11 +118,15 @@ class GhostControl(BufferControl):
 
         def get_line(number: int) -> StyleAndTextTuples:
             if number < last:
-                return terminal_width.of(own_line(number))
+                return terminal_width.drawable(own_line(number))
             # The base class ends each line with a space for the cursor. The ghost replaces it.
             before = own_line(last)[:-1] if number == last else []
             # Text and ghost are drawn apart: a ghost that begins with a mark must not change what is typed.
-            return [*terminal_width.of(before), *terminal_width.of(lines[number - last]), ("", " ")]
+            return [
+                *terminal_width.drawable(before),
+                *terminal_width.drawable(lines[number - last]),
+                ("", " "),
+            ]
 
         return WrappedContent(
             get_line=get_line,

@@ -146,18 +146,9 @@ def _train() -> None:
     except OSError as error:
         raise CharreplError(f"the new model could not be put in its place: {reason(error)}") from error
     shutil.rmtree(old, ignore_errors=True)
-    _tell_daemon()
+    from charrepl.client import model_reload
 
-
-def _tell_daemon() -> None:
-    """Has a running daemon read the model again; it would go on with the old one until it ends."""
-    from charrepl.client import Client, daemon_startup
-    from charrepl.wire import protocol
-
-    with contextlib.suppress(CharreplError):
-        if daemon_startup.is_listening(paths.endpoint()):
-            with Client(autostart=False) as client:
-                client.ask(protocol.Reload(seq=0, model=model_names.SHELL), timeout_s=60)
+    model_reload.reload(directory())
 
 
 @contextlib.contextmanager

@@ -38,10 +38,10 @@ class WrappedContent(UIContent):
     """Content drawn in clusters, whose wrapped lines have no prefix on their further rows."""
 
     @classmethod
-    def of(cls, content: UIContent) -> WrappedContent:
+    def from_content(cls, content: UIContent) -> WrappedContent:
         """Another content, drawn in clusters."""
         return cls(
-            get_line=lambda number: terminal_width.of(content.get_line(number)),
+            get_line=lambda number: terminal_width.drawable(content.get_line(number)),
             line_count=content.line_count,
             cursor_position=content.cursor_position,
             menu_position=content.menu_position,

@@ -79,7 +79,7 @@ def doubtful(text: str) -> bool:
     return kind[0] in "MC" or (kind in ("So", "Sk") and wcwidth.wcswidth(text + "\ufe0f") == 2)
 
 
-def of(fragments: StyleAndTextTuples) -> StyleAndTextTuples:
+def drawable(fragments: StyleAndTextTuples) -> StyleAndTextTuples:
     """A line, as the library draws it, in clusters. Each has the style of its first character."""
     if all(fragment[1].isascii() for fragment in fragments):
         return fragments

@@ -45,7 +45,7 @@ class Surprise:
         self._bits: list[float] = []
         self._places = [_Place(0, b"", "")]
 
-    def of(self, draft: Draft) -> list[float]:
+    def bits(self, draft: Draft) -> list[float]:
         """Bits for each character of the draft since reading began. Empty if reading is not up to date."""
         return self._bits if draft is self._draft and self._text == draft.text[self._start :] else []
 

@@ -23,7 +23,8 @@ from scipy.optimize import minimize  # comes with jax
 from charrepl.wire.context_window import STRIDE, window_start
 from charrepl_daemon.model import adaptation
 from charrepl_daemon.model import serving_lstm as network
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import loaded_model
+from charrepl_train.model_directory.loaded_model import LoadedModel
 from charrepl_train.text import split
 
 BUNDLED = Path(__file__).parents[2] / "charrepl" / "bundled" / "shakespeare"
@@ -47,7 +48,7 @@ class Seen(NamedTuple):
         return float(-np.log((1 - share) * self.model + share * self.votes).mean())
 
 
-def log_probs(model: checkpoint.LoadedModel, ids: NDArray[np.int32]) -> NDArray[np.float32]:
+def log_probs(model: LoadedModel, ids: NDArray[np.int32]) -> NDArray[np.float32]:
     """f32 [characters, V]: of every character in its window, in nats."""
     weights = network.prepared(model.params, "f32")
     shape = model.config.model.layers, 2, model.config.model.hidden_size
@@ -73,7 +74,7 @@ def log_probs(model: checkpoint.LoadedModel, ids: NDArray[np.int32]) -> NDArray[
     return np.concatenate(parts)[: len(ids)]
 
 
-def seen(model: checkpoint.LoadedModel, text: str, *, better: float = 1.0) -> Seen:
+def seen(model: LoadedModel, text: str, *, better: float = 1.0) -> Seen:
     """What is known at each character; the odds of each true one are raised `better`-fold."""
     ids = model.vocabulary.encode(text)
     every = np.arange(len(ids))
@@ -99,7 +100,7 @@ def seen(model: checkpoint.LoadedModel, text: str, *, better: float = 1.0) -> Se
 def main() -> None:
     """Prints the fitted numbers, and what comes of them and of those in use."""
     plays = Path(sys.argv[1]).read_text(encoding="utf-8")
-    model = checkpoint.load_model(Path(sys.argv[2]) if len(sys.argv) > 2 else BUNDLED)
+    model = loaded_model.load(Path(sys.argv[2]) if len(sys.argv) > 2 else BUNDLED)
     parts = split.split([len(plays)], model.config.training)
     chosen_by, training = ("".join(plays[slice(*cut)] for cut in part) for part in (parts.dev, parts.train))
     scraps = "\n".join(random.Random(2).choices(training.splitlines(), k=900))

@@ -57,7 +57,7 @@ def layer_error(*, small: bool) -> float:
         outputs, (h, c) = recur(x.swapaxes(1, 2), (h.T, c.T), (w_ih, w_hh, b), jnp.float32)
         return outputs.swapaxes(1, 2), h.T, c.T
 
-    with products.of("f32"):
+    with products.in_precision("f32"):
         _, found = in_f32(taken, values)
     _, exact = in_f64(textbook, values)
     pairs = [(np.asarray(found[name]), np.asarray(exact[name])) for name in exact]
@@ -69,11 +69,11 @@ def serving_error(*, small: bool) -> float:
     import numpy as np
 
     from charrepl.settings import model_names
-    from charrepl_train.run import checkpoint
+    from charrepl_train.model_directory import loaded_model
     from tests.charrepl_daemon.model.test_serving_lstm import read
     from tests.conftest import textbook_lstm
 
-    loaded = checkpoint.load_model(model_names.bundled_dir())
+    loaded = loaded_model.load(model_names.bundled_dir())
     shape = (1, 2) if small else (8, 64)
     tokens = np.random.default_rng(0).integers(1, len(loaded.vocabulary), shape).astype(np.int32)
     served, _ = read(loaded.params, tokens, precision="f32")

@@ -1,8 +1,8 @@
 """What a training step with Muon takes beside one with Adam: part of `make bench-train`.
 
 3 x 512 and 64 x 64 in bf16, as the preset `gpu`, without its dropout and with output from the last layer
-alone; Muon with two iterations, as in the presets, and with three. All in one process, a call of each by turns, so that what else
-a machine does meets all alike.
+alone; Muon with two iterations, as in the presets, and with three. All in one process, a call of each by
+turns, so that what else a machine does meets all alike.
 """
 
 from __future__ import annotations

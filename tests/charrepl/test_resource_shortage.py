@@ -25,7 +25,7 @@ SAYS = {
 def test_it_is_recognised_in_what_was_printed_and_in_what_was_raised(text: str) -> None:
     for told in (
         resource_shortage.in_text(f"Traceback:\n  {text}\n"),
-        resource_shortage.of(RuntimeError(text)),
+        resource_shortage.cause(RuntimeError(text)),
     ):
         assert told is not None
         assert told.startswith(SAYS[text])
@@ -44,7 +44,7 @@ def test_it_is_recognised_behind_another_error(error: OSError, says: str) -> Non
     outer = ValueError("a shard could not be read")
     outer.__cause__ = error
     for found in (error, outer):
-        told = resource_shortage.of(found)
+        told = resource_shortage.cause(found)
         assert told is not None
         assert told.startswith(says)
 
@@ -55,6 +55,6 @@ def test_what_bounds_it_is_said() -> None:
 
 
 def test_damage_is_no_shortage() -> None:
-    assert resource_shortage.of(ValueError("sizes.json: 12 bytes of 24")) is None
-    assert resource_shortage.of(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) is None
+    assert resource_shortage.cause(ValueError("sizes.json: 12 bytes of 24")) is None
+    assert resource_shortage.cause(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) is None
     assert resource_shortage.in_text("") is None

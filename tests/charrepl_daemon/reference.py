@@ -8,7 +8,7 @@ import numpy as np
 
 from charrepl.wire.context_window import window_start
 from charrepl_daemon.model import adaptation
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import loaded_model
 from tests.textbook import as_float64, cell
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
@@ -18,7 +18,7 @@ class Reference:
     """The model in float64 numpy, one character at a time, as a textbook writes it."""
 
     def __init__(self, directory: Path) -> None:
-        loaded = checkpoint.load_model(directory)
+        loaded = loaded_model.load(directory)
         self.vocabulary = loaded.vocabulary
         self.params = as_float64(loaded.params)
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from charrepl_train.bundle import bundle, main
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import loaded_model
 
 
 def size(directory: Path) -> int:
@@ -30,7 +30,7 @@ def test_a_bundle_is_smaller_and_computes_nearly_the_same(trained, tmp_path: Pat
         "vocab.json",
     ]
     assert size(target) < 0.8 * size(trained.directory)
-    whole, small = checkpoint.load_model(trained.directory), checkpoint.load_model(target)
+    whole, small = loaded_model.load(trained.directory), loaded_model.load(target)
     assert small.step == whole.step
     assert small.digest != whole.digest
     rounded = jax.tree.map(lambda w: np.asarray(jnp.asarray(w, jnp.bfloat16), np.float32), whole.params)

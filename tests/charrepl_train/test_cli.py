@@ -11,7 +11,8 @@ from pathlib import Path
 import jax
 import pytest
 
-from charrepl_train.run import checkpoint, loop
+from charrepl_train.model_directory import loaded_model
+from charrepl_train.run import loop
 from tests.charrepl_train.command import TINY, Start, finish, metrics, one_line, run_file, train
 
 
@@ -50,13 +51,13 @@ def test_a_run_leaves_a_model_and_says_how_to_type_with_it(
     assert all({"loss", "accuracy", "learning_rate", "dev_loss", "sample"} <= line.keys() for line in lines)
     assert all(len(line["sample"]) == 30 for line in lines)
     assert {"step", "held_out_loss"} <= last.keys()
-    assert checkpoint.load_model(directory).config.training.epochs == 2
+    assert loaded_model.load(directory).config.training.epochs == 2
 
 
 def test_the_best_weights_are_those_of_the_lowest_dev_loss(whole: Path) -> None:
     lines = [line for line in metrics(whole) if "dev_loss" in line]
     best = min(lines, key=lambda line: line["dev_loss"])
-    assert checkpoint.load_model(whole).step == best["step"]
+    assert loaded_model.load(whole).step == best["step"]
 
 
 def test_json_goes_to_standard_output(home: Path, tmp_path: Path, settings: Path, corpus: Path) -> None:
@@ -97,14 +98,14 @@ def test_the_seed_preset_reports_every_epoch_and_samples_every_tenth(
     for line, measured in zip(printed, lines, strict=True):
         assert f"loss {measured['loss']:.4f}  accuracy {measured['accuracy']:.2%}" in line
         assert f"learning rate {measured['learning_rate']:.3g}" in line
-    assert checkpoint.load_model(tmp_path / "seed").step == 20
+    assert loaded_model.load(tmp_path / "seed").step == 20
 
 
 def test_a_name_that_is_taken_is_refused(whole: Path, corpus: Path, settings: Path) -> None:
-    before = checkpoint.load_model(whole).digest
+    before = loaded_model.load(whole).digest
     line = one_line(train(corpus, "--name", "whole", "--config", settings))
     assert line == f"a model is already in {whole}: pass --resume to train it further, or --name to keep both"
-    assert checkpoint.load_model(whole).digest == before
+    assert loaded_model.load(whole).digest == before
 
 
 def test_a_place_is_free_where_a_run_ended_before_it_began(
@@ -171,7 +172,7 @@ def test_a_device_that_fails_is_one_line_and_what_was_saved_stays(
         f"in a --config file, under another --name; what was saved before is kept in {copy}"
     )
     assert sorted((copy / "checkpoints").iterdir()) == before
-    checkpoint.load_model(copy)
+    loaded_model.load(copy)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from charrepl.cli.exit_codes import exit_codes
 from charrepl.errors import CharreplError
 from charrepl.system.standard_streams import echo
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import checkpoint, loaded_model
 
 _KEPT = ("config.toml", "vocab.json", "learnt.json", "metrics.jsonl", "MODEL_CARD.md")
 
@@ -27,7 +27,7 @@ def bundle(source: Path, target: Path) -> int:
     """
     if target.exists():
         raise CharreplError(f"{target} exists: remove it or choose another place")
-    loaded = checkpoint.load_model(source)
+    loaded = loaded_model.load(source)
     target.mkdir(parents=True)
     for name in _KEPT:
         if (source / name).is_file():

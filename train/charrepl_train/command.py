@@ -14,8 +14,6 @@ import click
 
 from charrepl.cli.exit_codes import say
 from charrepl.cli.options import print_json
-from charrepl.client import daemon_startup
-from charrepl.errors import CharreplError
 from charrepl.settings import model_names
 from charrepl.system import paths
 from charrepl.system.standard_streams import echo
@@ -27,9 +25,9 @@ from charrepl_train.text import corpus_files
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl.terminal.progress import Display
+    from charrepl_train.model_directory.records import StepReport
     from charrepl_train.run.begin_or_resume import Begun, RunOptions
     from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import StepReport
     from charrepl_train.text.corpus import Text
 
 
@@ -243,7 +241,7 @@ def _train(trainer: Trainer, process: _Process) -> dict[str, float] | None:
     """Trains to the end, and returns what was measured there; None if it was stopped and saved."""
     from charrepl_train.display import loss_curve, tensorboard
     from charrepl_train.display.report import Reporter
-    from charrepl_train.run import metrics_history
+    from charrepl_train.model_directory import metrics_history
 
     display, stopped = process.display, process.stopped
     board = tensorboard.TensorBoardEvents(trainer.directory, warn=display.say)
@@ -279,7 +277,9 @@ def _train(trainer: Trainer, process: _Process) -> dict[str, float] | None:
             results = trainer.finish(interrupted=stopped, tick=reporter.reads)
     display.erase()
     if results is not None:
-        _tell_daemon(trainer.directory)
+        from charrepl.client import model_reload
+
+        model_reload.reload(trainer.directory)
         board.update()
     loss_curve.save(trainer.directory, warn=display.say)
     return results
@@ -295,7 +295,7 @@ def _train_along(trainer: Trainer, stopped: Interruption) -> None:
 
 
 def _say_how_to_go_on(command: Command, display: Display) -> None:
-    from charrepl_train.run import checkpoint
+    from charrepl_train.model_directory import checkpoint
 
     directory = command.directory
     if checkpoint.exists(directory, "best"):
@@ -306,20 +306,6 @@ def _say_how_to_go_on(command: Command, display: Display) -> None:
     given = ["--shell-history"] if command.shell_history else [str(path) for path in command.corpus]
     again = shlex.join(["charrepl-train", *given, *options, *place, "--resume"])
     display.say(f"Saved. Continue with: {again}")
-
-
-def _tell_daemon(directory: Path) -> None:
-    """Tells a running daemon to reload the model, if it has it in memory. Ignores failures."""
-    from charrepl.client import Client
-    from charrepl.wire import protocol
-
-    # The daemon loads any other model on first use, so a failure here does no harm.
-    with contextlib.suppress(CharreplError):
-        if not daemon_startup.is_listening(paths.endpoint()):
-            return
-        with Client(autostart=False) as client:
-            if any(model["path"] == str(directory) for model in client.status()["models"]):
-                client.ask(protocol.Reload(seq=0, model=str(directory)), timeout_s=60)
 
 
 def _print_result(trainer: Trainer, results: dict[str, float]) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from charrepl.errors import CharreplError
 from charrepl.settings import model_names
-from charrepl_daemon.engine.stalled_reads import HungReads
+from charrepl_daemon.engine.hung_reads import HungReads
 
 log = logging.getLogger(__name__)
 

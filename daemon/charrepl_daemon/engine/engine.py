@@ -35,7 +35,8 @@ from charrepl_daemon.model.programs import DECODED, MAX_FED, PIECE, Decoded, Row
 from charrepl_daemon.model.scoring import Scorer
 from charrepl_daemon.model.serving_lstm import Weights
 from charrepl_train.devices import jax_setup
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import loaded_model
+from charrepl_train.model_directory.loaded_model import LoadedModel
 
 log = logging.getLogger(__name__)
 
@@ -69,11 +70,11 @@ class Engine:
         *,
         cache_bytes: int,
         precision: PrecisionChoice = "auto",
-        loaded: checkpoint.LoadedModel | None = None,
+        loaded: LoadedModel | None = None,
     ) -> None:
         began = time.monotonic()
         self.closed = False
-        loaded = loaded or checkpoint.load_model(directory)
+        loaded = loaded or loaded_model.load(directory)
         self.directory = directory
         self.digest = loaded.digest
         config = loaded.config.model
@@ -213,21 +214,21 @@ class Engine:
         held = set(self._reading.values())
         feeding: set[Hashable] = set()
         try:
-            for w in generations:
-                if w.session in feeding:  # an alternative, whose text another row is reading
+            for generation in generations:
+                if generation.session in feeding:  # an alternative, whose text another row is reading
                     continue
                 i = len(going)
                 try:
-                    cached.append(self._start(rows, i, w, held, most))
+                    cached.append(self._start(rows, i, generation, held, most))
                 except CacheFullError:
                     if not going:
                         raise
                     break
-                going.append(w)
+                going.append(generation)
                 if rows.count[i]:
-                    feeding.add(w.session)
-                self._fill(rows, i, w, most)
-            self._calls_ahead += all(w.ahead for w in going)
+                    feeding.add(generation.session)
+                self._fill(rows, i, generation, most)
+            self._calls_ahead += all(generation.ahead for generation in going)
             out = self._call(packed)
         except BaseException:
             # Slots may be reserved for carries that were never computed.
@@ -236,65 +237,75 @@ class Engine:
                     self._cache.give_back(rows.keep[i].tolist())
             self._lose_carries()
             raise
-        for i, (w, by_text) in enumerate(zip(going, cached, strict=True)):
+        for i, (generation, by_text) in enumerate(zip(going, cached, strict=True)):
             count = int(out.count[i])
             tokens = out.tokens[i, :count]
             log_probs = out.log_probs[i, :count].tolist()
             if by_text:
-                self._cache.extend(w.session, w.tokens, tokens, rows.keep[i].tolist(), ahead=w.ahead)
-                if w.rank < 0 and count:
-                    self._known.add(w.session, w.tokens, w.decoding, tokens, log_probs)
-            w.add(tokens, self.vocabulary.decode(tokens), log_probs)
-            self._characters_ahead += count if w.ahead else 0
-            w.joint = float(out.joint[i])
-            w.seen = bool(out.seen[i])
-            w.done = not w.unread and (bool(out.done[i]) or w.left <= 0)
-            w.go_straight()
+                self._cache.extend(
+                    generation.session,
+                    generation.tokens,
+                    tokens,
+                    rows.keep[i].tolist(),
+                    ahead=generation.ahead,
+                )
+                if generation.rank < 0 and count:
+                    self._known.add(
+                        generation.session, generation.tokens, generation.decoding, tokens, log_probs
+                    )
+            generation.add(tokens, self.vocabulary.decode(tokens), log_probs)
+            self._characters_ahead += count if generation.ahead else 0
+            generation.joint = float(out.joint[i])
+            generation.seen = bool(out.seen[i])
+            generation.done = not generation.unread and (bool(out.done[i]) or generation.left <= 0)
+            generation.go_straight()
 
-    def _start(self, rows: Rows, i: int, w: Generation, held: set[int], most: int) -> bool:
+    def _start(self, rows: Rows, i: int, generation: Generation, held: set[int], most: int) -> bool:
         """Fills in where row `i` starts. Returns whether what it decodes is cached by text."""
-        own = self._cache.own(w, held)
+        own = self._cache.own(generation, held)
         if own is not None:
             rows.read[i] = rows.keep[i] = own
             return False
-        plan = self._cache.plan(w.session, w.tokens, held, most=MAX_FED, typed=w.typed)
-        fed = w.tokens[plan.known : plan.known + len(plan.writes)]
-        w.unread = len(w.tokens) - plan.known - len(fed)
+        plan = self._cache.plan(
+            generation.session, generation.tokens, held, most=MAX_FED, typed=generation.typed
+        )
+        fed = generation.tokens[plan.known : plan.known + len(plan.writes)]
+        generation.unread = len(generation.tokens) - plan.known - len(fed)
         rows.read[i] = plan.read
         rows.count[i] = len(fed)
         rows.tokens[i, : len(fed)] = fed
         rows.write[i, : len(fed)] = plan.writes
-        if w.unread:
-            self._reading[w.session] = plan.writes[-1]
-            self._reading.move_to_end(w.session)
+        if generation.unread:
+            self._reading[generation.session] = plan.writes[-1]
+            self._reading.move_to_end(generation.session)
             if len(self._reading) > self._slots // _READING_SHARE:
                 self._reading.popitem(last=False)
             return False
-        self._reading.pop(w.session, None)
-        if not w.left:
+        self._reading.pop(generation.session, None)
+        if not generation.left:
             return False
-        if w.own:
-            rows.keep[i] = self._cache.take_own(w, held)
+        if generation.own:
+            rows.keep[i] = self._cache.take_own(generation, held)
             return False
-        budget = _budget(w, most)
-        rows.keep[i, :budget] = self._cache.take_free(budget, held, ahead=w.ahead)
+        budget = _budget(generation, most)
+        rows.keep[i, :budget] = self._cache.take_free(budget, held, ahead=generation.ahead)
         return True
 
     @staticmethod
-    def _fill(rows: Rows, i: int, w: Generation, most: int) -> None:
-        rows.budget[i] = _budget(w, most)
-        rows.position[i] = w.position % 2**31
-        rows.seed[i] = w.decoding.seed
-        rows.temperature[i] = w.decoding.temperature
-        rows.top_k[i] = w.decoding.top_k
-        rows.top_p[i] = w.decoding.top_p
-        rows.rank[i] = -1 if w.begun else w.rank
-        rows.least[i] = w.least
-        rows.joint[i] = w.joint
-        rows.seen[i] = w.seen
-        rows.ends[i] = w.ends
-        if w.decoding.adapt:
-            adaptation.fill(rows.said, i, w.tokens)
+    def _fill(rows: Rows, i: int, generation: Generation, most: int) -> None:
+        rows.budget[i] = _budget(generation, most)
+        rows.position[i] = generation.position % 2**31
+        rows.seed[i] = generation.decoding.seed
+        rows.temperature[i] = generation.decoding.temperature
+        rows.top_k[i] = generation.decoding.top_k
+        rows.top_p[i] = generation.decoding.top_p
+        rows.rank[i] = -1 if generation.begun else generation.rank
+        rows.least[i] = generation.least
+        rows.joint[i] = generation.joint
+        rows.seen[i] = generation.seen
+        rows.ends[i] = generation.ends
+        if generation.decoding.adapt:
+            adaptation.fill(rows.said, i, generation.tokens)
 
     def search(self, search: Search) -> None:
         """Takes the next steps of a beam search, after its text was read. Raises CharreplError on failure."""
@@ -384,6 +395,6 @@ class Engine:
         }
 
 
-def _budget(w: Generation, most: int) -> int:
+def _budget(generation: Generation, most: int) -> int:
     """How many characters a call may write for a generation, if the call writes at most so many."""
-    return 0 if w.unread else min(_SHORT_PIECE if w.ahead else most, w.left)
+    return 0 if generation.unread else min(_SHORT_PIECE if generation.ahead else most, generation.left)

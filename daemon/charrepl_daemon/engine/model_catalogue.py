@@ -18,8 +18,8 @@ from charrepl.settings import model_names
 from charrepl.system import paths
 from charrepl.wire import protocol
 from charrepl_daemon.engine.default_model import DefaultModel
+from charrepl_daemon.engine.hung_reads import HungReads
 from charrepl_daemon.engine.model_library import ModelLibrary
-from charrepl_daemon.engine.stalled_reads import HungReads
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from charrepl import resource_shortage
 from charrepl.errors import CharreplError, reason
 from charrepl_daemon.engine.engine import DeviceLostError, Engine, Extra
 from charrepl_daemon.engine.fair_queue import FairQueue
-from charrepl_daemon.engine.stalled_reads import HungReads
+from charrepl_daemon.engine.hung_reads import HungReads
 from charrepl_daemon.model.precision import PrecisionChoice
 from charrepl_daemon.process.memory import give_back
 from charrepl_train.devices import jax_setup
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import loaded_model
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ class ModelLibrary:
     def _read(self, directory: Path, present: Engine | None) -> Result:
         """The model as its files are now: `present` if it was made from the same, with all its carries."""
         try:
-            loaded = self._reads.read(directory, checkpoint.load_model)
+            loaded = self._reads.read(directory, loaded_model.load)
             if present is not None and present.digest == loaded.digest:
                 return present
             return Engine(
@@ -208,7 +208,7 @@ class ModelLibrary:
             if isinstance(error, CharreplError):
                 # An error without a code of its own means that something is wrong with the model's files.
                 message, code = str(error), "bad_model" if error.code == "failed" else error.code
-            elif short := resource_shortage.of(error):
+            elif short := resource_shortage.cause(error):
                 message, code = f"could not load {directory.name}: {short}", "shortage"
             else:
                 message, code = f"could not load {directory.name}: {reason(error)}", "bad_model"

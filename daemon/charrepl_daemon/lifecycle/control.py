@@ -134,7 +134,7 @@ def _spawn(arguments: list[str], deadline: float) -> RunningDaemon | None:
     except OSError as error:
         os.close(read_end)
         raise CharreplError(
-            resource_shortage.of(error) or f"cannot run {command[0]}: {reason(error)}"
+            resource_shortage.cause(error) or f"cannot run {command[0]}: {reason(error)}"
         ) from error
     finally:
         os.close(write_end)

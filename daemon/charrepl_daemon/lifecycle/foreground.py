@@ -25,7 +25,7 @@ from charrepl.system import interpreter, paths
 from charrepl.system.ignored_signals import heeded
 from charrepl.system.standard_streams import echo
 from charrepl_daemon.lifecycle import control
-from charrepl_daemon.process import process_ids, readiness, status_file
+from charrepl_daemon.process import failures, process_ids, readiness, status_file
 from charrepl_daemon.process.memory import use_few_arenas
 from charrepl_daemon.process.ownership import Ownership
 from charrepl_daemon.process.readiness import READY, TAKEN, ReadinessNotifier, notify
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from charrepl_daemon.serving.server import Server
 
 log = logging.getLogger(__name__)
-
-DEVICE_THREAD = "device"  # its name in `scheduler.py`
 
 
 def run_daemon(*, debug: bool = False, **settings: Any) -> NoReturn:
@@ -88,7 +86,7 @@ def _thread_failed(failed: threading.ExceptHookArgs, *, stopping: bool) -> None:
     name = failed.thread.name if failed.thread is not None else "unknown"
     error = failed.exc_value
     log.critical("the thread %s failed", name, exc_info=error if error is not None else True)
-    if name == DEVICE_THREAD and not stopping:
+    if name == failures.DEVICE_THREAD and not stopping:
         _leave(1)
 
 
@@ -171,14 +169,14 @@ def _serve_alone(
         raise
     except OSError as error:
         ownership.leave()
-        if short := resource_shortage.of(error):
+        if short := resource_shortage.cause(error):
             raise CharreplError(short) from error
         where = f" ({error.filename})" if error.filename else ""
         raise CharreplError(
             f"the daemon cannot run: {reason(error)}{where}; see {paths.log_file()}"
         ) from error
     except Exception as error:
-        short = resource_shortage.of(error)
+        short = resource_shortage.cause(error)
         if short is None or ownership.has_left:
             raise  # the status file stays, as a sign of a crash
         ownership.leave()

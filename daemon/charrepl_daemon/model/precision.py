@@ -11,13 +11,13 @@ import msgspec
 import numpy as np
 
 from charrepl.errors import CharreplError
+from charrepl.files import whole_file
 from charrepl.system import paths
 from charrepl_daemon.model import compiled_programs, programs
 from charrepl_daemon.model import serving_lstm as network
 from charrepl_daemon.model.serving_lstm import Precision, Weights
 from charrepl_train.devices import jax_setup
 from charrepl_train.model.parameters import Params
-from charrepl_train.run import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -94,4 +94,4 @@ def _known() -> dict[str, float]:
 def _remember(costs: dict[str, float]) -> None:
     with contextlib.suppress(CharreplError):  # it is measured again
         paths.private_dir(_file().parent)
-        checkpoint.replace_file(_file(), msgspec.json.encode(costs))
+        whole_file.write(_file(), msgspec.json.encode(costs))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import NamedTuple
 
+DEVICE_THREAD = "device"  # the name of the thread whose failure ends the daemon
+
 
 class Failure(NamedTuple):
     """Why and when a file could not be written, or a model could not be loaded."""

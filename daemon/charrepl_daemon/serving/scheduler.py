@@ -23,6 +23,7 @@ from charrepl_daemon.metrics.counters import Metrics
 from charrepl_daemon.metrics.declarations import ABANDONED, DEVICE_FAILURES, FAILED, REFUSED, REQUESTS
 from charrepl_daemon.model.compile_count import CompileCounter
 from charrepl_daemon.model.precision import PrecisionChoice
+from charrepl_daemon.process import failures
 from charrepl_daemon.serving.batch_selection import StepChoice
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.work_ahead import WorkAhead
@@ -65,7 +66,7 @@ class Scheduler:
         self._stopping = False
         self._unfinished: dict[Hashable, set[Job]] = {}  # by connection: those that somebody waits for
         self._count = 0  # of them
-        self._thread = threading.Thread(target=self._work, name="device", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=failures.DEVICE_THREAD, daemon=True)
         self._compiles = CompileCounter(self._thread)
 
     def start(self) -> None:

@@ -114,7 +114,7 @@ class Server:
         self._socket = self._router()
         # Guests are cut off first: those on the network may take half, and the next quarter is the owner's.
         self._most_descriptors = file_descriptors.raise_limit()
-        self._crowd = file_descriptors.ConnectionLimit(
+        self._connection_limit = file_descriptors.ConnectionLimit(
             self._socket,
             "this machine",
             most=self._most_descriptors * 3 // 4,
@@ -164,7 +164,7 @@ class Server:
         load(self._catalogue.default())
         self._lines.begin()
         self.supervision.keep_up(self._receive())
-        self.supervision.keep_up(self._crowd.watch(self._listener))
+        self.supervision.keep_up(self._connection_limit.watch(self._listener))
         self.supervision.keep_up(message_limit.cut_off(self._connections, self._metrics))
         self.supervision.keep_up(memory_trimming.keep_small())
         self.supervision.keep_up(self._line_requests.keep_counts())
@@ -206,7 +206,7 @@ class Server:
             self._lookups.close()
             await self.supervision.cancel()
             await self._lines.close()
-            self._crowd.close()
+            self._connection_limit.close()
             self._socket.close()
             if self._network is not None:
                 self._network.close()
@@ -245,7 +245,9 @@ class Server:
         while True:
             identity, *frames = await self._socket.receive()
             frame = frames[-1] if frames else identity
-            self._answer(Peer(identity.bytes), connections.of(frame), frame.bytes if frames else b"")
+            self._answer(
+                Peer(identity.bytes), connections.connection_of(frame), frame.bytes if frames else b""
+            )
             # A client that sends without a pause must not delay replies, signals or the heartbeat.
             await asyncio.sleep(0)
 

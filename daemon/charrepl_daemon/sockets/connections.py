@@ -32,7 +32,7 @@ class Connection(NamedTuple):
             return False
 
 
-def of(frame: zmq.Frame) -> Connection | None:
+def connection_of(frame: zmq.Frame) -> Connection | None:
     """The connection that a frame came through; None if ZeroMQ does not tell."""
     try:
         descriptor = int(frame.get(zmq.SRCFD))

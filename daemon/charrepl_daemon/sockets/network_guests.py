@@ -119,7 +119,7 @@ class Network:
         self.refused = 0
         self._mentioned: tuple[str, float] = ("", 0.0)
         self._authenticator: _Authenticator | None = None
-        self._crowd: file_descriptors.ConnectionLimit | None = None
+        self._connection_limit: file_descriptors.ConnectionLimit | None = None
         self.socket: Router
 
     def bind(
@@ -137,7 +137,7 @@ class Network:
         `accepted` is told the descriptor of each.
         """
         self.socket = socket
-        self._crowd = file_descriptors.ConnectionLimit(
+        self._connection_limit = file_descriptors.ConnectionLimit(
             socket, "the network", most=most, accepted=accepted, closed=closed
         )
         # Before the socket, so that all who connect are checked from the first moment on.
@@ -166,8 +166,8 @@ class Network:
 
     async def limit(self) -> None:
         """Keeps the connections from taking too many file descriptors; runs until cancelled."""
-        assert self._crowd is not None
-        await self._crowd.watch(self._port)
+        assert self._connection_limit is not None
+        await self._connection_limit.watch(self._port)
 
     async def let_in(self) -> None:
         """Answers for each new connection whether its key is on the list. Runs until cancelled."""
@@ -237,14 +237,18 @@ class Network:
             except zmq.ZMQError:  # cannot happen: without a proved key, nobody gets this far
                 log.error("a frame without a key: dropped")
                 continue
-            return Peer(identity.bytes, str(key)), connections.of(frame), frame.bytes if frames else b""
+            return (
+                Peer(identity.bytes, str(key)),
+                connections.connection_of(frame),
+                frame.bytes if frames else b"",
+            )
 
     def close(self) -> None:
         """Stops listening."""
         if self._authenticator is not None:
             self._authenticator.stop()
-        if self._crowd is not None:
-            self._crowd.close()
+        if self._connection_limit is not None:
+            self._connection_limit.close()
             self.socket.close()
 
 

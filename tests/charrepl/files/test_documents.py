@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -58,8 +57,8 @@ def test_tab_goes_as_far_as_it_is_clear(
 
 
 def test_what_is_no_file_leaves_nothing_open(tmp_path: Path) -> None:
-    before = len(os.listdir("/dev/fd"))
+    before = len(list(Path("/dev/fd").iterdir()))
     for _ in range(5):
         with pytest.raises(CharreplError, match="is not a file: give a text file"):
             documents.read(tmp_path)
-    assert len(os.listdir("/dev/fd")) == before
+    assert len(list(Path("/dev/fd").iterdir())) == before

@@ -17,7 +17,7 @@ from charrepl.terminal.line_rows import rows_filled
 )
 def test_rows_are_counted_as_they_are_drawn(text: str, width: int, start: int) -> None:
     rows, column = 1, start  # as Window._copy_body goes
-    drawn = [char for _, part, *_ in terminal_width.of([("", text)]) for char in part]
+    drawn = [char for _, part, *_ in terminal_width.drawable([("", text)]) for char in part]
     assert len(drawn) == len(text)
     for char in drawn:
         size = Char(char).width

@@ -15,7 +15,7 @@ import pytest
 from charrepl.settings import model_names
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.model.precision import MOST_COST
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import loaded_model
 from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.reference import MARGIN, choice_difference, log_softmax
 from tests.conftest import textbook_lstm
@@ -48,7 +48,7 @@ class Written(NamedTuple):
 @pytest.fixture(scope="module")
 def written(engines) -> dict[tuple[str, str], Written]:
     """By case. The float64 LSTM reads all of them side by side: its weights take most of the time."""
-    loaded = checkpoint.load_model(model_names.bundled_dir())
+    loaded = loaded_model.load(model_names.bundled_dir())
     passages = []
     for precision, prompt in CASES:
         engine = engines[precision]

@@ -14,7 +14,7 @@ from charrepl.wire.protocol import Decoding
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.engine.greedy_cache import GreedyCache
 from charrepl_daemon.model.programs import MAX_FED, PIECE
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import checkpoint, loaded_model
 from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 
@@ -349,7 +349,7 @@ def test_weights_that_are_not_numbers_are_refused(model_dir, tmp_path):
 
     broken = tmp_path / "broken"
     shutil.copytree(model_dir, broken)
-    loaded = checkpoint.load_model(broken)
+    loaded = loaded_model.load(broken)
     checkpoint.save(
         broken, "best", loaded.step + 1, jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), loaded.params)
     )

@@ -19,14 +19,14 @@ import pytest
 
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
-from charrepl_daemon.engine import model_library, stalled_reads
+from charrepl_daemon.engine import hung_reads, model_library
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.engine.model_library import ModelLibrary
 from charrepl_daemon.model.beam_search import Searcher
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.jobs import job_for
 from charrepl_daemon.serving.scheduler import _MOST_UNSENT, Scheduler
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import loaded_model
 from tests.charrepl_daemon.changed_model import change
 from tests.charrepl_daemon.wire import Wire, complete, finals, until_final
 from tests.soak.watching import resident_mb
@@ -88,7 +88,7 @@ class Loads:
         self.begun = threading.Semaphore(0)
         self._lock = threading.Lock()
 
-    def of(self, read: Any) -> Any:
+    def watching(self, read: Any) -> Any:
         def probed(self_: ModelLibrary, directory: Path, present: Engine | None) -> Any:
             with self._lock:
                 self.now += 1
@@ -108,7 +108,7 @@ class Loads:
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
     loads = Loads()
-    monkeypatch.setattr(ModelLibrary, "_read", loads.of(ModelLibrary._read))
+    monkeypatch.setattr(ModelLibrary, "_read", loads.watching(ModelLibrary._read))
     return loads
 
 
@@ -165,17 +165,17 @@ def test_threads_that_ran_short_for_a_moment_cost_no_more_than_that(scheduler, m
 def test_a_model_whose_disk_does_not_answer_is_named_and_holds_up_no_other(
     scheduler, models_, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(stalled_reads, "_MOST_S", 2.0)
+    monkeypatch.setattr(hung_reads, "_MOST_S", 2.0)
     hung, answers = models_[0], tmp_path / "answers"
     os.mkfifo(answers)
-    load = checkpoint.load_model
+    load = loaded_model.load
 
     def from_afar(directory: Path) -> Any:
         if directory == hung:
             answers.read_bytes()
         return load(directory)
 
-    monkeypatch.setattr(checkpoint, "load_model", from_afar)
+    monkeypatch.setattr(loaded_model, "load", from_afar)
     waiting, other = Asker(scheduler), Asker(scheduler)
     waiting.ask(hung)
     other.ask(models_[1])
@@ -183,12 +183,12 @@ def test_a_model_whose_disk_does_not_answer_is_named_and_holds_up_no_other(
     assert said.code == "busy"
     assert f"reading {hung} has taken 2 s" in said.message
     assert other.final().text.startswith("rm")
-    monkeypatch.setattr(stalled_reads, "_MOST_S", DEADLINE_S)
+    monkeypatch.setattr(hung_reads, "_MOST_S", DEADLINE_S)
     done: queue.Queue[CharreplError | None] = queue.Queue()
     scheduler.reload(hung, done.put)  # while it hangs, nobody waits for it again
     assert done.get(timeout=DEADLINE_S / 2) is not None
     (left,) = [thread for thread in threading.enumerate() if thread.name == "read"]
-    monkeypatch.setattr(checkpoint, "load_model", load)  # the disk is back
+    monkeypatch.setattr(loaded_model, "load", load)  # the disk is back
     answers.write_bytes(b"")
     left.join(DEADLINE_S)
     scheduler.reload(hung, done.put)

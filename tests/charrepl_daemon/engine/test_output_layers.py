@@ -11,7 +11,7 @@ import pytest
 from charrepl.wire.protocol import Decoding
 from charrepl_daemon.engine.engine import Engine
 from charrepl_train import hyperparameters
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import checkpoint, loaded_model
 from tests.charrepl_daemon import asked
 from tests.charrepl_daemon.reference import MARGIN, Reference, beam_search, greedy_difference
 
@@ -23,7 +23,7 @@ TOLERANCE = {"f32": MARGIN, "bf16": 0.1, "int8": 0.1}  # nats; in low precision 
 def all_layers_dir(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained model, its output reading the first layer too."""
     directory = shutil.copytree(model_dir, tmp_path_factory.mktemp("models") / "all")
-    loaded = checkpoint.load_model(directory)
+    loaded = loaded_model.load(directory)
     config = hyperparameters.replace(loaded.config, model={"output_layers": "all"})
     (directory / "config.toml").write_text(hyperparameters.dump(config))
     w = loaded.params["output"]["w"]

@@ -78,11 +78,11 @@ def test_surprise_is_what_score_says_whatever_is_added_and_taken_back(shared_dae
             draft.add(Piece(line))
             await surprise.read(draft)
         draft.undo()
-        assert surprise.of(draft) == []  # not what was read
+        assert surprise.bits(draft) == []  # not what was read
         draft.undo()
         draft.add(Piece("The kettle is cold.\n"))
         await surprise.read(draft)
-        bits = surprise.of(draft)
+        bits = surprise.bits(draft)
         with Client(model="kettle") as client:
             expected = [-nats / math.log(2) for nats in client.score(draft.text)]
         assert bits == pytest.approx(expected, abs=1e-4)
@@ -96,7 +96,7 @@ def test_surprise_of_a_long_text_that_was_opened_is_read_from_a_window_on(shared
         surprise, draft = Surprise(link), Draft(SPEECH * 60)
         draft.add(Piece(SPEECH))
         await surprise.read(draft)
-        assert len(surprise.of(draft)) == len(draft.text) - (len(draft.text) // 1024 - 1) * 1024
+        assert len(surprise.bits(draft)) == len(draft.text) - (len(draft.text) // 1024 - 1) * 1024
         for _ in range(40):
             draft.add(Piece(SPEECH))
         await surprise.read(draft)
@@ -106,7 +106,7 @@ def test_surprise_of_a_long_text_that_was_opened_is_read_from_a_window_on(shared
         for _ in range(41):
             draft.undo()
         await surprise.read(draft)
-        assert len(surprise.of(draft)) > 1000
+        assert len(surprise.bits(draft)) > 1000
         assert surprise.mean_of_pieces(draft) is None
 
     linked(work)

@@ -13,8 +13,8 @@ from charrepl.wire import protocol
 from charrepl.wire.protocol import Decoding
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.model.scoring import next_piece
+from charrepl_train.model_directory import checkpoint
 from charrepl_train.optimisation.training_step import evaluated
-from charrepl_train.run import checkpoint
 from charrepl_train.text.vocabulary import Vocabulary
 from tests.charrepl_daemon import asked
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from charrepl_train.display import loss_curve
-from charrepl_train.run import metrics_history
+from charrepl_train.model_directory import metrics_history
 
 
 def evaluation(step: int, **more: float) -> dict[str, float]:

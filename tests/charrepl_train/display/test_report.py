@@ -11,9 +11,9 @@ import pytest
 
 from charrepl.terminal.progress import Display
 from charrepl_train.display.report import Reporter
+from charrepl_train.model_directory.metrics_history import Record
+from charrepl_train.model_directory.records import Metrics, StepReport
 from charrepl_train.run.evaluation_schedule import UNDECIDED
-from charrepl_train.run.metrics_history import Record
-from charrepl_train.run.records import Metrics, StepReport
 
 
 def test_a_sample_cannot_command_the_terminal() -> None:

@@ -81,7 +81,7 @@ def test_outputs_and_gradients_are_those_of_the_scan(on_gpu, shape: tuple[int, .
     forward = on_gpu()
     values = operands(*shape)
     expected, gradients = in_f32(by(lstm.recur), values)
-    with products.of("f32"):
+    with products.in_precision("f32"):
         got, ours = in_f32(by(cudnn.recur), values)
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
     for name in values:
@@ -104,7 +104,7 @@ def test_ids_stand_for_one_hot_columns(on_gpu, vocabulary: int) -> None:
 @pytest.mark.parametrize("precision", ["tf32", "bf16"])
 def test_where_less_will_do_its_products_may_be_of_tf32(on_gpu, precision: str) -> None:
     forward = on_gpu()
-    with products.of(precision):
+    with products.in_precision(precision):
         in_f32(by(cudnn.recur, dtype=products.dtype(precision)), operands(*SHAPES[0]))
     assert forward.precise == [False]
 
@@ -217,7 +217,7 @@ def test_on_a_gpu_it_is_the_scan(shape: tuple[int, ...]) -> None:
     values = {
         name: value * (shape[2] ** -0.5 if name.startswith("w") else 1) for name, value in values.items()
     }
-    with products.of("f32"):
+    with products.in_precision("f32"):
         expected, gradients = in_f32(by(lstm.recur), values)
         got, ours = in_f32(by(cudnn.recur), values)
     assert got == pytest.approx(float(expected), rel=0.01)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charrepl_train.model_directory import checkpoint
 from charrepl_train.optimisation import evaluate
-from charrepl_train.run import checkpoint
 from charrepl_train.text.excerpts import CONTEXT, Excerpts, with_context
 
 

@@ -13,7 +13,9 @@ import pytest
 
 from charrepl_train import hyperparameters
 from charrepl_train.model import network
-from charrepl_train.run import checkpoint, finetune, loop
+from charrepl_train.model_directory import checkpoint, loaded_model
+from charrepl_train.model_directory.loaded_model import LoadedModel
+from charrepl_train.run import finetune, loop
 from charrepl_train.run.loop import Trainer
 from charrepl_train.text.corpus import read
 from charrepl_train.text.vocabulary import UNKNOWN, Vocabulary
@@ -37,7 +39,7 @@ def settings(home: Path) -> Path:
     return path
 
 
-def logits(loaded: checkpoint.LoadedModel, params, vocabulary: Vocabulary, text: str) -> np.ndarray:
+def logits(loaded: LoadedModel, params, vocabulary: Vocabulary, text: str) -> np.ndarray:
     config = loaded.config.model
     definition, _ = network.abstract(config, len(vocabulary))
     model = network.bind(definition, jax.tree.map(jnp.asarray, params))
@@ -50,7 +52,7 @@ def same(a: np.ndarray, b: np.ndarray) -> None:
 
 
 def test_known_characters_keep_what_was_learnt_and_new_ones_start_as_unknown(trained: Trainer) -> None:
-    base = checkpoint.load_model(trained.directory)
+    base = loaded_model.load(trained.directory)
     text = "lamp and light"
     vocabulary = Vocabulary("§" + "".join(sorted(set(text))) + "é")  # some are new, most are gone
     params = finetune.weights(base, vocabulary)
@@ -67,7 +69,7 @@ def test_known_characters_keep_what_was_learnt_and_new_ones_start_as_unknown(tra
 
 
 def test_characters_that_are_new_are_counted_and_shown(trained: Trainer) -> None:
-    base = checkpoint.load_model(trained.directory)
+    base = loaded_model.load(trained.directory)
     assert finetune.new_characters(base, Vocabulary("lamp"), "base") == []
     (line,) = finetune.new_characters(base, Vocabulary("lamp§\N{COMBINING ACUTE ACCENT}"), "base")
     assert line == "2 characters are new to base, and learnt from the start: § U+0301."
@@ -115,7 +117,7 @@ def test_the_output_reads_the_layers_that_the_base_s_does(output: str, preset: s
     asked = hyperparameters.preset(preset)
     model = {"layers": 3, "hidden_size": 24, "output_layers": output}
     config = hyperparameters.replace(hyperparameters.Config(), model=model)
-    base = checkpoint.LoadedModel(config, Vocabulary("ab"), {}, 0, "")
+    base = LoadedModel(config, Vocabulary("ab"), {}, 0, "")
     assert finetune.settings(asked, base, preset=asked).model == config.model
 
 
@@ -126,7 +128,7 @@ def test_a_run_starts_where_a_model_with_output_from_all_layers_is(
     assert [*base.train()]
     command = [corpus, "--from", base.directory, "--config", settings, "--epochs", 0.1]
     assert train(*command, "--out", tmp_path / "own").exit_code == 0
-    loaded = checkpoint.load_model(tmp_path / "own")
+    loaded = loaded_model.load(tmp_path / "own")
     assert loaded.config.model == base.config.model
     assert loaded.params["output"]["w"].shape[0] == 2 * 16
 

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from charrepl_train.run import checkpoint, last_pass, loop
+from charrepl_train.model_directory import loaded_model
+from charrepl_train.run import last_pass, loop
 from charrepl_train.run.loop import Trainer
 from charrepl_train.text import fingerprint
 from tests.charrepl_train.command import metrics, run_file, train
@@ -42,12 +43,12 @@ def test_what_was_set_aside_is_learnt_and_never_measured_after(
     assert first["last_pass_characters"] == 364
     found = steps(directory)
     assert found["best"] == found["measured"]
-    learnt = checkpoint.load_model(directory)
+    learnt = loaded_model.load(directory)
 
     # Measured once more, it is what was chosen that is measured, and nothing that is learnt further counts.
     assert train(corpus, "--out", directory, "--resume").exit_code == 0
     assert metrics(directory)[-1] == first
-    again = checkpoint.load_model(directory)
+    again = loaded_model.load(directory)
     jax.tree.map(np.testing.assert_array_equal, learnt.params, again.params)
 
     plain = tmp_path / "plain.toml"
@@ -56,7 +57,7 @@ def test_what_was_set_aside_is_learnt_and_never_measured_after(
     assert train(corpus, "--config", plain, "--epochs", 4, "--out", without).exit_code == 0
     assert metrics(without)[-1] == {k: v for k, v in first.items() if k != "last_pass_characters"}
     assert "measured" not in steps(without)
-    chosen = checkpoint.load_model(without)
+    chosen = loaded_model.load(without)
     with pytest.raises(AssertionError):
         jax.tree.map(np.testing.assert_array_equal, learnt.params, chosen.params)
 

@@ -17,8 +17,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from charrepl_train import hyperparameters
+from charrepl_train.model_directory import loaded_model
 from charrepl_train.optimisation import evaluate
-from charrepl_train.run import checkpoint
 from charrepl_train.text.corpus import read
 from charrepl_train.text.split import Split
 from tests.charrepl_train.command import (
@@ -74,7 +74,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     times = [json.loads(line).get("elapsed_s", 1e9) for line in lines]
     assert times == sorted(times)
-    first, second = (checkpoint.load_model(path) for path in (tmp_path / "run", whole))
+    first, second = (loaded_model.load(path) for path in (tmp_path / "run", whole))
     jax.tree.map(np.testing.assert_array_equal, first.params, second.params)
 
 
@@ -344,7 +344,7 @@ def test_a_full_disk_loses_nothing_and_training_goes_on_after(
     )
     assert metrics(directory) == measured
     assert sorted((directory / "checkpoints").iterdir()) == before
-    checkpoint.load_model(directory)
+    loaded_model.load(directory)
     filler.unlink()
     result = train(*further)
     assert result.exit_code == 0, result.stderr

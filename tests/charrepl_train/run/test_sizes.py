@@ -16,8 +16,8 @@ from tests.charrepl_train.command import one_line, train
 def test_medium_is_what_a_preset_says_and_the_others_are_smaller_and_larger(name: str) -> None:
     config = preset(name)
     assert sizes.sized(config, "medium") == config
-    units = [layers * hidden_size for layers, hidden_size in sizes.of(config.model).values()]
-    assert list(sizes.of(config.model)) == list(sizes.SIZES)
+    units = [layers * hidden_size for layers, hidden_size in sizes.by_name(config.model).values()]
+    assert list(sizes.by_name(config.model)) == list(sizes.SIZES)
     assert units == sorted(set(units))
     large = sizes.sized(config, "large")
     assert large.training == config.training

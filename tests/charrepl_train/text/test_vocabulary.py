@@ -24,7 +24,7 @@ anything = st.text(st.characters() | st.characters(categories=["Cs"]))
 
 
 def vocabulary_of(text: str, most: int) -> Vocabulary:
-    return Vocabulary.of(np.bincount(np.array([*map(ord, text)], int)), max_characters=most)
+    return Vocabulary.from_counts(np.bincount(np.array([*map(ord, text)], int)), max_characters=most)
 
 
 @given(st.text(characters))

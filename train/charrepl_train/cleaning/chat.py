@@ -65,7 +65,7 @@ def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     if chat_json.begins(start):
         yield from chat_json.cleaned(pieces, counts)
     else:
-        yield from lines.joined(_cleaned(map(_decoded, lines.of(pieces)), counts))
+        yield from lines.joined(_cleaned(map(_decoded, lines.split(pieces)), counts))
 
 
 def _decoded(line: str) -> str:

@@ -39,7 +39,7 @@ def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     start, pieces = lines.begun(pieces)
     parser = _Parser(counts, page=is_page(start))
     # Not as they were cut: Python's parser keeps a comment whose first two characters come alone.
-    for piece in lines.joined(lines.of(pieces)):
+    for piece in lines.joined(lines.split(pieces)):
         parser.feed(piece)
         yield from parser.taken()
     parser.close()

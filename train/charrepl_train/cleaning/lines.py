@@ -23,7 +23,7 @@ def begun(pieces: Iterable[str]) -> tuple[str, Iterator[str]]:
     return start, itertools.chain(filter(None, [start]), pieces)
 
 
-def of(pieces: Iterable[str]) -> Iterator[str]:
+def split(pieces: Iterable[str]) -> Iterator[str]:
     """The lines of a text, each with its newline, wherever the pieces were cut."""
     held = ""
     for piece in pieces:

@@ -66,7 +66,7 @@ def is_mail(file: Path) -> bool:
 
 def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     """As `kinds.cleaned`, of mail. Bytes that could not be decoded are read as each mail says."""
-    return lines.joined(_cleaned(lines.of(pieces), counts))
+    return lines.joined(_cleaned(lines.split(pieces), counts))
 
 
 def _cleaned(text: Iterator[str], counts: Counter[str]) -> Iterator[str]:
@@ -157,7 +157,7 @@ def _body(mail: Sequence[str], counts: Counter[str]) -> list[str]:
             pages.append(_decoded(part))
     text = "\n".join(plain) if "".join(plain).strip() else ""
     text = text or "\n".join("".join(html_pages.cleaned([page], counts)) for page in pages)
-    return list(lines.of([text]))
+    return list(lines.split([text]))
 
 
 def _decoded(part: Message) -> str:

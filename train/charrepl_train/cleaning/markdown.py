@@ -18,7 +18,7 @@ _FRONT_MATTER, _CODE = 200, 5_000  # lines at most: what has no end within them 
 
 def cleaned(pieces: Iterable[str], counts: Counter[str]) -> Iterator[str]:
     """As `kinds.cleaned`, of Markdown."""
-    return lines.joined(_cleaned(lines.of(pieces), counts))
+    return lines.joined(_cleaned(lines.split(pieces), counts))
 
 
 def _cleaned(text: Iterator[str], counts: Counter[str]) -> Iterator[str]:

@@ -20,14 +20,13 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from charrepl_train.text.batching import Steps
 
 AXIS = "batch"
-WHOLE = PartitionSpec()  # on every device
+REPLICATED = PartitionSpec()  # on every device
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Tree = TypeVar("Tree")
-State = dict[str, Any]  # of training_step.py
 
 
-def gather(data: bytes) -> list[bytes]:
+def all_gather(data: bytes) -> list[bytes]:
     """What each process passed, in order of process. All must have the same length."""
     # Passed as bytes, because jax would round 64-bit numbers.
     gathered = multihost_utils.process_allgather(np.frombuffer(data, np.uint8))
@@ -36,7 +35,7 @@ def gather(data: bytes) -> list[bytes]:
 
 def broadcast(data: bytes) -> bytes:
     """What process 0 passed, returned in every process."""
-    size = int.from_bytes(gather(len(data).to_bytes(8))[0])
+    size = int.from_bytes(all_gather(len(data).to_bytes(8))[0])
     mine = np.frombuffer(data[:size].ljust(size, b"\0"), np.uint8)  # only process 0's counts
     return np.asarray(multihost_utils.broadcast_one_to_all(mine)).tobytes()
 
@@ -44,7 +43,7 @@ def broadcast(data: bytes) -> bytes:
 class Share(NamedTuple):
     """How a batch is spread over a mesh: the same number of sequences per device. The last may be padding.
 
-    Hashable, so that it can be a static argument of jax.jit. Use the methods only inside `run`.
+    Hashable, so that it can be a static argument of jax.jit. Use the methods only inside `shard_map`.
     """
 
     mesh: Mesh
@@ -55,7 +54,7 @@ class Share(NamedTuple):
         """Sequences per device."""
         return -(-self.batch // self.mesh.size)
 
-    def run(self, function: Function, in_specs: Any, out_specs: Any) -> Function:
+    def shard_map(self, function: Function, in_specs: Any, out_specs: Any) -> Function:
         """`function` on each device's share of its arguments."""
         mapped: Function = jax.shard_map(function, mesh=self.mesh, in_specs=in_specs, out_specs=out_specs)
         return mapped
@@ -86,10 +85,10 @@ class Devices:
         self.mesh: Mesh | None = None
         if len(devices) > 1:
             self.mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
-            self._everywhere = NamedSharding(self.mesh, WHOLE)
-            self._collect = jax.jit(lambda rows: rows, out_shardings=self._everywhere)
+            self._replicated = NamedSharding(self.mesh, REPLICATED)
+            self._gathered = jax.jit(lambda rows: rows, out_shardings=self._replicated)
         self.alone = jax.process_count() == 1
-        self.leads = jax.process_index() == 0
+        self.is_leader = jax.process_index() == 0
 
     def share(self, batch: int) -> Share | None:
         """How a batch of `batch` sequences is spread; None if it is not."""
@@ -108,7 +107,7 @@ class Devices:
         own = whole[rows.start : rows.stop]
         return np.pad(own, [(0, len(rows) - len(own))] + [(0, 0)] * (whole.ndim - 1))
 
-    def spread(self, own: np.ndarray, *, axis: int = 0) -> Any:
+    def shard(self, own: np.ndarray, *, axis: int = 0) -> Any:
         """An array spread over all devices along its `axis`, from this process's `rows`."""
         if self.mesh is None:
             return own
@@ -117,21 +116,21 @@ class Devices:
         sharding = NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
         return jax.make_array_from_process_local_data(sharding, own, tuple(shape))
 
-    def steps(self, own: Steps) -> Steps:
+    def shard_steps(self, own: Steps) -> Steps:
         """The input of training steps, spread over all devices, from this process's `rows`."""
-        return own._replace(windows=self.spread(own.windows, axis=1), resets=self.spread(own.resets, axis=1))
+        return own._replace(windows=self.shard(own.windows, axis=1), resets=self.shard(own.resets, axis=1))
 
-    def copied(self, tree: Tree) -> Tree:
+    def replicate(self, tree: Tree) -> Tree:
         """A tree that is the same in every process, on all devices."""
         if self.mesh is None:
             return tree
-        put = functools.partial(jax.make_array_from_process_local_data, self._everywhere)
-        copied: Tree = jax.tree.map(lambda leaf: put(np.asarray(leaf)), tree)
-        return copied
+        put = functools.partial(jax.make_array_from_process_local_data, self._replicated)
+        replicated: Tree = jax.tree.map(lambda leaf: put(np.asarray(leaf)), tree)
+        return replicated
 
-    def same(self, tree: Tree) -> Tree:
+    def replicate_leader(self, tree: Tree) -> Tree:
         """The tree of process 0, on all devices."""
-        return self.copied(self._led(tree))
+        return self.replicate(self.broadcast(tree))
 
     def local(self, tree: Tree) -> Tree:
         """A tree that is on all devices, copied to one device of this process."""
@@ -140,33 +139,19 @@ class Devices:
         local: Tree = jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
         return local
 
-    def placed(self, state: State) -> State:
-        """Process 0's training state on all devices, with the carry spread by batch.
+    def gather(self, rows: jax.Array, batch: int) -> jax.Array:
+        """What `shard` spread over all devices, [batch, ...], copied to one device of this process."""
+        return rows if self.mesh is None else self.local(self._gathered(rows))[:batch]
 
-        A state that is placed already is not changed.
-        """
-        if self.mesh is None or isinstance(state["step"].sharding, NamedSharding):
-            return state
-        state = self._led(state)
-        carry = self.spread(self.own_rows(np.asarray(state["carry"])))
-        return {name: carry if name == "carry" else self.copied(tree) for name, tree in state.items()}
-
-    def whole(self, state: State, batch: int) -> State:
-        """A `placed` state in the form that it has on a single device."""
-        if self.mesh is None:
-            return state
-        whole = self.local({**state, "carry": self._collect(state["carry"])})
-        return {**whole, "carry": whole["carry"][:batch]}
-
-    def leading(self, own: float) -> float:
+    def from_leader(self, own: float) -> float:
         """The number that process 0 passed, returned in every process."""
-        return own if self.alone else struct.unpack("d", gather(struct.pack("d", own))[0])[0]
+        return own if self.alone else struct.unpack("d", all_gather(struct.pack("d", own))[0])[0]
 
     def any(self, here: bool) -> bool:
         """Whether the value is true in any process."""
-        return here if self.alone else b"\1" in gather(bytes([here]))
+        return here if self.alone else b"\1" in all_gather(bytes([here]))
 
-    def _led(self, tree: Tree) -> Tree:
+    def broadcast(self, tree: Tree) -> Tree:
         """The tree of process 0, returned in each process. The others pass one with the same shapes."""
         if self.alone:
             return tree

@@ -76,7 +76,7 @@ def prepare(
     try:
         import jax
     except (ImportError, ValueError) as error:
-        if short := resource_shortage.of(error) or resource_shortage.likely():
+        if short := resource_shortage.cause(error) or resource_shortage.likely():
             raise CharreplError(f"JAX cannot be imported: {short}", code="shortage") from error
         raise CharreplError(f"JAX cannot be imported ({reason(error)}){_blame()}") from error
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrepl.errors import reason
-from charrepl_train.run import checkpoint, metrics_history
-from charrepl_train.run.metrics_history import Record
+from charrepl.files import whole_file
+from charrepl_train.model_directory import metrics_history
+from charrepl_train.model_directory.metrics_history import Record
 
 if TYPE_CHECKING:  # matplotlib is an extra
     from matplotlib.axes import Axes
@@ -54,7 +55,7 @@ def save(directory: Path, *, warn: Callable[[str], None]) -> None:
             for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
                 file = io.BytesIO()
                 figure.savefig(file, format=kind, dpi=200, metadata=metadata)
-                checkpoint.replace_file(directory / f"curve.{kind}", file.getvalue())
+                whole_file.write(directory / f"curve.{kind}", file.getvalue())
     except Exception as error:  # matplotlib, its fonts and its configuration are not ours
         warn(f"No curve was drawn: {reason(error)}")
 

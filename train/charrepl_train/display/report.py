@@ -13,9 +13,9 @@ from charrepl.terminal.progress import Display, bar, duration
 from charrepl.text import graphemes
 from charrepl.text.control_characters import printable
 from charrepl_train.display import text_chart
+from charrepl_train.model_directory.metrics_history import Record
+from charrepl_train.model_directory.records import Metrics, StepReport
 from charrepl_train.run.evaluation_schedule import UNDECIDED
-from charrepl_train.run.metrics_history import Record
-from charrepl_train.run.records import Metrics, StepReport
 
 _REVEALED = 12  # characters of the sample that appear at each tick
 _WIDE = 112  # with so many columns, the sample is beside the curve

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from charrepl.errors import reason
-from charrepl_train.run import metrics_history
-from charrepl_train.run.metrics_history import Record
+from charrepl_train.model_directory import metrics_history
+from charrepl_train.model_directory.metrics_history import Record
 
 _OURS = ".charrepl"  # the end of our files' names; other programs' files stay
 _TAGS = {

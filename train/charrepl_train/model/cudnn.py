@@ -49,7 +49,7 @@ def recur(inputs: jax.Array, carry: Carry, weights: Weights, dtype: DTypeLike) -
         1,
         0.0,
         False,
-    )  # as exact as `products.of` has it
+    )  # as exact as `products.in_precision` has it
     h, c = (state[0].T for state in last)
     return outputs.transpose(1, 2, 0), (h, c)
 
@@ -128,7 +128,7 @@ def _gradient(function: Recur, precision: str, *given: Any) -> Any:
         outputs = function(inputs, carry, weights, products.dtype(precision))
         return jnp.sum(jnp.stack([jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(outputs)])), outputs
 
-    with products.of(precision):
+    with products.in_precision(precision):
         return jax.grad(total, argnums=(0, 1, 2), has_aux=True)(*given)
 
 

@@ -22,7 +22,7 @@ def dtype(precision: str) -> DTypeLike:
     return jnp.bfloat16 if precision == "bf16" else jnp.float32
 
 
-def of(precision: str) -> AbstractContextManager[object]:
+def in_precision(precision: str) -> AbstractContextManager[object]:
     """Where a program is traced within this, its products of f32 arrays are as exact as that.
 
     With bf16 they are the fastest that there are: only few are left.

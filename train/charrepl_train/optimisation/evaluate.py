@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 from numpy.typing import NDArray
 
-from charrepl_train.devices.data_parallel import AXIS, WHOLE, Devices, Share
+from charrepl_train.devices.data_parallel import AXIS, REPLICATED, Devices, Share
 from charrepl_train.model import network, products
 from charrepl_train.model.network import CharacterModel, Definition
 from charrepl_train.model.parameters import Params
@@ -67,7 +67,7 @@ def _piece(
     read = functools.partial(_read, definition, measure, share)
     if share is not None:
         spread = PartitionSpec(AXIS)
-        read = share.run(read, (WHOLE, spread, spread, spread, spread), (spread, WHOLE))
+        read = share.shard_map(read, (REPLICATED, spread, spread, spread, spread), (spread, REPLICATED))
     return read(params, carry, inputs, targets, weights)
 
 
@@ -81,7 +81,7 @@ def _read(
     targets: jax.Array,
     weights: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    with products.of("f32"):  # whatever the run computes in: losses are compared between runs
+    with products.in_precision("f32"):  # whatever the run computes in: losses are compared between runs
         carry, sums = measure(network.bind(definition, params), carry, inputs, targets, weights)
     return carry, sums if share is None else jax.lax.psum(sums, AXIS)
 
@@ -168,12 +168,12 @@ class Evaluator:
             return carry
         before = streams.before
         carry, _ = self._run(params, carry, before, before, np.zeros(before.shape, np.float32))
-        warmed = self._devices.spread(self._devices.own_rows(streams.warmed))
+        warmed = self._devices.shard(self._devices.own_rows(streams.warmed))
         return carry * jnp.asarray(warmed)[:, None, None, None]
 
     def _zeros(self, streams: int) -> jax.Array:
         rows = len(self._devices.rows(streams))
-        return jnp.asarray(self._devices.spread(np.zeros((rows, *self._carry_shape), np.float32)))
+        return jnp.asarray(self._devices.shard(np.zeros((rows, *self._carry_shape), np.float32)))
 
     def _total(
         self, params: Params, carry: jax.Array, *arrays: np.ndarray, go_on: GoOn = lambda: None
@@ -196,7 +196,7 @@ class Evaluator:
         arrays = tuple(np.pad(self._devices.own_rows(a), ((0, 0), (0, padded - time))) for a in arrays)
         total = np.zeros(1)
         for start in range(0, padded, most):
-            piece = [jnp.asarray(self._devices.spread(a[:, start : start + most])) for a in arrays]
+            piece = [jnp.asarray(self._devices.shard(a[:, start : start + most])) for a in arrays]
             carry, sums = _piece(self._definition, measure, params, carry, *piece, share=share)
             total = total + np.asarray(sums, np.float64)  # a million f32 terms would drift
             go_on()

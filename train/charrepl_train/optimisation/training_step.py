@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
-from jax.sharding import PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 
-from charrepl_train.devices.data_parallel import AXIS, WHOLE, Share
+from charrepl_train.devices.data_parallel import AXIS, REPLICATED, Devices, Share
 from charrepl_train.hyperparameters import Config, TrainingConfig
 from charrepl_train.model import network, products
 from charrepl_train.model.network import Definition, DropoutMasks
@@ -42,6 +43,24 @@ def start(config: Config, params: Params, batch_size: int) -> State:
         # A copy: both are donated.
         state["average"] = jax.tree.map(jnp.array, params)
     return state
+
+
+def sharded(state: State, devices: Devices) -> State:
+    """Process 0's state on all devices, with the carry spread by batch.
+
+    A state that is sharded already is not changed.
+    """
+    if devices.mesh is None or isinstance(state["step"].sharding, NamedSharding):
+        return state
+    state = devices.broadcast(state)
+    carry = devices.shard(devices.own_rows(np.asarray(state["carry"])))
+    return {name: carry if name == "carry" else devices.replicate(tree) for name, tree in state.items()}
+
+
+def gathered(state: State, devices: Devices, batch: int) -> State:
+    """A `sharded` state in the form that it has on a single device."""
+    carry = devices.gather(state["carry"], batch)
+    return {name: carry if name == "carry" else devices.local(tree) for name, tree in state.items()}
 
 
 def evaluated(state: State) -> Params:
@@ -109,9 +128,9 @@ def update(
     several = functools.partial(_several, definition, config, steps_per_epoch, share)
     if share is not None:
         # Not left to the partitioner, which would first gather what lies [time, batch] side by side.
-        states = {name: PartitionSpec(AXIS) if name == "carry" else WHOLE for name in state}
-        specs: Any = (PartitionSpec(None, AXIS), PartitionSpec(None, AXIS), WHOLE)
-        several = share.run(several, (states, Steps(*specs), WHOLE), (states, WHOLE))
+        states = {name: PartitionSpec(AXIS) if name == "carry" else REPLICATED for name in state}
+        specs: Any = (PartitionSpec(None, AXIS), PartitionSpec(None, AXIS), REPLICATED)
+        several = share.shard_map(several, (states, Steps(*specs), REPLICATED), (states, REPLICATED))
     return several(state, steps, total)
 
 
@@ -127,7 +146,7 @@ def _several(
     def one(n: jax.Array, before: tuple[State, StepResult]) -> tuple[State, StepResult]:
         state, measured = before
         reset, window = jnp.asarray(steps.resets)[n], jnp.asarray(steps.windows)[n]
-        with products.of(config.precision):
+        with products.in_precision(config.precision):
             state, loss, accuracy, rate = _step(
                 definition, config, steps_per_epoch, share, state, reset, window, total
             )

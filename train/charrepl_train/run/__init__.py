@@ -1,4 +1,4 @@
 """A training run from its beginning or its last checkpoint to its end: the loop, the schedule, what stops it.
 
-`cli` starts it and `display` reads it; the daemon shares `checkpoint`. Nothing here draws.
+`command` starts it and `display` tells of it. Nothing here draws.
 """

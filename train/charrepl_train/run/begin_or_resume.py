@@ -20,9 +20,9 @@ from charrepl_train.hyperparameters import Config
 from charrepl_train.run import presets, sizes
 
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
-    from charrepl_train.run.checkpoint import LoadedModel
+    from charrepl_train.model_directory.loaded_model import LoadedModel
+    from charrepl_train.model_directory.records import Run
     from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import Run
     from charrepl_train.text.corpus import Text
 
 T = TypeVar("T")
@@ -140,10 +140,10 @@ class _Base(NamedTuple):
 
 
 def _base(name: str) -> _Base:
-    from charrepl_train.run import checkpoint
+    from charrepl_train.model_directory import loaded_model
 
     directory = model_names.find(name)
-    return _Base(directory, checkpoint.load_model(directory))
+    return _Base(directory, loaded_model.load(directory))
 
 
 def new(
@@ -154,9 +154,9 @@ def new(
     With `dry_run`, nothing is written.
     Raises CharreplError if a setting is wrong, the model to start from cannot be read, or the device fails.
     """
-    from charrepl_train.run import checkpoint, finetune
+    from charrepl_train.model_directory.records import Run
+    from charrepl_train.run import finetune
     from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import Run
     from charrepl_train.text import fingerprint
 
     base = None if wishes.base is None else _base(wishes.base)
@@ -173,18 +173,18 @@ def new(
     if base is not None:
         run.started_from, run.started_digest = str(base.directory), base.loaded.digest
     corpus = text.corpus(config.training)
-    learnt = fingerprint.of([corpus.train], corpus.vocabulary)
+    learnt = fingerprint.compute([corpus.train], corpus.vocabulary)
     remarks = finetune.suggested(text) if base is None and wishes.preset in (None, "auto") else []
     if base is not None:
         remarks += finetune.new_characters(base.loaded, corpus.vocabulary, base.directory.name)
         before = fingerprint.load(base.directory)
-        held_out = fingerprint.of(corpus.held_out.pieces(), corpus.vocabulary)
+        held_out = fingerprint.compute(corpus.held_out.pieces(), corpus.vocabulary)
         run.held_out_seen, learnt = before.share_of(held_out), before | learnt
     with in_one_line(config, directory):
         trainer = Trainer(directory, config, run, corpus, base=base and base.loaded)
     run.total_steps = 0 if wishes.minutes is not None else _steps(trainer)
     if not dry_run:
-        checkpoint.replace_file(directory / fingerprint.FILE, fingerprint.encoded(learnt))
+        trainer.files.write_learnt(learnt)
         trainer.write_settings()
     return Begun(trainer, chosen, remarks, choice)
 
@@ -207,7 +207,7 @@ def _settings(
         preset, chosen = choice.config, f" with preset {choice.name}, for {choice.why}"
     else:
         preset = hyperparameters.preset(wishes.preset)
-    rungs = sizes.of(preset.model) if base is None else {}
+    rungs = sizes.by_name(preset.model) if base is None else {}
     if wishes.size is not None:
         if base is not None:
             raise CharreplError(
@@ -235,9 +235,9 @@ def resumed(directory: Path, text: Text, wishes: RunOptions) -> Begun:
     How it is watched may change, and how long it is. Raises CharreplError if it is damaged, or the text, the
     other settings or the start are not what it began with.
     """
-    from charrepl_train.run import checkpoint
+    from charrepl_train.model_directory import checkpoint
+    from charrepl_train.model_directory.records import Run
     from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import Run
     from charrepl_train.text import split
     from charrepl_train.text.vocabulary import Vocabulary
 
@@ -329,7 +329,7 @@ def reading(directory: Path) -> Reading:
 
 def _base_again(run: Run, directory: Path) -> _Base | None:
     """What a run started from, if it saved nothing yet and so starts once more."""
-    from charrepl_train.run import checkpoint
+    from charrepl_train.model_directory import checkpoint
 
     if not run.started_from or checkpoint.exists(directory, "latest"):
         return None

@@ -166,7 +166,7 @@ def _meet(members: Group, lines: _Lines) -> None:
         )
     from charrepl_train.devices import data_parallel
 
-    data_parallel.gather(b"\0")  # connects them: from here on a loss is noticed immediately
+    data_parallel.all_gather(b"\0")  # connects them: from here on a loss is noticed immediately
 
 
 def _check_address(address: str, *, listens: bool) -> None:
@@ -194,7 +194,7 @@ def check_same(text: Text) -> None:
     """Raises CharreplError, in every process, if not all of them have read the same text."""
     from charrepl_train.devices import data_parallel
 
-    digests = data_parallel.gather(bytes.fromhex(text.digest))
+    digests = data_parallel.all_gather(bytes.fromhex(text.digest))
     for number, digest in enumerate(digests):
         if digest != digests[0]:
             raise CharreplError(
@@ -210,8 +210,8 @@ def follow(leader: Trainer | None, directory: Path, text: Text) -> Trainer:
     training starts, and they write nothing.
     """
     from charrepl_train.devices import data_parallel
+    from charrepl_train.model_directory.records import Run
     from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import Run
     from charrepl_train.text import split
 
     if leader is not None and leader.devices.alone:

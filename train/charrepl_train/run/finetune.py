@@ -9,7 +9,7 @@ from charrepl.errors import CharreplError
 from charrepl.settings import model_names
 from charrepl_train.hyperparameters import Config, ModelConfig
 from charrepl_train.model.parameters import Params
-from charrepl_train.run.checkpoint import LoadedModel
+from charrepl_train.model_directory.loaded_model import LoadedModel
 from charrepl_train.text import rare_characters
 from charrepl_train.text.corpus import Text
 from charrepl_train.text.english import is_english

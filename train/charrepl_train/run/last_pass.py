@@ -13,7 +13,7 @@ from charrepl_train.devices.data_parallel import Devices
 from charrepl_train.hyperparameters import Config
 from charrepl_train.model.network import Definition
 from charrepl_train.model.parameters import Params
-from charrepl_train.optimisation.training_step import start, update
+from charrepl_train.optimisation.training_step import sharded, start, update
 from charrepl_train.text.batching import MOST_STEPS, Batches, Ids
 
 _RATE = 0.001
@@ -45,11 +45,11 @@ def learnt(
     batches = Batches(ids, training)
     config = msgspec.structs.replace(config, training=training)
     params = jax.tree.map(jnp.array, params)  # which are donated
-    state = devices.placed(start(config, params, batches.batch_size))
+    state = sharded(start(config, params, batches.batch_size), devices)
     total, rows = batches.steps_per_epoch, devices.rows(batches.batch_size)
     share = devices.share(batches.batch_size)
     for step in range(0, total, MOST_STEPS):
-        steps = devices.steps(batches.many(step, min(MOST_STEPS, total - step), rows))
+        steps = devices.shard_steps(batches.many(step, min(MOST_STEPS, total - step), rows))
         state, _ = update(definition, training, total, state, steps, np.int32(total), share=share)
         go_on()
     return dict(state["params"])

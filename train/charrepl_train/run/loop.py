@@ -6,27 +6,34 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import msgspec
 import numpy as np
 
 from charrepl.errors import CharreplError
-from charrepl.system import disk_errors
 from charrepl_train import hyperparameters
 from charrepl_train.devices import data_parallel
 from charrepl_train.hyperparameters import Config
 from charrepl_train.model import cudnn, network, products
 from charrepl_train.model.parameters import Params
+from charrepl_train.model_directory import checkpoint, metrics_history
+from charrepl_train.model_directory.loaded_model import LoadedModel
+from charrepl_train.model_directory.records import Metrics, Run, StepReport
+from charrepl_train.model_directory.run_files import RunFiles
 from charrepl_train.optimisation import evaluate
-from charrepl_train.optimisation.training_step import State, StepResult, evaluated, start, update
-from charrepl_train.run import checkpoint, finetune, last_pass, metrics_history, samples, throughput
+from charrepl_train.optimisation.training_step import (
+    State,
+    StepResult,
+    evaluated,
+    gathered,
+    sharded,
+    start,
+    update,
+)
+from charrepl_train.run import finetune, last_pass, samples, throughput
 from charrepl_train.run.evaluation_schedule import UNDECIDED, Schedule
-from charrepl_train.run.records import Metrics, Run, StepReport
 from charrepl_train.text import fingerprint, renaming
-from charrepl_train.text.batching import Ids
 from charrepl_train.text.corpus import Corpus
 
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
@@ -53,13 +60,12 @@ class Trainer:
         run: Run,
         corpus: Corpus,
         *,
-        base: checkpoint.LoadedModel | None = None,
+        base: LoadedModel | None = None,
     ) -> None:
         self.batches = renaming.batches(corpus.train, corpus.vocabulary, config.training)
         if config.training.rename_names == "auto":  # decided once, and kept with the run
             config = hyperparameters.replace(config, training={"rename_names": self.batches.names > 0})
         training = config.training
-        self.directory = directory
         self.config = config
         self.run = run
         run.split = corpus.split  # which it goes on with, whatever the rule is then
@@ -85,12 +91,18 @@ class Trainer:
         if self.by_cudnn:  # which keeps what a gradient would need, and more text is read than in a step
             definition, _ = network.abstract(config.model, len(corpus.vocabulary), dtype=dtype)
         self.devices = data_parallel.Devices()
+        self.files = RunFiles(directory, writes=self.devices.is_leader)
         shape = (config.model.layers, config.model.hidden_size)
         self._evaluator = evaluate.Evaluator(definition, *shape, self.devices)
         self.state: State = start(config, params, self.batches.batch_size)
         self._saved_step = -1
         self._began = 0.0
         self._clock: Callable[[], float] = time.monotonic
+
+    @property
+    def directory(self) -> Path:
+        """That of its model."""
+        return self.files.directory
 
     @property
     def begun(self) -> bool:
@@ -103,19 +115,9 @@ class Trainer:
         return sum(leaf.size for leaf in jax.tree.leaves(self.state["params"]))
 
     def write_settings(self) -> None:
-        """Writes vocab.json, config.toml and, last, run.json: if that is missing, nothing began."""
-        settings = hyperparameters.dump(self.config).encode()
-        checkpoint.replace_file(self.directory / "vocab.json", self.vocabulary.encoded())
-        checkpoint.replace_file(self.directory / "config.toml", settings)
-        self._write_run()
-
-    def _write_run(self) -> None:
-        # Only where the run begins, saves and ends: never with losses and times that are not those of
-        # the latest checkpoint.
-        if not self.devices.leads:
-            return
-        run = msgspec.json.format(msgspec.json.encode(self.run), indent=2) + b"\n"
-        checkpoint.replace_file(self.directory / "run.json", run)
+        """Writes the settings and, last, run.json: if that is missing, nothing began."""
+        self.files.write_settings(self.config, self.vocabulary)
+        self.files.write_run(self.run)
 
     def resume(self) -> int:
         """Goes on from the latest checkpoint, if there is one; returns the step."""
@@ -132,18 +134,14 @@ class Trainer:
     def save(self) -> None:
         """Writes the latest checkpoint, unless it is of this very step."""
         step = int(self.state["step"])
-        state = self.devices.whole(self.state, self.batches.batch_size)
+        state = gathered(self.state, self.devices, self.batches.batch_size)
         if step != self._saved_step:
             if not len(self.corpus.dev):  # nothing to choose by: the newest is the best
-                self._keep("best", step, evaluated(state))
-            self._keep("latest", step, state)
+                self.files.save("best", step, evaluated(state))
+            self.files.save("latest", step, state)
             self._saved_step = step
         self.run.elapsed_s = self._elapsed_s()
-        self._write_run()
-
-    def _keep(self, kind: checkpoint.Kind, step: int, tree: Any) -> None:
-        if self.devices.leads:
-            checkpoint.save(self.directory, kind, step, tree)
+        self.files.write_run(self.run)
 
     def train(
         self,
@@ -160,12 +158,14 @@ class Trainer:
         steps. `tick` is called about twice a second, and before each evaluation. Raises CharreplError if the
         loss is no longer a number or a checkpoint cannot be written.
         """
-        self.state = self.devices.placed(self.state)
+        self.state = sharded(self.state, self.devices)
         self._clock = clock
         self._began = clock() - self.run.elapsed_s
         now_and_then = throughput.rarely(tick)
         if not self.run.total_steps:
-            self._decide(self.devices.leading(clock() if begun is None else begun), interrupted, now_and_then)
+            self._decide(
+                self.devices.from_leader(clock() if begun is None else begun), interrupted, now_and_then
+            )
         step = int(self.state["step"])
         total = self.run.total_steps or step
         pace = throughput.Throughput(step)
@@ -194,7 +194,7 @@ class Trainer:
 
     def estimate(self, *, interrupted: Callable[[], bool] = lambda: False) -> tuple[int, float, float]:
         """A new run's steps, seconds and characters a second, by a few steps that are taken back."""
-        self.state = self.devices.placed(self.state)
+        self.state = sharded(self.state, self.devices)
         pace = self._timed(_TIMED_S, interrupted)
         wanted_s = 60 * (self.run.minutes or 0) * (1 - _RESERVED)
         total = self.run.total_steps or self._plan.total_within(wanted_s, 0, pace.mean_s)
@@ -240,7 +240,7 @@ class Trainer:
 
     def _now(self) -> float:
         """By the clock of process 0: what is decided by it is the same in all."""
-        return self.devices.leading(self._clock())
+        return self.devices.from_leader(self._clock())
 
     def _count(self, measured: StepResult, step: int, steps: int) -> float:
         """The loss of the last of some steps after `step`, all added to those since the last metrics."""
@@ -266,7 +266,7 @@ class Trainer:
             self.config.training,
             batches.steps_per_epoch,
             self.state,
-            self.devices.steps(batches.many(step, steps, rows)),
+            self.devices.shard_steps(batches.many(step, steps, rows)),
             np.int32(total),
             share=self.devices.share(batches.batch_size),
         )
@@ -296,7 +296,7 @@ class Trainer:
         if evaluates:
             self._evaluate(metrics, step)
         # Before the checkpoint: a line too many is dropped when resuming, one too few would be missing.
-        self._log(metrics)
+        self.files.log(metrics)
         if evaluates:
             self.save()
         return metrics
@@ -306,9 +306,9 @@ class Trainer:
         if len(self.corpus.dev):
             params, metrics.dev_loss = self.dev()
             if metrics.dev_loss < float(self.state["best"]):
-                self.state["best"] = self.devices.copied(jnp.float32(metrics.dev_loss))
-                self._keep("best", step, self.devices.local(params))
-        if self.config.training.sample_characters and self.devices.leads:
+                self.state["best"] = self.devices.replicate(jnp.float32(metrics.dev_loss))
+                self.files.save("best", step, self.devices.local(params))
+        if self.config.training.sample_characters and self.devices.is_leader:
             metrics.sample = samples.generate(
                 self.definition,
                 self.devices.local(params),
@@ -323,19 +323,6 @@ class Trainer:
         params, calibrate = evaluated(self.state), self.config.training.calibrate
         return self._evaluator.dev(params, self.corpus.dev, calibrate=calibrate)
 
-    def _log(self, record: msgspec.Struct | dict[str, Any]) -> None:
-        if not self.devices.leads:
-            return
-        path = self.directory / "metrics.jsonl"
-        try:
-            with path.open("ab") as file:
-                file.write(msgspec.json.encode(record) + b"\n")
-        except OSError as error:
-            raise CharreplError(
-                f"could not write {path}: {disk_errors.cause(error)}: "
-                f"{disk_errors.advice(error, 'and run again with --resume')}"
-            ) from error
-
     def finish(
         self,
         *,
@@ -347,51 +334,49 @@ class Trainer:
         Then they learn what was set aside, if the settings ask for a last pass.
         None if `interrupted` meanwhile. `tick` is called now and then.
         """
-        results: dict[str, float] = {}
-        text, apart = self.corpus.held_out, self.corpus.set_aside()
-        passes = self.config.training.last_pass and len(apart) > self.config.training.sequence_length
 
         def go_on() -> None:
             tick()
             if self.devices.any(interrupted()):
                 raise _InterruptedError
 
-        if len(text) >= 2 or passes:
-            step, params = 0, self.devices.local(self.state["params"])
-            if self.devices.leads:
-                step, params = checkpoint.load(
-                    self.directory, checkpoint.measured_kind(self.directory), params
-                )
-            params = self.devices.same(params)
-            try:
-                go_on()
-                if len(text) >= 2:
-                    loss = "learnt_loss" if self.run.held_out_seen else "held_out_loss"
-                    results[loss] = self._evaluator.stateful(params, text, go_on)
-                    in_windows = self._evaluator.windows(params, text, go_on)
-                    if in_windows is not None:
-                        results[f"{loss}_windows_256"] = in_windows
-                if passes:
-                    learnt = last_pass.learnt(
-                        self.definition, self.config, params, apart, self.devices, go_on
-                    )
-                    self._keep("measured", step, self.devices.local(params))
-                    self._keep("best", step, self.devices.local(learnt))
-                    self._learn_of(apart)
-                    results["last_pass_characters"] = len(apart)
-            except _InterruptedError:
-                return None
-            self._log({"step": int(self.state["step"]), **results})
+        try:
+            results = self._results(go_on)
+        except _InterruptedError:
+            return None
+        if results:
+            self.files.log({"step": int(self.state["step"]), **results})
         self.run.finished = True
         self.run.completed_at = time.time()
-        self._write_run()
+        self.files.write_run(self.run)
         return results
 
-    def _learn_of(self, ids: Ids) -> None:
-        """Adds a text to what tells of those that were learnt."""
-        if self.devices.leads:
-            both = fingerprint.load(self.directory) | fingerprint.of([ids], self.vocabulary)
-            checkpoint.replace_file(self.directory / fingerprint.FILE, fingerprint.encoded(both))
+    def _results(self, go_on: Callable[[], None]) -> dict[str, float]:
+        """What `finish` measures; with the last pass, if there is to be one."""
+        results: dict[str, float] = {}
+        text, apart = self.corpus.held_out, self.corpus.set_aside()
+        passes = self.config.training.last_pass and len(apart) > self.config.training.sequence_length
+        if len(text) < 2 and not passes:
+            return results
+        step, params = 0, self.devices.local(self.state["params"])
+        if self.devices.is_leader:
+            step, params = checkpoint.load(self.directory, checkpoint.measured_kind(self.directory), params)
+        params = self.devices.replicate_leader(params)
+        go_on()
+        if len(text) >= 2:
+            loss = "learnt_loss" if self.run.held_out_seen else "held_out_loss"
+            results[loss] = self._evaluator.stateful(params, text, go_on)
+            in_windows = self._evaluator.windows(params, text, go_on)
+            if in_windows is not None:
+                results[f"{loss}_windows_256"] = in_windows
+        if passes:
+            learnt = last_pass.learnt(self.definition, self.config, params, apart, self.devices, go_on)
+            self.files.save("measured", step, self.devices.local(params))
+            self.files.save("best", step, self.devices.local(learnt))
+            known = fingerprint.load(self.directory)
+            self.files.write_learnt(known | fingerprint.compute([apart], self.vocabulary))
+            results["last_pass_characters"] = len(apart)
+        return results
 
 
 @jax.jit

@@ -33,7 +33,7 @@ def _generate(
         token = jnp.where(temperature > 0, drawn, jnp.argmax(logits))
         return model.step(carry, token[None]), token
 
-    with products.of("f32"):
+    with products.in_precision("f32"):
         carry, _ = jax.lax.scan(read, model.initial_carry(1), prompt)
         return jax.lax.scan(write, carry, jax.random.split(key, count))[1]
 

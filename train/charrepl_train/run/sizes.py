@@ -21,11 +21,11 @@ _LADDER = (
 
 def sized(config: Config, size: Size) -> Config:
     """A preset with a model of a size: `medium` is its own, the others are a rung below and above that."""
-    layers, hidden_size = of(config.model)[size]
+    layers, hidden_size = by_name(config.model)[size]
     return hyperparameters.replace(config, model={"layers": layers, "hidden_size": hidden_size})
 
 
-def of(model: ModelConfig) -> dict[Size, tuple[int, int]]:
+def by_name(model: ModelConfig) -> dict[Size, tuple[int, int]]:
     """Layers and units of each size, where `model` is a preset's."""
     rung = _LADDER.index((model.layers, model.hidden_size))
     return dict(zip(SIZES, _LADDER[rung - 1 : rung + 2], strict=True))

@@ -16,8 +16,8 @@ from charrepl_train.run.interruption import Interruption
 from charrepl_train.text import split
 
 if TYPE_CHECKING:
+    from charrepl_train.model_directory.records import StepReport
     from charrepl_train.run.loop import Trainer
-    from charrepl_train.run.records import StepReport
     from charrepl_train.text.corpus import Text
 
 _TRIAL_S = 60.0  # of steps, each
@@ -107,4 +107,4 @@ def _move(trainer: Trainer, directory: Path) -> None:
     # A run has begun where there is a run.json: that comes last.
     for path in sorted(trainer.directory.iterdir(), key=lambda path: path.name == "run.json"):
         path.replace(directory / path.name)
-    trainer.directory = directory
+    trainer.files.directory = directory

@@ -157,7 +157,9 @@ class Text:
     def _encoded(self, config: TrainingConfig, normal_form: NormalForm, rule: Rule) -> Corpus:
         parts = rule(self.lengths, config)
         counts = self._counts(parts.train)
-        vocabulary = Vocabulary.of(counts, max_characters=config.max_characters, normal_form=normal_form)
+        vocabulary = Vocabulary.from_counts(
+            counts, max_characters=config.max_characters, normal_form=normal_form
+        )
         table = vocabulary.table()
         apart = [with_context(part) for part in (parts.dev, parts.held_out)]
         with contextlib.closing(_Blocks(self._blocks.folder)) as train:

@@ -50,8 +50,8 @@ class Fingerprint(msgspec.Struct, frozen=True):
         return share if share >= _SEEN else 0.0
 
 
-def of(texts: Iterable[Ids], vocabulary: Vocabulary) -> Fingerprint:
-    """That of some texts, each by itself."""
+def compute(texts: Iterable[Ids], vocabulary: Vocabulary) -> Fingerprint:
+    """The fingerprint of some texts, each by itself."""
     letters = np.array([0, *map(_folded, vocabulary.characters)], np.uint64)
     found: list[NDArray[np.uint32]] = [np.zeros(0, np.uint32)]
     for text in texts:

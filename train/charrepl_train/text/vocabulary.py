@@ -138,7 +138,7 @@ class Vocabulary:
             ) from None
 
     @classmethod
-    def of(
+    def from_counts(
         cls, counts: NDArray[np.integer], *, max_characters: int, normal_form: NormalForm = ""
     ) -> Vocabulary:
         """The `max_characters` most frequent characters; ties go to the lower code point.

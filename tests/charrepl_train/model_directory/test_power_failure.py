@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from charrepl.files import fsync
-from charrepl_train.run import checkpoint
+from charrepl_train.model_directory import checkpoint
 from charrepl_train.run.loop import Trainer
 from tests.charrepl_train.command import Start, finish, go_on
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from charrepl_train.run import checkpoint
+from charrepl.files import whole_file
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -53,7 +53,7 @@ def trim(directory: Path, step: int) -> None:
         lines = path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if _step(line) <= step]
         if kept != lines:
-            checkpoint.replace_file(path, b"".join(kept))
+            whole_file.write(path, b"".join(kept))
 
 
 class _Place(msgspec.Struct):

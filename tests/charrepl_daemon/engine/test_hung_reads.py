@@ -14,9 +14,9 @@ import pytest
 
 from charrepl.errors import CharreplError
 from charrepl.settings import model_names
-from charrepl_daemon.engine import model_catalogue, stalled_reads
+from charrepl_daemon.engine import hung_reads, model_catalogue
+from charrepl_daemon.engine.hung_reads import HungReads
 from charrepl_daemon.engine.model_catalogue import ModelCatalogue
-from charrepl_daemon.engine.stalled_reads import HungReads
 
 
 class _Library:
@@ -60,7 +60,7 @@ def test_models_whose_disk_does_not_answer_are_missing_in_the_list_and_hold_up_n
 def test_an_event_loop_is_told_of_a_read_that_hangs_and_what_a_read_raises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stalled_reads, "_MOST_S", 0.2)
+    monkeypatch.setattr(hung_reads, "_MOST_S", 0.2)
     answers = tmp_path / "answers"
     os.mkfifo(answers)
     reads = HungReads()
@@ -76,9 +76,9 @@ def test_a_process_ends_though_a_read_of_it_never_does(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "answers")
     script = """
 import asyncio, pathlib, sys
-from charrepl_daemon.engine import stalled_reads
-stalled_reads._MOST_S = 0.1
-asyncio.run(stalled_reads.HungReads().awaited(pathlib.Path(sys.argv[1]), pathlib.Path.read_bytes))
+from charrepl_daemon.engine import hung_reads
+hung_reads._MOST_S = 0.1
+asyncio.run(hung_reads.HungReads().awaited(pathlib.Path(sys.argv[1]), pathlib.Path.read_bytes))
 """
     ended = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "answers")], capture_output=True, text=True, timeout=60

@@ -1,4 +1,6 @@
-"""A model on disk; the only file that knows Orbax.
+"""Checkpoints: trees of arrays on disk; the only file that knows Orbax.
+
+A model's directory:
 
     NAME/config.toml     every setting
     NAME/vocab.json      the characters, in order of id
@@ -19,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
-import hashlib
 import logging
 import os
 import re
@@ -35,19 +36,13 @@ from orbax.checkpoint import v1 as ocp
 
 from charrepl import resource_shortage
 from charrepl.errors import CharreplError
-from charrepl.files import fsync
+from charrepl.files import fsync, whole_file
 from charrepl.settings import model_names
 from charrepl.system import disk_errors
-from charrepl_train import hyperparameters
-from charrepl_train.hyperparameters import Config
-from charrepl_train.model import parameters as params_module
-from charrepl_train.model.parameters import Params
-from charrepl_train.text.vocabulary import Vocabulary
 
 Kind = Literal["best", "measured", "latest"]
 _SIZES = "sizes.json"
 _SYSTEMS_OWN = (".nfs", ".DS_Store")  # files that a system leaves, and makes again
-UNFINISHED = ".charrepl-new"  # at the end of the name of a file that is being written
 # Only files with names that are made here are ever removed: whole ones, and those being written or removed.
 _NAME = re.compile(r"(best|measured|latest)-(\d{8,})(\.new(?:\.orbax-checkpoint-tmp(?:-\d+)?)?|\.old)?")
 
@@ -79,29 +74,6 @@ def measured_kind(directory: Path) -> Kind:
     return "measured" if of["measured"] and of["measured"] == of["best"] else "best"
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Writes a whole file, or leaves the one before it: a disk may be full, a process killed.
-
-    Raises CharreplError if it cannot be written.
-    """
-    new = path.with_name(f"{path.name}{UNFINISHED}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with new.open("wb") as file:
-            file.write(data)
-            file.flush()
-            fsync.to_disk(file.fileno())
-        new.replace(path)
-        fsync.path_to_disk(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise CharreplError(
-            f"could not write {path}: {disk_errors.cause(error)}{_untouched('one', there=path.exists())}: "
-            f"{disk_errors.advice(error, 'or choose another place')}"
-        ) from error
-
-
 def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
     """Writes a checkpoint and then removes the one before it.
 
@@ -124,23 +96,19 @@ def save(directory: Path, kind: Kind, step: int, tree: Any) -> None:
         fsync.path_to_disk(path.parent)
     except Exception as error:  # tensorstore raises ValueError, OSError or its own, by file system
         _discard(_unfinished(path, kind))
-        if short := resource_shortage.of(error):
+        if short := resource_shortage.cause(error):
             raise CharreplError(
                 f"could not save {path}: {short}, and run again with --resume", code="shortage"
             ) from error
         raise CharreplError(
             f"could not save {path}: {disk_errors.cause(error)}"
-            f"{_untouched('checkpoint', there=exists(directory, kind))}: "
+            f"{whole_file.untouched('checkpoint', there=exists(directory, kind))}: "
             f"{disk_errors.advice(error, 'and run again with --resume')}"
         ) from error
     for _, other in _find(directory, kind):
         if other != path:
             _set_aside(other)  # in one step: a reader finds it whole or not at all
     _discard(other for _, other in _ours(path.parent, kind) if other != path)
-
-
-def _untouched(what: str, *, there: bool) -> str:
-    return f"; the {what} before it is untouched" if there else ""
 
 
 def _unfinished(path: Path, kind: Kind) -> list[Path]:
@@ -185,11 +153,12 @@ def load(directory: Path, kind: Kind, like: Any) -> tuple[int, Any]:
 
     Raises CharreplError if there is none, it is damaged, or its shapes are not those of `like`.
     """
-    step, path = _newest(directory, kind)
-    return step, _read(path, like)
+    step, path = newest(directory, kind)
+    return step, read(path, like)
 
 
-def _newest(directory: Path, kind: Kind) -> tuple[int, Path]:
+def newest(directory: Path, kind: Kind) -> tuple[int, Path]:
+    """The step and the path of the newest complete checkpoint. Raises CharreplError if there is none."""
     found = _find(directory, kind)
     if not found:
         raise CharreplError(
@@ -199,7 +168,8 @@ def _newest(directory: Path, kind: Kind) -> tuple[int, Path]:
     return found[-1]
 
 
-def _read(path: Path, like: Any) -> Any:
+def read(path: Path, like: Any) -> Any:
+    """The tree of the checkpoint at `path`. Raises CharreplError as `load` does."""
     try:
         _check_whole(path)
         with _quiet(), _alone():
@@ -212,7 +182,7 @@ def _read(path: Path, like: Any) -> Any:
             code="bad_model",
         ) from None
     except Exception as error:  # whatever a damaged file provokes in Orbax and tensorstore
-        if short := resource_shortage.of(error):
+        if short := resource_shortage.cause(error):
             raise CharreplError(f"{path} cannot be read: {short}", code="shortage") from error
         raise CharreplError(
             f"{path} is damaged or not a charrepl checkpoint ({disk_errors.cause(error)}): "
@@ -232,7 +202,7 @@ def _check_space(directory: Path, tree: Any) -> None:
 def _seal(path: Path) -> None:
     """Notes the size of every file of a complete checkpoint."""
     sizes = {str(file.relative_to(path)): file.stat().st_size for file in path.rglob("*") if file.is_file()}
-    replace_file(path / _SIZES, msgspec.json.encode(sizes))
+    whole_file.write(path / _SIZES, msgspec.json.encode(sizes))
 
 
 def _sizes(path: Path) -> dict[str, int] | None:
@@ -305,66 +275,3 @@ def _alone() -> Iterator[None]:
         yield
     finally:
         jax.process_count = count
-
-
-class LoadedModel:
-    """A model read for serving: its settings, characters and weights as f32 numpy arrays."""
-
-    def __init__(
-        self, config: Config, vocabulary: Vocabulary, params: Params, step: int, digest: str
-    ) -> None:
-        self.config = config
-        self.vocabulary = vocabulary
-        self.params = params
-        self.step = step
-        self.digest = digest
-
-
-def load_model(directory: Path) -> LoadedModel:
-    """The model in a directory, by its best checkpoint, also while training replaces that.
-
-    Raises CharreplError if a part of it is missing, damaged, or does not fit the others.
-    """
-    if not directory.is_dir():
-        raise CharreplError(
-            f"there is no model at {directory}: charrepl models lists those there are", code="no_model"
-        )
-    config = hyperparameters.load(directory / "config.toml")
-    vocabulary = Vocabulary.load(directory / "vocab.json")
-    # Asked for as f32, whatever they were saved as: a model may be kept in bf16.
-    like = params_module.empty(config.model, len(vocabulary))
-    for _ in range(2):
-        step, path = _newest(directory, "best")
-        identity = _identity(path)
-        try:
-            params, name = _read(path, like), digest(directory, path)
-        except (CharreplError, OSError):
-            if _identity(path) == identity:
-                raise
-        else:
-            if _identity(path) == identity:
-                return LoadedModel(config, vocabulary, params, step, name)
-    raise CharreplError(f"{path} is being replaced: try again in a second", code="bad_model")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What differs once another directory, or none, has that name."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
-
-
-def digest(directory: Path, path: Path) -> str:
-    """A name for exactly the weights in the checkpoint `path`, and the characters and settings beside it.
-
-    Any change of a file changes it.
-    """
-    files = [directory / "vocab.json", directory / "config.toml", *sorted(path.rglob("*"))]
-    total = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            total.update(f"{file.relative_to(directory)}\0{file.stat().st_size}\0".encode())
-            total.update(file.read_bytes())
-    return total.hexdigest()[:16]
