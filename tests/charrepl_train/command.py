@@ -13,8 +13,9 @@ from pathlib import Path
 from click.testing import CliRunner, Result
 
 from charrepl_train.cli import main
-from charrepl_train.run.begin_or_resume import RunOptions, resumed
+from charrepl_train.run import resumed_run
 from charrepl_train.run.loop import Trainer
+from charrepl_train.run.run_options import RunOptions
 from charrepl_train.text.corpus import read
 
 MAIN = "from charrepl_train.cli import main; main()"  # for a process of its own
@@ -75,7 +76,7 @@ def finish(process: Process) -> tuple[int, str, list[str]]:
 def go_on(directory: Path) -> Trainer:
     """The run of a fixture's trainer as another process would resume it, on the text beside its directory."""
     with read([directory.with_suffix(".txt")], near=directory) as text:
-        return resumed(directory, text, AS_BEGAN).trainer
+        return resumed_run.prepare(directory, text, AS_BEGAN).trainer
 
 
 def until_measured(process: Process) -> None:

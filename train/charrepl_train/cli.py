@@ -14,7 +14,8 @@ from charrepl.system import paths
 from charrepl.version import __version__
 from charrepl_train import command, hyperparameters
 from charrepl_train.cleaning import kinds
-from charrepl_train.run import begin_or_resume, distributed_run, sizes
+from charrepl_train.run import distributed_run, sizes
+from charrepl_train.run.run_options import RunOptions
 from charrepl_train.text import corpus_files
 
 
@@ -134,7 +135,7 @@ def main(
             preset = "shell"
     directory = out.absolute() if out else paths.models_dir() / _name(name, corpus)
     paths.utf8(directory, fix="choose another place with --out")
-    wishes = begin_or_resume.RunOptions(preset, config_file, base, epochs, minutes, seed, size)
+    options = RunOptions(preset, config_file, base, epochs, minutes, seed, size)
     group = distributed_run.group(coordinator, count, process_id, distributed=distributed)
     if size and resume:
         raise click.UsageError("--size is for a new run: leave it out")
@@ -144,7 +145,7 @@ def main(
         command.Command(
             corpus=corpus,
             directory=directory,
-            wishes=wishes,
+            options=options,
             group=group,
             shell_history=shell_history,
             encoding=encoding,

@@ -18,7 +18,8 @@ from charrepl.settings import model_names
 from charrepl.system import paths
 from charrepl.system.standard_streams import echo
 from charrepl_train.display import run_summary
-from charrepl_train.run import begin_or_resume, distributed_run, shell_corpus, trial
+from charrepl_train.model_directory import training_lock
+from charrepl_train.run import device_failures, distributed_run, new_run, resumed_run, shell_corpus, trial
 from charrepl_train.run.interruption import NOT_SAVED, EndedError, Interruption
 from charrepl_train.run.running_time import RunningTime
 from charrepl_train.text import corpus_files
@@ -26,8 +27,8 @@ from charrepl_train.text import corpus_files
 if TYPE_CHECKING:  # jax takes a second to import: --help must not
     from charrepl.terminal.progress import Display
     from charrepl_train.model_directory.records import StepReport
-    from charrepl_train.run.begin_or_resume import Begun, RunOptions
     from charrepl_train.run.loop import Trainer
+    from charrepl_train.run.run_options import PreparedRun, RunOptions
     from charrepl_train.text.corpus import Text
 
 
@@ -36,7 +37,7 @@ class Command(NamedTuple):
 
     corpus: tuple[Path, ...]
     directory: Path  # of the model
-    wishes: RunOptions
+    options: RunOptions
     group: distributed_run.Group | None  # of processes
     shell_history: bool
     encoding: str | None
@@ -55,7 +56,7 @@ class _Process(NamedTuple):
     """What goes on around a run."""
 
     leads: bool  # of its group; one without others does
-    begun: float  # by the clock
+    started: float  # by the clock
     clock: Callable[[], float]  # seconds
     stopped: Interruption
     display: Display
@@ -78,7 +79,7 @@ def run(command: Command) -> None:
     """
     before = model_names.default()
     with _one_line_where_it_ends(), Interruption() as stopped, RunningTime(stopped.noticed) as clock:
-        begun = clock()
+        started = clock()
         with (
             distributed_run.joined(
                 command.group, threads=command.threads, device=command.device, debug=command.debug
@@ -87,8 +88,8 @@ def run(command: Command) -> None:
             _shown(command, clock, leads=leads) as (display, begins),
         ):
             stopped.tell = lambda message: _tell_at_once(display, message)
-            process = _Process(leads, begun, clock, stopped, display, begins)
-            trainer = _prepared(command, process)
+            process = _Process(leads, started, clock, stopped, display, begins)
+            trainer = _introduced(command, process)
             if trainer is None:
                 return
             if not leads:
@@ -118,9 +119,9 @@ def _one_line_where_it_ends() -> Iterator[None]:
 def _held(command: Command, *, leads: bool) -> contextlib.AbstractContextManager[None]:
     """Keeps the model's directory from other processes, if anything is written there."""
     if command.dry_run:
-        begin_or_resume.check(command.directory, resume=False)
+        training_lock.check(command.directory, resume=False)
     elif leads:
-        return begin_or_resume.held(command.directory, resume=command.resume)
+        return training_lock.held(command.directory, resume=command.resume)
     return contextlib.nullcontext()
 
 
@@ -141,7 +142,7 @@ def _tell_at_once(display: Display, message: str) -> None:
     display.drain(1)
 
 
-def _prepared(command: Command, process: _Process) -> Trainer | None:
+def _introduced(command: Command, process: _Process) -> Trainer | None:
     """The trainer of a run that has been introduced; None after a dry run."""
     from charrepl_train.devices import jax_setup
 
@@ -155,18 +156,18 @@ def _prepared(command: Command, process: _Process) -> Trainer | None:
         distributed_run.check_same(source.text)
         process.begins("Preparing the text and the model")
         process.stopped.check()  # from here on there is something to save
-        begun = _begun(command, process, source) if leads else None
+        prepared = _prepared(command, process, source) if leads else None
         notes = source.notes
-        if begun is not None:
-            where += begun.chosen
-            notes = [*notes, *begun.remarks]
-        if begun is not None and command.dry_run:
+        if prepared is not None:
+            where += prepared.chosen
+            notes = [*notes, *prepared.remarks]
+        if prepared is not None and command.dry_run:
             for note in notes:
                 display.say(note)
             process.begins("Timing a few steps")
-            _preview(begun, source, where, command, process)
+            _preview(prepared, source, where, command, process)
             return None
-        leader = None if begun is None else begun.trainer
+        leader = None if prepared is None else prepared.trainer
         trainer = distributed_run.follow(leader, command.directory, source.text)
     if leads:
         display.say(run_summary.introduction(trainer, where, resume=command.resume))
@@ -194,7 +195,7 @@ def _read(command: Command, process: _Process) -> Iterator[_Source]:
             if not command.resume and process.leads:
                 read_commands = shell_corpus.write(corpus, commands)
             corpus = (commands,)
-        before = begin_or_resume.reading(directory) if command.resume else begin_or_resume.Reading()
+        before = resumed_run.reading(directory) if command.resume else resumed_run.Reading()
         encoding = before.encoding if command.encoding is None else command.encoding
         clean = command.clean or tuple(before.clean)
         with process.stopped.at_once():
@@ -204,29 +205,29 @@ def _read(command: Command, process: _Process) -> Iterator[_Source]:
         yield _Source(corpus, files, text, [note for note in told if note])
 
 
-def _begun(command: Command, process: _Process, source: _Source) -> Begun:
+def _prepared(command: Command, process: _Process, source: _Source) -> PreparedRun:
     """The run, new or resumed; the better of two where both are tried."""
-    directory, wishes, text = command.directory, command.wishes, source.text
+    directory, options, text = command.directory, command.options, source.text
     if command.resume:
-        return begin_or_resume.resumed(directory, text, wishes)
-    if command.dry_run or command.group is not None or not trial.wanted(wishes, text):
-        return begin_or_resume.new(directory, source.corpus, text, wishes, dry_run=command.dry_run)
+        return resumed_run.prepare(directory, text, options)
+    if command.dry_run or command.group is not None or not trial.wanted(options, text):
+        return new_run.prepare(directory, source.corpus, text, options, dry_run=command.dry_run)
     return trial.better(
         directory,
         source.corpus,
         text,
-        wishes,
-        begun=process.begun,
+        options,
+        started=process.started,
         clock=process.clock,
         stopped=process.stopped,
         begins=process.begins,
     )
 
 
-def _preview(run: Begun, source: _Source, where: str, command: Command, process: _Process) -> None:
+def _preview(run: PreparedRun, source: _Source, where: str, command: Command, process: _Process) -> None:
     from charrepl_train.run import dry_run
 
-    with begin_or_resume.in_one_line(run.trainer.config, run.trainer.directory):
+    with device_failures.in_one_line(run.trainer.config, run.trainer.directory):
         found = dry_run.preview(run, source.text, source.files, where, interrupted=process.stopped)
     process.display.erase()
     if process.stopped():
@@ -256,10 +257,10 @@ def _train(trainer: Trainer, process: _Process) -> dict[str, float] | None:
         process.begins("Measuring" if news.measures else "")  # steps speak for themselves
 
     reporter = Reporter(display, metrics_history.read(trainer.directory))
-    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
+    with device_failures.in_one_line(trainer.config, trainer.directory):
         try:
             steps = trainer.train(
-                begun=process.begun, interrupted=interrupted, tick=tick, clock=process.clock
+                started=process.started, interrupted=interrupted, tick=tick, clock=process.clock
             )
             for metrics in steps:
                 reporter.metrics(metrics)
@@ -272,7 +273,7 @@ def _train(trainer: Trainer, process: _Process) -> dict[str, float] | None:
         # Measuring changes nothing that is saved, so there is nothing more to save.
         with (
             contextlib.suppress(KeyboardInterrupt),
-            begin_or_resume.in_one_line(trainer.config, trainer.directory),
+            device_failures.in_one_line(trainer.config, trainer.directory),
         ):
             results = trainer.finish(interrupted=stopped, tick=reporter.reads)
     display.erase()
@@ -287,7 +288,7 @@ def _train(trainer: Trainer, process: _Process) -> dict[str, float] | None:
 
 def _train_along(trainer: Trainer, stopped: Interruption) -> None:
     """Takes the same steps as process 0, which does everything else."""
-    with begin_or_resume.in_one_line(trainer.config, trainer.directory):
+    with device_failures.in_one_line(trainer.config, trainer.directory):
         for _ in trainer.train(interrupted=stopped):
             pass
         if trainer.devices.any(stopped()) or trainer.finish(interrupted=stopped) is None:

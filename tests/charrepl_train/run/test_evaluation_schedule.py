@@ -83,12 +83,12 @@ def test_where_nothing_is_evaluated_for_its_own_sake_every_epoch_is_told_of() ->
 
 
 def test_minutes_count_from_when_the_command_was_given(make_trainer, tmp_path, corpus) -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     steps = {}
     for before_s in (0, 3600):
         trainer = make_trainer(tmp_path / str(before_s), corpus.read_text(), sample_characters=0)
         trainer.run.total_steps, trainer.run.minutes = 0, 1.0
-        next(trainer.train(begun=begun - before_s))
+        next(trainer.train(started=started - before_s))
         steps[before_s] = trainer.run.total_steps
     assert steps[0] > steps[3600] == 1
 

@@ -14,9 +14,9 @@ import pytest
 
 from charrepl.system import paths
 from charrepl_train.run import trial
-from charrepl_train.run.begin_or_resume import RunOptions
 from charrepl_train.run.interruption import EndedError, Interruption
 from charrepl_train.run.loop import Trainer
+from charrepl_train.run.run_options import RunOptions
 from charrepl_train.text.corpus import Text, read
 from tests.charrepl_train.command import metrics, run_file, train
 
@@ -98,18 +98,18 @@ def test_what_goes_on_is_the_run_that_nobody_tried(
     assert train(corpus, "--from", "shakespeare", "--config", settings, "--out", whole).exit_code == 0
     monkeypatch.setattr(trial, "_TRIAL_S", 2.0)
     ticks = itertools.count()
-    begun = trial.better(
+    prepared = trial.better(
         run,
         (corpus,),
         text,
         AUTO._replace(config_file=settings),
-        begun=0.0,
+        started=0.0,
         clock=lambda: next(ticks) / 10,
         stopped=Interruption(),
         begins=lambda what: None,
     )
-    assert 0 < int(begun.trainer.state["step"]) < begun.trainer.run.total_steps
-    assert begun.remarks[0].startswith("After 2 s each, dev loss is ")
+    assert 0 < int(prepared.trainer.state["step"]) < prepared.trainer.run.total_steps
+    assert prepared.remarks[0].startswith("After 2 s each, dev loss is ")
     # Another process goes on with it.
     command = [corpus, "--preset", "auto", "--config", settings, "--out", run, "--resume"]
     assert train(*command).exit_code == 0
@@ -132,7 +132,7 @@ def test_stopped_meanwhile_nothing_is_left(
             (corpus,),
             text,
             AUTO._replace(config_file=settings),
-            begun=0.0,
+            started=0.0,
             clock=time.monotonic,
             stopped=stopped,
             begins=begins,

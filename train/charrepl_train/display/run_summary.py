@@ -21,7 +21,9 @@ def introduction(trainer: Trainer, where: str, *, resume: bool) -> str:
     model = trainer.config.model
     epochs = trainer.run.total_steps / trainer.batches.steps_per_epoch
     anew = (
-        " Nothing had been saved yet: this starts from the beginning." if resume and not trainer.begun else ""
+        " Nothing had been saved yet: this starts from the beginning."
+        if resume and not trainer.has_saved
+        else ""
     )
     return (
         f"Training {trainer.directory.name} on {where}: {model.layers} x {model.hidden_size}"

@@ -11,7 +11,7 @@ import msgspec
 from charrepl.files import text_files
 from charrepl.terminal.progress import duration
 from charrepl_train.devices import jax_setup
-from charrepl_train.run.begin_or_resume import Begun
+from charrepl_train.run.run_options import PreparedRun
 from charrepl_train.text.corpus import Text
 
 _MOST_RARE = 8
@@ -79,7 +79,7 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def preview(
-    begun: Begun,
+    prepared: PreparedRun,
     text: Text,
     files: Sequence[Path],
     device_and_preset: str,
@@ -87,7 +87,7 @@ def preview(
     interrupted: Callable[[], bool],
 ) -> Preview:
     """What a new run would be. A few steps are timed, and taken back."""
-    trainer = begun.trainer
+    trainer = prepared.trainer
     kinds, rarest = text.rarest(_MOST_RARE)
     steps, seconds, speed = trainer.estimate(interrupted=interrupted)
     corpus, model = trainer.corpus, trainer.config.model
@@ -111,7 +111,7 @@ def preview(
         epochs=round(steps / trainer.batches.steps_per_epoch, 4),
         seconds=round(seconds, 3),
         characters_per_s=round(speed, 1),
-        sizes={size: f"{layers} x {units}" for size, (layers, units) in begun.sizes.items()},
+        sizes={size: f"{layers} x {units}" for size, (layers, units) in prepared.sizes.items()},
         model_bytes=_PARAMETER_BYTES * trainer.parameters,
         checkpoint_bytes=sum(leaf.nbytes for leaf in jax.tree.leaves(trainer.state)),
         memory_bytes=jax_setup.peak_bytes(),

@@ -105,7 +105,7 @@ class Trainer:
         return self.files.directory
 
     @property
-    def begun(self) -> bool:
+    def has_saved(self) -> bool:
         """Whether anything of it has been saved."""
         return self._saved_step >= 0
 
@@ -113,6 +113,15 @@ class Trainer:
     def parameters(self) -> int:
         """How many numbers the model learns."""
         return sum(leaf.size for leaf in jax.tree.leaves(self.state["params"]))
+
+    def steps_of_epochs(self) -> int:
+        """How many steps the settings' epochs are. Raises CharreplError if they are beyond counting."""
+        epochs = self.config.training.epochs
+        steps = max(1, round(epochs * self.batches.steps_per_epoch))
+        if steps >= UNDECIDED:
+            most = (UNDECIDED - 1) // self.batches.steps_per_epoch
+            raise CharreplError(f"{epochs:,.7g} epochs are {steps:,} steps: choose {most:,} epochs at most")
+        return steps
 
     def write_settings(self) -> None:
         """Writes the settings and, last, run.json: if that is missing, nothing began."""
@@ -146,14 +155,14 @@ class Trainer:
     def train(
         self,
         *,
-        begun: float | None = None,
+        started: float | None = None,
         interrupted: Callable[[], bool] = lambda: False,
         tick: Callable[[StepReport], None] = lambda tick: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> Iterator[Metrics]:
         """Steps to the end of the run, yielding what was measured; stops early if `interrupted`.
 
-        Where the run has minutes, a few timed steps decide how many fit into those since it was `begun`, by
+        Where the run has minutes, a few timed steps decide how many fit into those since it was `started`, by
         the `clock`, or since now. That number is kept, and the run is the same as any other run of so many
         steps. `tick` is called about twice a second, and before each evaluation. Raises CharreplError if the
         loss is no longer a number or a checkpoint cannot be written.
@@ -164,7 +173,7 @@ class Trainer:
         now_and_then = throughput.rarely(tick)
         if not self.run.total_steps:
             self._decide(
-                self.devices.from_leader(clock() if begun is None else begun), interrupted, now_and_then
+                self.devices.from_leader(clock() if started is None else started), interrupted, now_and_then
             )
         step = int(self.state["step"])
         total = self.run.total_steps or step
@@ -201,16 +210,16 @@ class Trainer:
         return total, self._plan.left_s(0, total, pace.mean_s), self._characters(1 / pace.mean_s)
 
     def _decide(
-        self, begun: float, interrupted: Callable[[], bool], tick: Callable[[StepReport], None]
+        self, started: float, interrupted: Callable[[], bool], tick: Callable[[StepReport], None]
     ) -> None:
-        """Times some steps, unless `interrupted`, and decides how many fit into the minutes since `begun`."""
+        """Times some steps, unless `interrupted`, to decide how many fit into the minutes since `started`."""
         wanted_s = 60 * (self.run.minutes or 0)
         least_s, most_s = (part * wanted_s for part in _TIMED)
         enough_s = min(max(_TIMED_S, least_s), most_s)
         first = int(self.state["step"])
         pace = self._timed(enough_s, interrupted, tick)
         if pace.timed_s >= enough_s:
-            left_s = wanted_s * (1 - _RESERVED) - (self._now() - begun)
+            left_s = wanted_s * (1 - _RESERVED) - (self._now() - started)
             self.run.total_steps = self._plan.total_within(left_s, first, pace.mean_s)
 
     def _timed(

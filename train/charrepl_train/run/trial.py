@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from charrepl.settings import model_names
 from charrepl_train import hyperparameters
 from charrepl_train.hyperparameters import Config
-from charrepl_train.run import begin_or_resume
-from charrepl_train.run.begin_or_resume import Begun, RunOptions
+from charrepl_train.model_directory import training_lock
+from charrepl_train.run import device_failures, new_run
 from charrepl_train.run.interruption import Interruption
+from charrepl_train.run.run_options import PreparedRun, RunOptions
 from charrepl_train.text import split
 
 if TYPE_CHECKING:
@@ -24,14 +25,14 @@ _TRIAL_S = 60.0  # of steps, each
 _MOST = 1 / 6  # of --minutes, each
 
 
-def wanted(wishes: RunOptions, text: Text) -> bool:
+def wanted(options: RunOptions, text: Text) -> bool:
     """Whether there are two ways, and something to choose between them by."""
     from charrepl_train.run import finetune
 
-    if wishes.preset != "auto" or wishes.base is not None or wishes.size is not None:
+    if options.preset != "auto" or options.base is not None or options.size is not None:
         return False
     plain = Config()
-    config = plain if wishes.config_file is None else hyperparameters.load(wishes.config_file, base=plain)
+    config = plain if options.config_file is None else hyperparameters.load(options.config_file, base=plain)
     _, dev, _ = split.lengths(text.characters, config.training)
     return config.model == plain.model and dev > 0 and bool(finetune.suggested(text))
 
@@ -40,32 +41,32 @@ def better(
     directory: Path,
     files: tuple[Path, ...],
     text: Text,
-    wishes: RunOptions,
+    options: RunOptions,
     *,
-    begun: float,
+    started: float,
     clock: Callable[[], float],
     stopped: Interruption,
     begins: Callable[[str], None],
-) -> Begun:
+) -> PreparedRun:
     """The run in a directory that has the lower dev loss after about a minute, to go on with.
 
-    begun: when the command began, by the clock. begins: is told what is tried. Raises EndedError if it was
-    stopped meanwhile, which leaves nothing, and what `begin_or_resume.new` and `Trainer.train` raise.
+    started: when the command began, by the clock. begins: is told what is tried. Raises EndedError if it was
+    stopped meanwhile, which leaves nothing, and what `new_run.prepare` and `Trainer.train` raise.
     """
     from charrepl.terminal.progress import duration  # --help does without
 
-    seconds = _TRIAL_S if wishes.minutes is None else min(_TRIAL_S, _MOST * 60 * wishes.minutes)
-    place = directory / begin_or_resume.TRIAL
+    seconds = _TRIAL_S if options.minutes is None else min(_TRIAL_S, _MOST * 60 * options.minutes)
+    place = directory / training_lock.TRIAL
     shutil.rmtree(place, ignore_errors=True)  # of a process that was killed
-    found: list[tuple[float, Begun]] = []
+    found: list[tuple[float, PreparedRun]] = []
     try:
         for base in (None, model_names.BUNDLED):
             begins(f"Trying it from {base or 'nothing'}")
-            run = begin_or_resume.new(place / (base or "nothing"), files, text, wishes._replace(base=base))
+            run = new_run.prepare(place / (base or "nothing"), files, text, options._replace(base=base))
             # The minutes of the first are also for the trial of the second, which is still to come.
-            since = begun if base else begun - seconds
-            with begin_or_resume.in_one_line(run.trainer.config, run.trainer.directory):
-                _train(run.trainer, seconds, begun=since, clock=clock, interrupted=stopped)
+            since = started if base else started - seconds
+            with device_failures.in_one_line(run.trainer.config, run.trainer.directory):
+                _train(run.trainer, seconds, started=since, clock=clock, interrupted=stopped)
                 stopped.check()
                 found.append((run.trainer.dev()[1], run))
         (nothing, run), (based, other) = found
@@ -85,7 +86,7 @@ def _train(
     trainer: Trainer,
     seconds: float,
     *,
-    begun: float,
+    started: float,
     clock: Callable[[], float],
     interrupted: Callable[[], bool],
 ) -> None:
@@ -98,7 +99,7 @@ def _train(
     def over() -> bool:
         return interrupted() or (bool(first) and clock() - first[0] >= seconds)
 
-    for _ in trainer.train(begun=begun, interrupted=over, tick=tick, clock=clock):
+    for _ in trainer.train(started=started, interrupted=over, tick=tick, clock=clock):
         pass
 
 
