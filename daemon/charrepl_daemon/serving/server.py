@@ -48,9 +48,6 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 2.0  # how long a shutdown waits for requests in flight
 _GRACE_S = 0.2
-_HARD_FRAME_LIMIT = 2 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops clients that send more; below, we answer
-_MOST_RECEIVED = 16  # messages of a connection that ZeroMQ holds for us; it does not count bytes
-_MOST_SENT = 64  # and for a client: the rest waits in the outbox, which does
 
 
 class Server:
@@ -87,7 +84,7 @@ class Server:
             self._catalogue,
             data_dir=Path(self._data_dir),
             is_plain=self._is_plain,
-            check=self._check,
+            check=lambda _, request: data_directory.check(self._data_dir, request),
             guard=self._guard,
             go_on=self._go_on,
             send=self._send,
@@ -111,7 +108,7 @@ class Server:
 
         The caller holds the daemon's lock: ZeroMQ silently steals an ipc address that is in use.
         """
-        self._socket = self._router()
+        self._socket = Router(self._context)
         # Guests are cut off first: those on the network may take half, and the next quarter is the owner's.
         self._most_descriptors = file_descriptors.raise_limit()
         self._connection_limit = file_descriptors.ConnectionLimit(
@@ -129,16 +126,6 @@ class Server:
             self._listener.bind(self._socket)
         self._lines.listen(most_descriptors=self._most_descriptors)
 
-    def _router(self) -> Router:
-        socket = Router(self._context)
-        socket.linger = 200
-        # Without this a reply to a client that has left vanishes, and its job computes on.
-        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.MAXMSGSIZE, _HARD_FRAME_LIMIT)
-        socket.setsockopt(zmq.SNDHWM, _MOST_SENT)
-        socket.setsockopt(zmq.RCVHWM, _MOST_RECEIVED)
-        return socket
-
     async def run(
         self, *, ready: Callable[[], None], ending: Callable[[], None], leaving: Callable[[], None]
     ) -> None:
@@ -147,8 +134,39 @@ class Server:
         `leaving` is called when all are answered, and nobody should find it any more.
         Raises CharreplError if no default model can be loaded, or the error that keeps it from continuing.
         """
-        self._loop = loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        loading = self._load_default()
+        self._lines.begin()
+        self._watch()
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            if self._network is not None:
+                self._let_in(self._network)
+            first: set[asyncio.Future[Any]] = {loading, stopping}
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if loading.done():
+                loading.result()
+                ready()
+                self._last_request = time.monotonic()  # loading is not idling
+                self.supervision.keep_up(self._watch_idle())
+            await stopping
+            ending()
+            await self._drain()
+            # Before any connection closes, so that a client that loses one sees that it was intended.
+            leaving()
+            # The last replies are on their way. But with IMMEDIATE set, ZeroMQ makes a client drop what it
+            # has not read yet when its connection closes.
+            await asyncio.sleep(_GRACE_S)
+            if self.supervision.failure is not None:
+                raise self.supervision.failure
+        finally:
+            stopping.cancel()
+            await self._close()
+
+    def _load_default(self) -> asyncio.Future[None]:
+        """Begins to load the default model, or the next one that can be. Fails if there is none."""
+        loop = asyncio.get_running_loop()
         loading: asyncio.Future[None] = loop.create_future()
 
         def load(directory: Path) -> None:
@@ -162,55 +180,43 @@ class Server:
 
         self._scheduler.lost = lambda error: soon(loop, self.supervision.give_up, error)
         load(self._catalogue.default())
-        self._lines.begin()
+        return loading
+
+    def _watch(self) -> None:
+        """Begins what goes on for as long as the daemon serves."""
         self.supervision.keep_up(self._receive())
         self.supervision.keep_up(self._connection_limit.watch(self._listener))
         self.supervision.keep_up(message_limit.cut_off(self._connections, self._metrics))
         self.supervision.keep_up(memory_trimming.keep_small())
         self.supervision.keep_up(self._line_requests.keep_counts())
-        stopping = asyncio.create_task(self._stop.wait())
-        try:
-            if self._network is not None:
-                self._network.bind(
-                    self._router(),
-                    most=self._most_descriptors // 2,
-                    accepted=self._connections.accepted,
-                    closed=self._closed_all,
-                )
-                self.supervision.keep_up(self._network.let_in())
-                self.supervision.keep_up(self._network.keep_list())
-                self.supervision.keep_up(self._receive_from(self._network))
-                self.supervision.keep_up(self._network.limit())
-            first: set[asyncio.Future[Any]] = {loading, stopping}
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            if loading.done():
-                loading.result()
-                ready()
-                self._last_request = time.monotonic()  # loading is not idling
-                self.supervision.keep_up(self._watch_idle())
-            await stopping
-            ending()
-            await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
-            self._replies.refuse_the_rest()
-            self._lookups.refuse_the_rest()
-            self._reloads.refuse_the_rest()
-            # Before any connection closes, so that a client that loses one sees that it was intended.
-            leaving()
-            # The last replies are on their way. But with IMMEDIATE set, ZeroMQ makes a client drop what it
-            # has not read yet when its connection closes.
-            await asyncio.sleep(_GRACE_S)
-            if self.supervision.failure is not None:
-                raise self.supervision.failure
-        finally:
-            stopping.cancel()
-            self._lookups.close()
-            await self.supervision.cancel()
-            await self._lines.close()
-            self._connection_limit.close()
-            self._socket.close()
-            if self._network is not None:
-                self._network.close()
-            self._context.term()
+
+    def _let_in(self, network: Network) -> None:
+        """Begins to serve guests from the network. Raises CharreplError if it cannot listen there."""
+        network.bind(
+            Router(self._context),
+            most=self._most_descriptors // 2,
+            accepted=self._connections.accepted,
+            closed=self._closed_all,
+        )
+        for work in (network.let_in(), network.keep_list(), self._receive_from(network), network.limit()):
+            self.supervision.keep_up(work)
+
+    async def _drain(self) -> None:
+        """Finishes the requests in flight, as far as there is time, and refuses the rest."""
+        await asyncio.to_thread(self._scheduler.stop, drain_s=DRAIN_S)
+        self._replies.refuse_the_rest()
+        self._lookups.refuse_the_rest()
+        self._reloads.refuse_the_rest()
+
+    async def _close(self) -> None:
+        self._lookups.close()
+        await self.supervision.cancel()
+        await self._lines.close()
+        self._connection_limit.close()
+        self._socket.close()
+        if self._network is not None:
+            self._network.close()
+        self._context.term()
 
     def stop(self) -> None:
         """Ends `run` after the requests in flight."""
@@ -308,9 +314,6 @@ class Server:
 
     def _is_plain(self, peer: Peer, request: protocol.OfModels) -> bool:
         return not peer.is_owner or data_directory.is_plain(self._data_dir, request)
-
-    def _check(self, _: Peer, request: protocol.OfModels) -> None:
-        data_directory.check(self._data_dir, request)
 
     def _go_on(
         self, peer: Peer, pending: PendingRequest, directory: Path, found: list[protocol.ModelInfo]

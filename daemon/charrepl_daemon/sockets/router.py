@@ -14,6 +14,13 @@ from typing import Any
 
 import zmq
 
+from charrepl.wire import protocol
+
+_LINGER_MS = 200
+_HARD_FRAME_LIMIT = 2 * protocol.MAX_FRAME_BYTES  # ZeroMQ drops clients that send more; below, we answer
+_MOST_RECEIVED = 16  # messages of a connection that ZeroMQ holds for us; it does not count bytes
+_MOST_SENT = 64  # and for a client: the rest waits in the outbox, which does
+
 
 class Router(zmq.Socket[bytes]):
     """A ROUTER of a context, read by one event loop."""
@@ -27,6 +34,12 @@ class Router(zmq.Socket[bytes]):
     def __init__(self, context: zmq.Context[Any]) -> None:
         self._lock = threading.Lock()  # a socket of ZeroMQ's is for one thread at a time
         super().__init__(context, zmq.ROUTER)
+        self.linger = _LINGER_MS
+        # Without this a reply to a client that has left vanishes, and its job computes on.
+        self.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self.setsockopt(zmq.MAXMSGSIZE, _HARD_FRAME_LIMIT)
+        self.setsockopt(zmq.SNDHWM, _MOST_SENT)
+        self.setsockopt(zmq.RCVHWM, _MOST_RECEIVED)
 
     def bind(self, addr: str) -> Any:
         """As the base class."""

@@ -26,7 +26,6 @@ class Line:
         self.scheduler = Scheduler(most_models=1, cache_bytes=1 << 20)
         self.due: list[Callable[[], None]] = []  # what was to be called later
         router = Router(context)
-        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
         router.bind("inproc://replies")
         self.router = router
         self.client = context.socket(zmq.DEALER)
