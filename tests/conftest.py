@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 from charrepl_train.devices import jax_setup
-from tests.textbook import as_float64, cell
+from tests.float64_lstm import as_float64, cell
 
 if TYPE_CHECKING:
     from charrepl_train.run.loop import Trainer

@@ -17,8 +17,8 @@ import pytest
 
 from charrepl.system import paths
 from charrepl_train.text import split
-from tests.charrepl_daemon.machine import Machine
-from tests.charrepl_daemon.site import Site, listen
+from tests.charrepl_daemon.network_daemon import Site, listen
+from tests.charrepl_daemon.network_machine import Machine
 from tests.conftest import Once, Store
 from tests.waiting import until
 

@@ -9,7 +9,7 @@ import numpy as np
 from charrepl.wire.context_window import window_start
 from charrepl_daemon.model import adaptation
 from charrepl_train.model_directory import loaded_model
-from tests.textbook import as_float64, cell
+from tests.float64_lstm import as_float64, cell
 
 MARGIN = 1e-3  # nats: two candidates closer than this may change places in another batch
 

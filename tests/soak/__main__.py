@@ -23,7 +23,7 @@ from charrepl.settings import model_names
 from charrepl.system import paths
 from tests.bench.daemon_speed import places
 from tests.soak.checking import Checker
-from tests.soak.mischief import COMMAND, Mischief
+from tests.soak.fault_injection import COMMAND, FaultInjection
 from tests.soak.watching import Watch
 from tests.soak.writers import Writer
 
@@ -32,7 +32,7 @@ GROWTH = 1.02
 MOST_WAIT_S = 10.0  # beside floods, halts and reloads
 
 
-def report(writers: list[Writer], checker: Checker, mischief: Mischief, watch: Watch) -> bool:
+def report(writers: list[Writer], checker: Checker, faults: FaultInjection, watch: Watch) -> bool:
     """Prints how it went; returns whether all was well."""
     answered = sum(writer.answered for writer in writers)
     left = sum(writer.left for writer in writers)
@@ -42,7 +42,7 @@ def report(writers: list[Writer], checker: Checker, mischief: Mischief, watch: W
         f"{checker.checked:,} of {answered:,} ghosts checked: {len(checker.wrong)} differ from a fresh "
         f"engine's, {checker.close:,} only where two characters are within the margin"
     )
-    print(f"{left:,} answers left in the middle; {mischief.summary()}")
+    print(f"{left:,} answers left in the middle; {faults.summary()}")
     lost = sum(writer.lost for writer in writers)
     print(
         f"{lost:,} answers lost to a daemon that was ended; the longest wait for the first one after it "
@@ -93,31 +93,31 @@ def main() -> None:
                 random.Random(seed + n),
                 names,
                 checker,
-                lambda: mischief.doing,
-                lambda: mischief.ended,
+                lambda: faults.doing,
+                lambda: faults.ended,
             )
             for n in range(arguments.writers)
         ]
-        mischief = Mischief(
+        faults = FaultInjection(
             random.Random(seed - 1), serving, names, lambda: sum(writer.answered for writer in writers)
         )
         for writer in writers:
             writer.start()
         half = time.monotonic() + 30 * arguments.minutes
         while time.monotonic() < half:
-            mischief.step(everything=True)
-        mischief.begin_anew()
+            faults.step(everything=True)
+        faults.begin_anew()
         watch = Watch()
         end = half + 30 * arguments.minutes
         while time.monotonic() < end:
-            mischief.step(everything=False)
+            faults.step(everything=False)
             watch.look()
         for writer in writers:
             writer.leave.set()
         for writer in writers:
             writer.join(120)
         checker.finish()
-        well = report(writers, checker, mischief, watch)
+        well = report(writers, checker, faults, watch)
     print("all is well" if well else "NOT well")
     sys.stdout.flush()
     os._exit(0 if well else 1)  # threads of JAX may still be compiling

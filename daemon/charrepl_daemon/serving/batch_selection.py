@@ -14,7 +14,7 @@ _PATIENCE = 7  # steps that ghosts may take while a passage or a score waits
 _PASSED = 3  # steps that others may have while a job waits, besides one for each of their connections
 
 
-class StepChoice:
+class BatchSelection:
     """Remembers who had the steps before."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ from charrepl_daemon.metrics.declarations import ABANDONED, DEVICE_FAILURES, FAI
 from charrepl_daemon.model.compile_count import CompileCounter
 from charrepl_daemon.model.precision import PrecisionChoice
 from charrepl_daemon.process import failures
-from charrepl_daemon.serving.batch_selection import StepChoice
+from charrepl_daemon.serving.batch_selection import BatchSelection
 from charrepl_daemon.serving.job import Job
 from charrepl_daemon.serving.work_ahead import WorkAhead
 
@@ -60,7 +60,7 @@ class Scheduler:
         self._leaving: list[Engine] = []  # dropped, but perhaps still used
         self._hurried = False  # whether those who use them have had their time
         self._all_hurried = False  # also ghosts that have moved before
-        self._steps = StepChoice()
+        self._steps = BatchSelection()
         self._idle = WorkAhead()
         self._draining = False
         self._stopping = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from charrepl.commands.heat_map import bars, heat_map
 from charrepl.writing.surprise import runs
-from tests.charrepl.awkward import FAMILY
+from tests.charrepl.grapheme_samples import FAMILY
 
 
 def test_a_character_as_people_see_it_has_one_colour_by_all_its_surprise() -> None:

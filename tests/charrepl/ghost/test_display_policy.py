@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from charrepl.ghost.display_policy import ASSERTIVENESS, Policy, best_cut, cuts, shown
 from charrepl.text import graphemes
-from tests.charrepl.awkward import FAMILY, FLAG
+from tests.charrepl.grapheme_samples import FAMILY, FLAG
 
 NORMAL = ASSERTIVENESS["normal"]
 QUIETEST_FIRST = [ASSERTIVENESS[name] for name in ("quiet", "normal", "bold")]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charrepl.ghost.state import KEPT_ANSWERS, LOW_WATER, Ghost, next_char, next_line, next_word, whole
 from charrepl.text import graphemes
-from tests.charrepl.awkward import clusters
+from tests.charrepl.grapheme_samples import clusters
 
 
 def told(text: str, completion: str, *, final: bool = True) -> Ghost:

@@ -21,7 +21,7 @@ from charrepl.repl.key_bindings import REMOVED, editing, origin
 from charrepl.settings.settings import effective
 from charrepl.terminal.key_codes import data_of
 from charrepl.writing.session import Session
-from tests.charrepl.awkward import FAMILY, FLAG
+from tests.charrepl.grapheme_samples import FAMILY, FLAG
 
 # What is kept, by what it is for. A new version of prompt_toolkit may bring more.
 KEPT = {

@@ -13,7 +13,7 @@ from charrepl.repl.line_printer import LinePrinter
 from charrepl.repl.screen_reader_words import ghost as told
 from charrepl.repl.screen_reader_words import passage
 from charrepl.wire import protocol
-from tests.charrepl.awkward import FAMILY, FLAG, THUMB
+from tests.charrepl.grapheme_samples import FAMILY, FLAG, THUMB
 from tests.charrepl.prompt import (
     ALT_ENTER,
     BACKSPACE,

@@ -12,7 +12,7 @@ from charrepl.repl.rendering import committed, ghost_lines
 from charrepl.terminal import terminal_width
 from charrepl.text import graphemes
 from charrepl.text.control_characters import visible
-from tests.charrepl.awkward import texts
+from tests.charrepl.grapheme_samples import texts
 
 
 @given(st.text())

@@ -8,7 +8,7 @@ import pytest
 from wcwidth import wcwidth
 
 from charrepl.text import graphemes
-from tests.charrepl.awkward import CLUSTERS, FAMILY, FLAG, HEART, INVISIBLE, PARTS, THUMB
+from tests.charrepl.grapheme_samples import CLUSTERS, FAMILY, FLAG, HEART, INVISIBLE, PARTS, THUMB
 from tests.charrepl.prompt import BACKSPACE, CTRL_C, LEFT, READY, SHIFT_RIGHT, Bench
 from tests.charrepl.screen import Emulator, Screen
 from tests.charrepl.scripted_daemon import continuing

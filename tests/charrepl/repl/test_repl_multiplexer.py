@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.charrepl.awkward import FAMILY, FLAG, HEART, THUMB
+from tests.charrepl.grapheme_samples import FAMILY, FLAG, HEART, THUMB
 from tests.charrepl.multiplexer import ABOVE, inside, tmux_history
 from tests.charrepl.prompt import BACKSPACE, CTRL_C, CTRL_D, CTRL_E, ESC, LEFT, READY, Bench
 from tests.charrepl.screen import Screen

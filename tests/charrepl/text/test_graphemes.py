@@ -11,7 +11,7 @@ from prompt_toolkit.document import Document
 
 from charrepl.editing.grapheme_buffer import GraphemeBuffer
 from charrepl.text import graphemes
-from tests.charrepl.awkward import FAMILY, FLAG, HEART, THUMB, clusters, texts
+from tests.charrepl.grapheme_samples import FAMILY, FLAG, HEART, THUMB, clusters, texts
 
 
 def boundaries(text: str) -> set[int]:

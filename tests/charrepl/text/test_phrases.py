@@ -8,7 +8,7 @@ from hypothesis import given
 from charrepl.ghost.state import next_char, next_word
 from charrepl.text import graphemes
 from charrepl.text.phrases import MOST
-from tests.charrepl.awkward import FAMILY, FLAG, texts
+from tests.charrepl.grapheme_samples import FAMILY, FLAG, texts
 
 
 def taken(ghost: str) -> list[str]:

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from charrepl.client import credentials
-from tests.charrepl_daemon.machine import one_line
+from tests.charrepl_daemon.network_machine import one_line
 
 
 def test_a_secret_key_is_its_owners_whatever_the_umask(machine):

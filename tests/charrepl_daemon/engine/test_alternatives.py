@@ -10,7 +10,7 @@ from charrepl.wire.protocol import Decoding
 from charrepl_daemon.engine.alternatives import distinct
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.serving.jobs import job_for
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 
 
 def done(*texts: str) -> list[tuple[str, bool]]:
@@ -39,7 +39,7 @@ def engine(model_dir):
 def answered(engine: Engine, text: str, *, session: str, **settings) -> dict[int, str]:
     """What a request gets of each alternative, piece by piece, as the wire would have it."""
     replies: list[protocol.Reply] = []
-    request = asked.complete(text, **{"stop": "sentence", "max_chars": 48, **settings})
+    request = engine_requests.complete(text, **{"stop": "sentence", "max_chars": 48, **settings})
     job = job_for(request, directory=engine.directory, connection=session, deliver=lambda _, reply: None)
     job.begin(engine)
     while not job.done:
@@ -84,14 +84,14 @@ def test_neither_a_ghost_nor_an_alternative_goes_in_circles(engine, text):
 def test_taking_a_ghost_that_ended_before_a_circle_does_not_begin_the_circle(engine):
     text = "the brim, to the br"
     request = {"stop": "line", "max_chars": 48, "decoding": ADAPTING}
-    ghost = asked.ghost(engine, text, session="ahead", **request)
+    ghost = engine_requests.ghost(engine, text, session="ahead", **request)
     while not ghost.done:
         engine.step([ghost])
     assert ghost.text
     ahead = engine.planner.ahead(ghost)
     while ahead is not None and not ahead.done:
         engine.step([ahead])
-    known = asked.ghost(engine, text + ghost.text, session="ahead", **request)
+    known = engine_requests.ghost(engine, text + ghost.text, session="ahead", **request)
     (fresh,) = answered(engine, text + ghost.text, session="fresh", **request).values()
     assert known.done
     assert known.text == fresh

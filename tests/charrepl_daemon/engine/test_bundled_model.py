@@ -16,7 +16,7 @@ from charrepl.settings import model_names
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.model.precision import MOST_COST
 from charrepl_train.model_directory import loaded_model
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 from tests.charrepl_daemon.reference import MARGIN, choice_difference, log_softmax
 from tests.conftest import textbook_lstm
 
@@ -52,7 +52,7 @@ def written(engines) -> dict[tuple[str, str], Written]:
     passages = []
     for precision, prompt in CASES:
         engine = engines[precision]
-        passage = asked.passage(engine, prompt, max_chars=500)
+        passage = engine_requests.passage(engine, prompt, max_chars=500)
         while not passage.done:
             engine.step([passage])
         engine.release(passage)

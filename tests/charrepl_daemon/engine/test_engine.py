@@ -15,7 +15,7 @@ from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.engine.greedy_cache import GreedyCache
 from charrepl_daemon.model.programs import MAX_FED, PIECE
 from charrepl_train.model_directory import checkpoint, loaded_model
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 from tests.charrepl_daemon.reference import MARGIN, Reference, greedy_difference
 
 
@@ -43,7 +43,7 @@ def write(
     alone=False,
 ):
     """The finished writings after `text`."""
-    request = asked.complete(
+    request = engine_requests.complete(
         text[from_:],
         offset=from_,
         max_chars=max_chars,
@@ -114,7 +114,9 @@ def test_an_offset_inside_the_window_is_refused(engine):
 def test_a_row_in_a_batch_writes_what_it_writes_alone(engine, reference):
     engine.compile(8)
     prompts = ["MASTER:\n", "the road is ", "COOK", "and every", "x"]
-    generations = [asked.ghost(engine, p, session=f"row {i}", max_chars=24) for i, p in enumerate(prompts)]
+    generations = [
+        engine_requests.ghost(engine, p, session=f"row {i}", max_chars=24) for i, p in enumerate(prompts)
+    ]
     finish_rightly(engine, reference, prompts, generations)
 
 
@@ -123,7 +125,7 @@ def test_a_crowd_writes_in_short_pieces_so_that_nobody_waits_long(model_dir, ref
     engine.compile(32)
     few, many = 8, 9
     prompts = ["the kettle "[:n] for n in range(1, many + 1)]
-    generations = [asked.ghost(engine, p, session=f"crowd {p}", max_chars=24) for p in prompts]
+    generations = [engine_requests.ghost(engine, p, session=f"crowd {p}", max_chars=24) for p in prompts]
     engine.step(generations[:few])
     assert {len(w.text) for w in generations[:few]} == {PIECE}
     engine.step(generations)
@@ -218,7 +220,7 @@ def test_top_k_leaves_only_the_likeliest(engine, reference):
 
 
 def test_a_passage_goes_on_past_the_window(engine, reference):
-    generation = asked.passage(engine, "MASTER:\n", max_chars=3000)
+    generation = engine_requests.passage(engine, "MASTER:\n", max_chars=3000)
     while not generation.done:
         engine.step([generation])
     engine.release(generation)
@@ -268,7 +270,7 @@ def test_after_the_device_fails_the_next_ghost_is_right(model_dir, reference):
 
 def test_a_passage_goes_on_rightly_after_the_device_failed_for_another(model_dir, reference):
     engine = Engine(model_dir, cache_bytes=1 << 20)
-    passage = asked.passage(engine, "COOK:\n", max_chars=60)
+    passage = engine_requests.passage(engine, "COOK:\n", max_chars=60)
     engine.step([passage])
     works = engine._compiled[1]
     engine._compiled[1] = lambda params, store, rows: 1 / 0
@@ -284,7 +286,7 @@ def test_a_passage_goes_on_rightly_after_the_device_failed_for_another(model_dir
 def test_a_text_far_into_a_book_has_the_ghost_of_its_window(engine, reference):
     text = "The kettle sings. " * 100
     near, far = (
-        asked.ghost(engine, text, session="far", offset=offset, max_chars=8)
+        engine_requests.ghost(engine, text, session="far", offset=offset, max_chars=8)
         for offset in (0, 2**31 + 1024 * 5)
     )
     for w in (near, far):
@@ -297,24 +299,25 @@ def test_many_cold_writers_at_once_get_their_own_ghosts(model_dir, reference):
     engine = Engine(model_dir, cache_bytes=0)  # room for two long texts only
     engine.compile(8)
     texts = [f"{name}:\n" + "the road is wet " * 130 for name in ("COOK", "MASTER", "cup", "kettle", "rim")]
-    waiting = [asked.ghost(engine, name, session=name, max_chars=16) for name in texts]
+    waiting = [engine_requests.ghost(engine, name, session=name, max_chars=16) for name in texts]
     finish_rightly(engine, reference, texts, waiting)
 
 
 def test_passages_and_alternatives_without_end_keep_none_from_being_written_rightly(model_dir):
     engine, alone = (Engine(model_dir, cache_bytes=0) for _ in range(2))
     engine.compile(32)
-    passage = asked.passage(engine, "every cup ", max_chars=24)
+    passage = engine_requests.passage(engine, "every cup ", max_chars=24)
     engine.step([passage])
     passages = [passage]
     with pytest.raises(CharreplError, match="cache is full"):
         for _ in range(engine._slots):
-            passages.append(asked.passage(engine, "the road is ", max_chars=100_000))
+            passages.append(engine_requests.passage(engine, "the road is ", max_chars=100_000))
     for n in range(0, len(passages), engine.widest):
         engine.step(passages[n : n + engine.widest])
     texts = [f"cup {n} " for n in range(10)]  # more alternatives than find room beside them
     asking = [
-        engine.planner.ghosts(n, asked.complete(t, max_chars=16, alternatives=8)) for n, t in enumerate(texts)
+        engine.planner.ghosts(n, engine_requests.complete(t, max_chars=16, alternatives=8))
+        for n, t in enumerate(texts)
     ]
     while left := [w for ghosts in asking for w in ghosts if not w.done]:
         for n in range(0, len(left), engine.widest):
@@ -324,14 +327,14 @@ def test_passages_and_alternatives_without_end_keep_none_from_being_written_righ
     for text, ghosts in zip(texts, asking, strict=True):
         expected = write(alone, text, max_chars=16, stop="none", n=8)
         assert [w.text for w in ghosts] == [w.text for w in expected]
-    fresh = asked.passage(alone, "every cup ", max_chars=24)
+    fresh = engine_requests.passage(alone, "every cup ", max_chars=24)
     while not fresh.done:
         alone.step([fresh])
     assert passage.text == fresh.text
     for w in (*passages, *(w for ghosts in asking for w in ghosts)):
         engine.release(w)
     assert not engine._cache._owned
-    assert asked.passage(engine, "a", max_chars=1)
+    assert engine_requests.passage(engine, "a", max_chars=1)
 
 
 def test_a_carry_that_is_not_numbers_is_refused(engine):
@@ -382,7 +385,7 @@ def test_keys_leave_nothing_to_the_garbage_collector(engine):
 
 def test_a_long_text_is_read_in_pieces(engine, reference):
     text = "the night is wet " * 20
-    written = asked.ghost(engine, text, session="pieces", max_chars=8)
+    written = engine_requests.ghost(engine, text, session="pieces", max_chars=8)
     assert written.unread == len(text) + 1
     while written.unread:
         before = written.unread
@@ -398,12 +401,12 @@ def test_a_text_is_read_once_however_many_slots_others_need_meanwhile(model_dir,
     small, text = Engine(model_dir, cache_bytes=0), "every cup is warm, good master. " * 50
     small.compile(8)
     for n in range(300):  # those who leave in the middle of a text are forgotten
-        small.step([asked.ghost(small, text, session=f"left {n}")])
-    pasted = asked.ghost(small, text, session="paste", max_chars=8)
+        small.step([engine_requests.ghost(small, text, session=f"left {n}")])
+    pasted = engine_requests.ghost(small, text, session="paste", max_chars=8)
     for call in range(-(-pasted.unread // MAX_FED)):
         small.step([pasted])
         for n in range(3):  # they need all slots there are
-            others = [asked.ghost(small, f"cup {call}", session=f"{n} {k}") for k in range(8)]
+            others = [engine_requests.ghost(small, f"cup {call}", session=f"{n} {k}") for k in range(8)]
             small.step(others)
             for other in others:
                 small.release(other)
@@ -416,7 +419,8 @@ def test_a_paste_beside_others_changes_no_ghost(engine, reference):
     engine.compile(8)
     texts = ["every cup " * 30, "MASTER:\n", "the road is long " * 12]
     generations = [
-        asked.ghost(engine, text, session=f"beside {i}", max_chars=20) for i, text in enumerate(texts)
+        engine_requests.ghost(engine, text, session=f"beside {i}", max_chars=20)
+        for i, text in enumerate(texts)
     ]
     finish_rightly(engine, reference, texts, generations)
 

@@ -12,7 +12,7 @@ from charrepl.wire.protocol import Decoding
 from charrepl_daemon.engine.engine import Engine
 from charrepl_train import hyperparameters
 from charrepl_train.model_directory import checkpoint, loaded_model
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 from tests.charrepl_daemon.reference import MARGIN, Reference, beam_search, greedy_difference
 
 TEXT = "COOK:\nThe road is long, and the ro"
@@ -51,7 +51,7 @@ def engine(all_layers_dir: Path, precision: str) -> Engine:
 @pytest.mark.parametrize("adapts", [False, True])
 @pytest.mark.parametrize("text", ["", TEXT])
 def test_ghosts_are_those_of_a_float64_lstm(engine, reference, precision, adapts, text):
-    request = asked.complete(text, max_chars=48, stop="none", decoding=Decoding(adapt=adapts))
+    request = engine_requests.complete(text, max_chars=48, stop="none", decoding=Decoding(adapt=adapts))
     (written,) = engine.planner.ghosts("s", request)
     while not written.done:
         engine.step([written])
@@ -70,7 +70,7 @@ def test_scores_are_exact_whatever_ghosts_are_computed_in(engine, reference):
 def test_a_beam_search_finds_what_a_plain_search_finds(engine, reference, precision):
     engine.make("search")
     reading, search = engine.planner.searched(
-        "s", asked.complete(TEXT, max_chars=16, stop="none", decoding=Decoding(beam=3))
+        "s", engine_requests.complete(TEXT, max_chars=16, stop="none", decoding=Decoding(beam=3))
     )
     while not reading.done:
         engine.step([reading])

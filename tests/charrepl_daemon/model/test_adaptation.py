@@ -15,7 +15,7 @@ from charrepl.wire.context_window import window_start
 from charrepl.wire.protocol import Complete, Decoding, Score
 from charrepl_daemon.engine.decoding import Generation
 from charrepl_daemon.engine.engine import Engine
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 from tests.charrepl_daemon.conftest import LINES
 from tests.charrepl_daemon.reference import MARGIN, Reference, adapted, greedy_difference
 
@@ -39,7 +39,7 @@ def ghost(
     engine: Engine, text: str, decoding: Decoding, *, session: str = "s", n: int = 1
 ) -> list[Generation]:
     """What is begun after `text`."""
-    request = asked.complete(text, max_chars=24, alternatives=n, decoding=decoding)
+    request = engine_requests.complete(text, max_chars=24, alternatives=n, decoding=decoding)
     return engine.planner.ghosts(session, request)
 
 
@@ -108,7 +108,7 @@ def test_alternatives_adapt(engine, reference):
 
 def test_a_passage_does_not_adapt_even_when_asked(engine):
     passages = [
-        asked.passage(engine, INVENTED * 3, max_chars=100, decoding=decoding)
+        engine_requests.passage(engine, INVENTED * 3, max_chars=100, decoding=decoding)
         for decoding in (ADAPTING, Decoding())
     ]
     adapting, plain = finish(engine, passages)

@@ -15,7 +15,7 @@ from charrepl.errors import CharreplError
 from charrepl.wire import protocol
 from charrepl.wire.protocol import Decoding
 from charrepl_daemon.engine.engine import Engine
-from tests.charrepl_daemon.asked import complete
+from tests.charrepl_daemon.engine_requests import complete
 from tests.charrepl_daemon.reference import MARGIN, Reference, beam_search
 
 PROMPTS = ["", "every ", "MASTER:\n", "the", "x", "COOK:\nThe road is long, an", "the night is wet " * 40]

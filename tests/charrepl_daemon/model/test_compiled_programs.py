@@ -29,7 +29,7 @@ from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.model import compiled_programs
 from charrepl_daemon.model.compile_count import CompileCounter
 from charrepl_train.devices import jax_setup
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 
 ONES = np.ones(3, np.float32)
 
@@ -63,7 +63,7 @@ def files(directory: Path) -> list[Path]:
 
 
 def written(engine: Engine, text: str) -> tuple[str, list[float]]:
-    drawn = asked.ghost(engine, text, max_chars=24, decoding=Decoding(temperature=0.7, seed=5))
+    drawn = engine_requests.ghost(engine, text, max_chars=24, decoding=Decoding(temperature=0.7, seed=5))
     while not drawn.done:
         engine.step([drawn])
     engine.release(drawn)

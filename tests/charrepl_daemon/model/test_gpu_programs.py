@@ -19,7 +19,7 @@ from charrepl_daemon.model.programs import PIECE
 from charrepl_train.devices import jax_setup
 from charrepl_train.hyperparameters import ModelConfig
 from charrepl_train.model import network
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 
 KINDS, HIDDEN, SHAPE, SLOTS = 11, 24, (2, 2, 24), 80
 PACKING = Packing(programs.blank_rows(KINDS))
@@ -103,7 +103,7 @@ def test_an_engine_with_them_writes_the_same(model_dir: Path, monkeypatch: pytes
     def written(engine: Engine) -> list[tuple[str, list[float]]]:
         found = []
         for text in ("every cup", "every cup is", "MASTER:\nThe road " * 4):
-            request = asked.complete(text, max_chars=2 * PIECE, decoding=Decoding(adapt=True))
+            request = engine_requests.complete(text, max_chars=2 * PIECE, decoding=Decoding(adapt=True))
             (generation,) = engine.planner.ghosts("s", request)
             while not generation.done:
                 engine.step([generation])

@@ -16,7 +16,7 @@ from charrepl_daemon.model.scoring import next_piece
 from charrepl_train.model_directory import checkpoint
 from charrepl_train.optimisation.training_step import evaluated
 from charrepl_train.text.vocabulary import Vocabulary
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 
 NFC = "Là-bas, l’été\na été très « français », où\u0915\u093c l’on est né.\n" * 3
 NFD = unicodedata.normalize("NFD", NFC)
@@ -51,7 +51,7 @@ def scored(engine: Engine, text: str, *, adapt: bool = False) -> list[float]:
 
 
 def ghost(engine: Engine, text: str, *, session: str, decoding: Decoding | None = None) -> str:
-    request = asked.complete(text, stop="none", max_chars=24, decoding=decoding or Decoding())
+    request = engine_requests.complete(text, stop="none", max_chars=24, decoding=decoding or Decoding())
     (generation,) = engine.planner.ghosts(session, request)
     while not generation.done:
         engine.step([generation])

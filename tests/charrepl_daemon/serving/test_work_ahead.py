@@ -20,7 +20,7 @@ from charrepl_daemon.engine.decoding import Generation
 from charrepl_daemon.engine.engine import Engine
 from charrepl_daemon.serving import work_ahead
 from charrepl_daemon.serving.work_ahead import WorkAhead
-from tests.charrepl_daemon import asked
+from tests.charrepl_daemon import engine_requests
 from tests.charrepl_daemon.reference import MARGIN, Reference
 from tests.waiting import DEADLINE_S
 
@@ -33,7 +33,7 @@ def engine(model_dir: Path) -> Engine:
 
 
 def plan(engine: Engine, session: str, text: str, **settings: object) -> Generation:
-    return asked.ghost(engine, text, session=session, **{"max_chars": 24, **settings})
+    return engine_requests.ghost(engine, text, session=session, **{"max_chars": 24, **settings})
 
 
 def finished(engine: Engine, generation: Generation) -> Generation:

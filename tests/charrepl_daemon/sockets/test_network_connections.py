@@ -19,7 +19,7 @@ from charrepl.wire import protocol
 from charrepl_daemon.lifecycle import control
 from tests.charrepl.screen import Screen
 from tests.charrepl_daemon.forwarder import Forwarder
-from tests.charrepl_daemon.site import listen, said
+from tests.charrepl_daemon.network_daemon import listen, said
 from tests.waiting import DEADLINE_S
 
 

@@ -17,8 +17,8 @@ import pytest
 from charrepl.client import Client
 from charrepl.errors import CharreplError
 from charrepl.wire import protocol
-from tests.charrepl_daemon.machine import one_line
-from tests.charrepl_daemon.site import said
+from tests.charrepl_daemon.network_daemon import said
+from tests.charrepl_daemon.network_machine import one_line
 from tests.waiting import DEADLINE_S
 
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from charrepl_daemon.lifecycle import control
-from tests.charrepl_daemon.machine import Machine, one_line
+from tests.charrepl_daemon.network_machine import Machine, one_line
 
 
 def no_key(here: Machine) -> None:

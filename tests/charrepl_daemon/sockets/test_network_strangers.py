@@ -21,7 +21,7 @@ from zmq.utils.monitor import recv_monitor_message
 from charrepl.client import Client, connection, credentials
 from charrepl.errors import DaemonUnavailableError
 from charrepl.system import paths
-from tests.charrepl_daemon.site import said
+from tests.charrepl_daemon.network_daemon import said
 from tests.waiting import DEADLINE_S
 
 

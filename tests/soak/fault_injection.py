@@ -28,7 +28,7 @@ MOST_FLOOD_S = 15.0
 MOST_FLOODS = 3  # at once
 
 
-class Mischief:
+class FaultInjection:
     """Kills, halts, stops and reloads; floods and kills clients."""
 
     def __init__(

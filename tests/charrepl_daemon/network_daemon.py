@@ -9,7 +9,7 @@ import pytest
 
 from charrepl.client import Client
 from charrepl.errors import CharreplError
-from tests.charrepl_daemon.machine import Machine
+from tests.charrepl_daemon.network_machine import Machine
 
 
 class Site:
