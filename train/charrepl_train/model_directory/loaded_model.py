@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 from charrepl.errors import CharreplError
 from charrepl_train import hyperparameters
@@ -14,17 +15,14 @@ from charrepl_train.model_directory import checkpoint
 from charrepl_train.text.vocabulary import Vocabulary
 
 
-class LoadedModel:
-    """A model read for serving: its settings, characters and weights as f32 numpy arrays."""
+class LoadedModel(NamedTuple):
+    """A model read for serving: its settings, characters and weights."""
 
-    def __init__(
-        self, config: Config, vocabulary: Vocabulary, params: Params, step: int, digest: str
-    ) -> None:
-        self.config = config
-        self.vocabulary = vocabulary
-        self.params = params
-        self.step = step
-        self.digest = digest
+    config: Config
+    vocabulary: Vocabulary
+    params: Params  # f32 numpy arrays
+    step: int
+    digest: str  # names exactly these weights, characters and settings
 
 
 def load(directory: Path) -> LoadedModel:
