@@ -123,6 +123,8 @@ def learn() -> None:
 
 
 def _train() -> None:
+    from charrepl.client import model_reload  # a new shell, which imports this module, has no time for it
+
     new, old = (paths.models_dir() / f".{model_names.SHELL}-{which}" for which in ("new", "old"))
     # What one left that was ended: between its two renames, the old model is the only one.
     if old.exists() and not directory().exists():
@@ -146,8 +148,6 @@ def _train() -> None:
     except OSError as error:
         raise CharreplError(f"the new model could not be put in its place: {reason(error)}") from error
     shutil.rmtree(old, ignore_errors=True)
-    from charrepl.client import model_reload
-
     model_reload.reload(directory())
 
 

@@ -240,6 +240,7 @@ def _preview(run: PreparedRun, source: _Source, where: str, command: Command, pr
 
 def _train(trainer: Trainer, process: _Process) -> dict[str, float] | None:
     """Trains to the end, and returns what was measured there; None if it was stopped and saved."""
+    from charrepl.client import model_reload
     from charrepl_train.display import loss_curve, tensorboard
     from charrepl_train.display.report import Reporter
     from charrepl_train.model_directory import metrics_history
@@ -278,8 +279,6 @@ def _train(trainer: Trainer, process: _Process) -> dict[str, float] | None:
             results = trainer.finish(interrupted=stopped, tick=reporter.reads)
     display.erase()
     if results is not None:
-        from charrepl.client import model_reload
-
         model_reload.reload(trainer.directory)
         board.update()
     loss_curve.save(trainer.directory, warn=display.say)

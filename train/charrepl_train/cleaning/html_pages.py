@@ -22,9 +22,8 @@ _INLINE = re.compile(
 _HIDDEN = ("head", "math", "noscript", "script", "style", "svg", "template")
 _ALWAYS_HIDDEN = ("script", "style")  # of the others, a text that is no page may lack the end
 _TAG_CHARACTERS = 2_000  # in a text that is no page: what is longer is no tag
-_HIDDEN_CHARACTERS = (
-    100_000  # in a text that is no page: where no end tag comes by then, it speaks of the tag
-)
+# In a text that is no page: where no end tag comes within so many, it speaks of the tag.
+_HIDDEN_CHARACTERS = 100_000
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]+);")
 _REFERENCE = 40  # characters at most
 _SPACES = re.compile(r"[ \t\n\f\xa0]+")

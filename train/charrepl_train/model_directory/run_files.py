@@ -15,6 +15,7 @@ from charrepl_train.hyperparameters import Config
 from charrepl_train.model_directory import checkpoint
 from charrepl_train.model_directory.records import Run
 from charrepl_train.text import fingerprint
+from charrepl_train.text.batching import Ids
 from charrepl_train.text.fingerprint import Fingerprint
 from charrepl_train.text.vocabulary import Vocabulary
 
@@ -45,6 +46,12 @@ class RunFiles:
     def write_learnt(self, learnt: Fingerprint) -> None:
         """Writes learnt.json, which tells of texts that were learnt."""
         self._write(fingerprint.FILE, fingerprint.encoded(learnt))
+
+    def add_learnt(self, text: Ids, vocabulary: Vocabulary) -> None:
+        """Adds a text to what learnt.json tells of."""
+        if self._writes:
+            known = fingerprint.load(self.directory)
+            self.write_learnt(known | fingerprint.compute([text], vocabulary))
 
     def save(self, kind: checkpoint.Kind, step: int, tree: Any) -> None:
         """Writes a checkpoint in the place of the one before it."""

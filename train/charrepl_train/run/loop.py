@@ -33,7 +33,7 @@ from charrepl_train.optimisation.training_step import (
 )
 from charrepl_train.run import finetune, last_pass, samples, throughput
 from charrepl_train.run.evaluation_schedule import UNDECIDED, Schedule
-from charrepl_train.text import fingerprint, renaming
+from charrepl_train.text import renaming
 from charrepl_train.text.corpus import Corpus
 
 _TIMED_S = 3.0  # how long steps are timed, before their mean is believed
@@ -382,8 +382,7 @@ class Trainer:
             learnt = last_pass.learnt(self.definition, self.config, params, apart, self.devices, go_on)
             self.files.save("measured", step, self.devices.local(params))
             self.files.save("best", step, self.devices.local(learnt))
-            known = fingerprint.load(self.directory)
-            self.files.write_learnt(known | fingerprint.compute([apart], self.vocabulary))
+            self.files.add_learnt(apart, self.vocabulary)
             results["last_pass_characters"] = len(apart)
         return results
 

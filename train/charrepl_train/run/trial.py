@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrepl.settings import model_names
-from charrepl_train import hyperparameters
 from charrepl_train.hyperparameters import Config
 from charrepl_train.model_directory import training_lock
 from charrepl_train.run import device_failures, new_run
 from charrepl_train.run.interruption import Interruption
-from charrepl_train.run.run_options import PreparedRun, RunOptions
+from charrepl_train.run.run_options import PreparedRun, RunOptions, with_config_file
 from charrepl_train.text import split
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def wanted(options: RunOptions, text: Text) -> bool:
     if options.preset != "auto" or options.base is not None or options.size is not None:
         return False
     plain = Config()
-    config = plain if options.config_file is None else hyperparameters.load(options.config_file, base=plain)
+    config = with_config_file(plain, options)
     _, dev, _ = split.lengths(text.characters, config.training)
     return config.model == plain.model and dev > 0 and bool(finetune.suggested(text))
 
